@@ -1,0 +1,335 @@
+"""What happens when a prompt, a frame, an object or a choice changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Image, Layer
+from numpy.typing import ArrayLike
+from psygnal import Signal
+
+from ..engine import Engine
+from ..engine.errors import Sam3Error, StorageError
+from ..layers.axes import Place, StackAxes, data_shape
+from ..layers.labels import Layout
+from ..objects import SegmentedObject
+from .arrangement import Arrangement, Tool
+from .focus import Focus
+from .jobs import Jobs
+from .propagation import Propagation, Reach
+from .segmentation import Segmentation, ShownReading
+from .views import Sessions, View, Views
+from .workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """The work on one image, and those who do it."""
+
+    workspace: Workspace
+    segmentation: Segmentation
+    propagation: Propagation
+
+
+class Controller:
+    """Decides what happens in one viewer while the dock is open.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        The viewer whose layers are prompts and results.
+    jobs : Jobs
+        Runs the engine beside the main thread.
+    load : callable
+        Returns the engine; called by workers, any number of times.
+    """
+
+    changed = Signal()  # anything a panel shows may have changed
+    failed = Signal(str)  # a sentence for the user
+    prompt_layer_added = Signal(Layer)
+    run_started = Signal(int)  # number of masks to come
+    run_advanced = Signal(int)  # number of masks that came
+    run_ended = Signal()
+
+    def __init__(self, viewer: ViewerModel, jobs: Jobs, load: Callable[[], Engine]) -> None:
+        self.viewer = viewer
+        self.focus = Focus(viewer)
+        self.tool: Tool = "positive"
+        self.layout: Layout = "layer per object"
+        self.keeps_committed = True
+        self._jobs = jobs
+        self._views = Views()
+        self._sessions = Sessions(load)
+        self._arrangement = Arrangement(viewer)
+        self._works: dict[Image, Work] = {}
+        self.focus.moved.connect(self._on_focus_moved)
+        self.focus.image_chosen.connect(self._on_focus_moved)
+        viewer.layers.events.inserted.connect(self._on_layer_inserted)
+        viewer.layers.events.removed.connect(self._on_layer_removed)
+        self._on_layer_inserted()
+
+    def close(self) -> None:
+        """Let go of the viewer; its layers stay."""
+        self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
+        self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        self.focus.close()
+        for work in self._works.values():
+            work.propagation.stop()
+
+    @property
+    def images(self) -> list[Image]:
+        """Images of the viewer that can be segmented."""
+        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+
+    @property
+    def work(self) -> Work | None:
+        """The work on the image looked at, once it has begun."""
+        return None if self.focus.image is None else self._works.get(self.focus.image)
+
+    @property
+    def current(self) -> SegmentedObject | None:
+        """The object that new prompts belong to."""
+        return None if self.work is None else self.work.workspace.objects.current
+
+    @property
+    def starts(self) -> dict[int, list[int]]:
+        """The objects prompted in the stack that is looked at, each with its prompted frames."""
+        axes = self.focus.axes
+        return {} if self.work is None or axes is None else self.work.propagation.starts(axes)
+
+    def progress_of(self, thing: SegmentedObject) -> str:
+        """Say on how many frames of the stack an object has a mask."""
+        axes = self.focus.axes
+        if self.work is None or axes is None:
+            return ""
+        return f"{self.work.workspace.frames_done(thing, axes)} of {axes.count}"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether objects are being followed."""
+        return self.work is not None and self.work.propagation.is_running
+
+    @property
+    def reading(self) -> ShownReading | None:
+        """Which reading of the current object is shown on this frame."""
+        if self.work is None or self.current is None or self.focus.place is None:
+            return None
+        return self.work.segmentation.shown_reading((self.focus.place, self.current.id))
+
+    def begin(self) -> Work | None:
+        """Make the prompt layers of the image, unless they are there."""
+        image = self.focus.image
+        if image is None:
+            self.failed.emit("There is no image to segment: open one first.")
+            return None
+        if image not in self._works:
+            self._works[image] = self._new_work(image)
+        work = self._works[image]
+        for layer in self._arrangement.show_prompts(work.workspace):
+            self.prompt_layer_added.emit(layer)
+        return work
+
+    def choose_tool(self, tool: Tool) -> None:
+        """Draw with another tool."""
+        self.tool = tool
+        work = self.begin()
+        if work is not None:
+            self._arrangement.take_up(work.workspace, tool)
+        self.changed.emit()
+
+    def choose_sign(self, *, is_opposite: bool) -> bool:
+        """Set and return the sign of the next point: that of the tool, or its opposite."""
+        is_positive = (self.tool != "negative") != is_opposite
+        if self.work is not None:
+            self.work.workspace.prompts.is_positive = is_positive
+        return is_positive
+
+    def takes_click(self, displayed: int) -> bool:
+        """Whether a click on the canvas is a prompt, and not napari's own affair."""
+        image, active = self.focus.image, self.viewer.layers.selection.active
+        if displayed != 2 or (image is not None and image.mode != "pan_zoom"):
+            return False
+        return active is image
+
+    def click(self, world_point: ArrayLike, *, is_positive: bool) -> None:
+        """Prompt with a point, given in world coordinates."""
+        work = self.begin()
+        if work is None:
+            return
+        point = work.workspace.image.world_to_data(world_point)
+        try:
+            work.workspace.prompts.add_point(point, is_positive)
+        except Sam3Error as error:
+            self.failed.emit(str(error))
+        self._arrangement.take_up(work.workspace, "positive")
+        self.changed.emit()
+
+    def show_next_reading(self) -> None:
+        """Show another reading of the current object: the whole, a part, or a part of that."""
+        if self.work is not None and self.current is not None and self.focus.place is not None:
+            self.work.segmentation.show_next_reading((self.focus.place, self.current.id))
+
+    def start_next_object(self) -> None:
+        """Let the next prompts belong to another object."""
+        work = self.begin()
+        if work is None:
+            return
+        work.workspace.start_next_object()
+        self._arrangement.take_up(work.workspace, self.tool)
+        self.changed.emit()
+
+    def select_object(self, object_id: int) -> None:
+        """Bring an object's prompts back, and go to where it is unless it is in sight."""
+        axes, place = self.focus.axes, self.focus.place
+        if self.work is None or axes is None or place is None:
+            return
+        workspace = self.work.workspace
+        workspace.objects.current = workspace.objects[object_id]
+        nearest = workspace.nearest_frame(workspace.objects[object_id], axes, place)
+        if nearest is not None:
+            self.focus.go_to(nearest)
+        self.changed.emit()
+
+    def rename_object(self, object_id: int, name: str) -> None:
+        """Give an object another name, and its layer too."""
+        if self.work is not None and object_id in self.work.workspace.objects:
+            self.work.workspace.objects.rename(object_id, name)
+            self.changed.emit()
+
+    def remove_object(self, object_id: int) -> None:
+        """Forget an object, its prompts and its masks."""
+        if self.work is not None:
+            self.work.workspace.remove_object(object_id)
+            self.changed.emit()
+
+    def undo(self) -> None:
+        """Take the last change of the prompts back; the masks follow."""
+        if self.work is not None:
+            self.work.workspace.undo()
+
+    def redo(self) -> None:
+        """Make the change that was taken back again."""
+        if self.work is not None:
+            self.work.workspace.redo()
+
+    def choose_layout(self, layout: Layout) -> None:
+        """Write masks to a layer for each object, or to one layer for all."""
+        try:
+            for work in self._works.values():
+                work.workspace.results.change_layout(layout)
+        except StorageError as error:
+            self.failed.emit(str(error))
+        else:
+            self.layout = layout
+        self.changed.emit()
+
+    def choose_overwriting(self, overwrites: bool) -> None:
+        """In one layer, let objects take pixels that belong to others, or not."""
+        self.keeps_committed = not overwrites
+        for work in self._works.values():
+            work.workspace.results.keeps_committed = not overwrites
+        self.changed.emit()
+
+    def run(self, reach: Reach) -> None:
+        """Follow objects through the stack that is looked at."""
+        place = self.focus.place
+        if self.work is None or place is None:
+            self.failed.emit("There is nothing to follow yet: click an object first.")
+            return
+        self.work.propagation.run(self._look(self.work.workspace.image, place), reach)
+        self.changed.emit()
+
+    def stop(self) -> None:
+        """End the run; what is done is kept."""
+        if self.work is not None:
+            self.work.propagation.stop()
+
+    def _look(self, image: Image, place: Place) -> View:
+        axes = StackAxes.through(image, self.focus.frame_axis, place)
+        return self._views.of(self.viewer.layers, image, axes)
+
+    def _new_work(self, image: Image) -> Work:
+        workspace = Workspace(image, self.layout)
+        workspace.results.keeps_committed = self.keeps_committed
+        segmentation = Segmentation(
+            workspace, self._jobs, self._sessions, partial(self._look, image)
+        )
+        propagation = Propagation(workspace, segmentation, self._jobs, self._sessions)
+        workspace.results.added.connect(partial(self._arrangement.show_result, workspace))
+        workspace.results.removed.connect(self._arrangement.hide_result)
+        workspace.prompts.refused.connect(self._on_failed)
+        workspace.removed.connect(self._on_object_removed)
+        segmentation.changed.connect(self._on_focus_moved)
+        segmentation.failed.connect(self._on_failed)
+        propagation.started.connect(self._on_run_started)
+        propagation.advanced.connect(self._on_run_advanced)
+        propagation.ended.connect(self._on_run_ended)
+        image.events.data.connect(self._on_image_replaced)
+        return Work(workspace, segmentation, propagation)
+
+    def _on_layer_inserted(self) -> None:
+        if self.focus.image is None and self.images:
+            self.focus.choose_image(self.images[-1])
+        self.changed.emit()
+
+    def _on_layer_removed(self, event: Any) -> None:
+        layer = event.value
+        if isinstance(layer, Image):
+            self._leave(layer)
+        self.changed.emit()
+
+    def _leave(self, image: Image) -> None:
+        work = self._works.pop(image, None)
+        if work is not None:
+            work.propagation.stop(
+                f"{image.name} was removed, so following ended. The masks that were done are kept."
+            )
+        if image is self.focus.image:
+            self.focus.choose_image(self.images[-1] if self.images else None)
+
+    def _on_focus_moved(self) -> None:
+        if self.work is not None and self.focus.place is not None:
+            self.work.workspace.show_scores(self.focus.place)
+        self.changed.emit()
+
+    def _on_image_replaced(self, event: Any) -> None:
+        image = event.source
+        work = self._works.get(image)
+        if work is None:
+            return
+        work.propagation.stop(
+            f"The pixels of {image.name} were replaced, so following ended. "
+            "The masks that were done are kept."
+        )
+        if data_shape(image) != work.workspace.shape:
+            self._works.pop(image)
+        self.changed.emit()
+
+    def _on_object_removed(self, object_id: int) -> None:
+        self._jobs.ask(
+            ("forget", object_id),
+            partial(self._sessions.forget_object, object_id),
+            lambda _: None,
+            lambda _: None,
+        )
+
+    def _on_failed(self, message: str) -> None:
+        self.failed.emit(message)
+
+    def _on_run_started(self, total: int) -> None:
+        self.run_started.emit(total)
+        self.changed.emit()
+
+    def _on_run_advanced(self, done: int) -> None:
+        self.run_advanced.emit(done)
+        self._on_focus_moved()
+
+    def _on_run_ended(self, message: str) -> None:
+        if message:
+            self.failed.emit(message)
+        self.run_ended.emit()
+        self.changed.emit()

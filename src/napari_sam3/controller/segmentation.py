@@ -1,0 +1,128 @@
+"""From prompts to masks: asks the engine, writes what it answers, and shows other readings."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from psygnal import Signal
+
+from ..engine import ObjectMask, Prompts, Reading
+from ..engine.errors import Sam3Error
+from ..layers.axes import Place
+
+from .jobs import Jobs
+from .views import Sessions, View
+from .workspace import Workspace
+
+Key = tuple[Place, int]  # where, and which object
+ANSWERS_KEPT = 8  # answers whose other readings are still at hand
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShownReading:
+    """Which of a few readings of a prompt is shown."""
+
+    position: int
+    count: int
+    reading: Reading
+
+
+class Segmentation:
+    """Keeps the masks of one workspace true to its prompts."""
+
+    changed = Signal()
+    failed = Signal(str)
+
+    def __init__(
+        self, workspace: Workspace, jobs: Jobs, sessions: Sessions, look: Callable[[Place], View]
+    ) -> None:
+        self._workspace = workspace
+        self._jobs = jobs
+        self._sessions = sessions
+        self._look = look
+        self._shown: OrderedDict[Key, ShownReading] = OrderedDict()
+        self._answers: dict[Key, ObjectMask] = {}
+        self.prompted_keys: frozenset[Key] = frozenset()
+        workspace.prompts.changed.connect(self._on_prompts_changed)
+
+    @property
+    def prompted(self) -> dict[Key, Prompts]:
+        """All prompts of the workspace."""
+        return self._workspace.prompts.prompts()
+
+    def shown_reading(self, key: Key) -> ShownReading | None:
+        """Return which reading of a prompt is shown, while its others are at hand."""
+        return self._shown.get(key)
+
+    def show_next_reading(self, key: Key) -> None:
+        """Show the next way to understand a prompt: the whole, a part, or a part of that."""
+        shown = self._shown.get(key)
+        if shown is None:
+            self._ask(key, self.prompted[key])
+            return
+        position = (shown.position + 1) % shown.count
+        reading = self._answers[key].alternatives[position]
+        frame = self._answers[key].frame
+        view = self._look(key[0])
+        self._jobs.ask(
+            ("prefer", key),
+            lambda: self._sessions.of(view).prefer(frame, key[1], reading.name),
+            lambda _: None,
+            self._on_question_failed,
+        )
+        self._show(key, ShownReading(position, shown.count, reading))
+
+    def _on_prompts_changed(self, keys: frozenset[Key]) -> None:
+        prompted = self.prompted
+        self.prompted_keys = frozenset(prompted)
+        for key in sorted(keys):
+            if key in prompted:
+                self._ask(key, prompted[key])
+            else:
+                self._erase(key)
+        self.changed.emit()
+
+    def _ask(self, key: Key, prompts: Prompts) -> None:
+        place, object_id = key
+        view = self._look(place)
+        frame = view.axes.frame_of(place)
+        self._jobs.ask(
+            key,
+            lambda: self._sessions.of(view).segment(frame, prompts, object_id),
+            partial(self._on_mask_answered, key),
+            self._on_question_failed,
+        )
+
+    def _erase(self, key: Key) -> None:
+        self._shown.pop(key, None)
+        self._answers.pop(key, None)
+        self._jobs.forget(key)
+        if key[1] in self._workspace.objects:
+            self._workspace.results.erase(*key)
+            self._workspace.objects.forget(*key)
+
+    def _on_mask_answered(self, key: Key, mask: ObjectMask) -> None:
+        if key[1] not in self._workspace.objects:
+            return
+        self._answers[key] = mask
+        self._show(key, ShownReading(0, len(mask.alternatives), mask.alternatives[0]))
+        while len(self._shown) > ANSWERS_KEPT:
+            self._answers.pop(self._shown.popitem(last=False)[0])
+
+    def _show(self, key: Key, shown: ShownReading) -> None:
+        try:
+            self._workspace.results.write(*key, shown.reading.pixels)
+        except Sam3Error as error:
+            self._on_question_failed(error)
+            return
+        self._shown[key] = shown
+        self._shown.move_to_end(key)
+        area = int(shown.reading.pixels.sum())
+        self._workspace.objects.record(*key, shown.reading.score, area)
+        self.changed.emit()
+
+    def _on_question_failed(self, error: Sam3Error) -> None:
+        self.failed.emit(str(error))

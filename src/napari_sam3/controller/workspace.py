@@ -1,0 +1,94 @@
+"""What belongs to one image: its objects, their prompts and their masks."""
+
+from __future__ import annotations
+
+from napari.layers import Image
+from psygnal import Signal
+
+from ..layers.axes import Place, StackAxes, data_shape
+from ..layers.labels import Layout, ResultLayers, ScoreRow, default_folder
+from ..layers.prompt_history import PromptHistory
+from ..layers.prompt_layers import PromptLayers
+from ..layers.prompt_state import Key, PromptState
+from ..objects import ObjectList, SegmentedObject
+
+
+class Workspace:
+    """The work on one image, kept while the image is in the viewer."""
+
+    removed = Signal(int)  # id of an object
+
+    def __init__(self, image: Image, layout: Layout) -> None:
+        self.image = image
+        self.shape = data_shape(image)
+        self.objects = ObjectList()
+        self.prompts = PromptLayers(image)
+        self.results = ResultLayers(image, default_folder(image.name), layout)
+        self.history = PromptHistory(self.prompts.snapshot())
+        self._is_restoring = False
+        self.prompts.changed.connect(self._on_prompts_changed)
+        self.objects.current_changed.connect(self._on_current_changed)
+        self.objects.added.connect(self._on_object_described)
+        self.objects.renamed.connect(self._on_object_described)
+        self.objects.add()
+
+    def undo(self) -> None:
+        """Take the last change of the prompts back."""
+        self._restore(self.history.undo())
+
+    def redo(self) -> None:
+        """Make the change that was taken back again."""
+        self._restore(self.history.redo())
+
+    def start_next_object(self) -> None:
+        """Let the next prompts belong to an object that has none yet."""
+        used = {object_id for _, object_id in self.prompts.snapshot().keys()}
+        unused = [one for one in self.objects if one.id not in used and not one.results]
+        self.objects.current = unused[0] if unused else self.objects.add()
+
+    def remove_object(self, object_id: int) -> None:
+        """Forget an object, its prompts and its masks."""
+        self.prompts.remove_object(object_id)
+        self.results.remove_object(object_id)
+        self.objects.remove(object_id)
+        if not len(self.objects):
+            self.objects.add()
+        self.removed.emit(object_id)
+
+    def nearest_frame(self, thing: SegmentedObject, axes: StackAxes, place: Place) -> Place | None:
+        """Return the frame of a stack closest to a place on which an object is known."""
+        prompted = {where for where, owner in self.prompts.snapshot().keys() if owner == thing.id}
+        known = [where for where in prompted | thing.results.keys() if axes.holds(where)]
+        here = axes.frame_of(place)
+        return min(known, key=lambda where: abs(axes.frame_of(where) - here), default=None)
+
+    def frames_done(self, thing: SegmentedObject, axes: StackAxes) -> int:
+        """Count the frames of a stack on which an object has a mask."""
+        return sum(axes.holds(place) for place, one in thing.results.items() if one.area)
+
+    def show_scores(self, place: Place) -> None:
+        """Show scores and areas of a frame where the mouse points."""
+        self.results.show_scores(
+            ScoreRow(thing.id, thing.name, thing.results[place].score, thing.results[place].area)
+            for thing in self.objects
+            if place in thing.results
+        )
+
+    def _restore(self, state: PromptState) -> None:
+        self._is_restoring = True
+        try:
+            self.prompts.restore(state)
+        finally:
+            self._is_restoring = False
+
+    def _on_prompts_changed(self, _: frozenset[Key]) -> None:
+        if not self._is_restoring:
+            self.history.push(self.prompts.snapshot())
+
+    def _on_current_changed(self, current: SegmentedObject | None) -> None:
+        if current is not None:
+            self.prompts.object_color = current.color
+            self.prompts.current_object = current.id
+
+    def _on_object_described(self, thing: SegmentedObject) -> None:
+        self.results.describe(thing.id, thing.name, thing.color)

@@ -1,0 +1,1 @@
+"""Qt and magicgui: what the user sees of the controller."""

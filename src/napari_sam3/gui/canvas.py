@@ -1,0 +1,75 @@
+"""Clicks and keys on the canvas, passed on to the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+import numpy as np
+from app_model.types import KeyCode, KeyMod
+from napari.components import ViewerModel
+from napari.layers import Layer
+
+from ..controller import Controller
+
+LEFT_BUTTON = 1
+DRAG_THRESHOLD = 5  # screen pixels, as napari has it
+KEYS: dict[str, int] = {
+    "positive": KeyCode.KeyP,
+    "negative": KeyCode.KeyN,
+    "box": KeyCode.KeyB,
+    "outline": KeyCode.KeyL,
+    "next_reading": KeyCode.KeyA,
+    "next_object": KeyCode.KeyM,
+    "run": KeyCode.KeyG,
+    "undo": KeyMod.CtrlCmd | KeyCode.KeyZ,
+    "redo": KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ,
+}
+"""Keys of what can be done. They hold where the canvas has the focus and nowhere else."""
+
+
+class Canvas:
+    """Listens to the canvas of one viewer while the dock is open.
+
+    Keys are bound to the viewer, where the keys of the layer at work go first, and to the prompt
+    layers, where they go before napari's.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        controller: Controller,
+        actions: Mapping[str, Callable[[], object]],
+    ) -> None:
+        self._controller = controller
+        self._actions = actions
+        self._bound: list[tuple[ViewerModel | Layer, int, Callable[..., Any] | None]] = []
+        self._viewer = viewer
+        viewer.mouse_drag_callbacks.append(self._on_mouse_pressed)
+        self._bind_keys(viewer)
+        controller.prompt_layer_added.connect(self._bind_keys)
+
+    def close(self) -> None:
+        """Give the viewer back its keys and clicks."""
+        self._viewer.mouse_drag_callbacks.remove(self._on_mouse_pressed)
+        self._controller.prompt_layer_added.disconnect(self._bind_keys)
+        while self._bound:
+            provider, key, earlier = self._bound.pop()
+            provider.bind_key(key, earlier, overwrite=True)
+
+    def _bind_keys(self, provider: ViewerModel | Layer) -> None:
+        for name, key in KEYS.items():
+            action = self._actions[name]
+            earlier = provider.bind_key(key, lambda _, act=action: act(), overwrite=True)
+            self._bound.append((provider, key, earlier))
+
+    def _on_mouse_pressed(self, _: ViewerModel, event: Any) -> Generator[None, None, None]:
+        is_positive = self._controller.choose_sign(is_opposite=event.button != LEFT_BUTTON)
+        if not self._controller.takes_click(len(event.dims_displayed)):
+            return
+        pressed = np.asarray(event.pos)
+        yield
+        while event.type == "mouse_move":
+            yield
+        if np.linalg.norm(np.asarray(event.pos) - pressed) < DRAG_THRESHOLD:
+            self._controller.click(event.position, is_positive=is_positive)

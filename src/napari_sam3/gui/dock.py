@@ -1,0 +1,166 @@
+"""The dock widget: panels from top to bottom in the order of work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QFrame, QMessageBox, QVBoxLayout, QWidget
+
+from ..controller import Controller
+from ..controller.obstacles import obstacle
+from ..engine import Engine, shared_engine
+from ..engine.errors import Sam3Error
+from .activity import Activity
+from .canvas import Canvas
+from .image_panel import ImagePanel
+from .jobs import BackgroundJobs
+from .model_panel import ModelPanel
+from .objects_panel import ObjectsPanel
+from .output_panel import OutputPanel
+from .prompt_panel import PromptPanel
+from .propagate_panel import PropagatePanel
+
+if TYPE_CHECKING:
+    import napari
+
+MODELS = ["embedded"]
+WIDTH = 400
+REDRAW_MS = 30  # the panels follow the controller this often, however fast masks come
+
+
+class SegmentationDock(QWidget):
+    """Outline objects with clicks, follow them through a stack, and keep them as labels."""
+
+    def __init__(
+        self,
+        viewer: "napari.viewer.Viewer",  # noqa: UP037  napari compares this text
+        load: Callable[[], Engine] = shared_engine,
+    ) -> None:
+        super().__init__()
+        self.jobs = BackgroundJobs()
+        self.controller = Controller(viewer, self.jobs, load)
+        self.image = ImagePanel()
+        self.model = ModelPanel(MODELS)
+        self.prompt = PromptPanel()
+        self.objects = ObjectsPanel()
+        self.output = OutputPanel()
+        self.propagate = PropagatePanel()
+        self._activity = Activity()
+        self._redraw = QTimer(self, singleShot=True, interval=REDRAW_MS)
+        self._redraw.timeout.connect(self.show_state)
+        self._lay_out()
+        self._connect()
+        self._canvas = Canvas(viewer, self.controller, self._actions())
+        self.show_state()
+        self.jobs.ask("load", load, self._on_model_loaded, self._on_model_failed)
+
+    def close_controller(self) -> None:
+        """Stop what runs and let go of the viewer; called when the dock is closed for good."""
+        self._redraw.stop()
+        self._canvas.close()
+        self.jobs.close()
+        self.controller.close()
+        self._activity.end()
+
+    def event(self, event: QEvent) -> bool:
+        """Let go of the viewer when Qt deletes the dock."""
+        if event.type() == QEvent.Type.DeferredDelete:
+            self.close_controller()
+        return bool(super().event(event))
+
+    def show_state(self) -> None:
+        """Show in every panel how things stand."""
+        focus = self.controller.focus
+        self.image.show(self.controller.images, focus.image, focus.frame_axes, focus.frame_axis)
+        for panel in (self.prompt, self.objects, self.output, self.propagate):
+            panel.show(self.controller)
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setSpacing(4)
+        for part in (self.image.widget, self.model.widget, None, self.prompt.widget, None):
+            layout.addWidget(_line() if part is None else part.native)
+        layout.addWidget(self.objects.native, stretch=1)
+        for part in (None, self.output.widget, None, self.propagate.widget):
+            layout.addWidget(_line() if part is None else part.native)
+        self.setMaximumWidth(WIDTH)
+
+    def _connect(self) -> None:
+        controller = self.controller
+        controller.changed.connect(self._on_controller_changed)
+        controller.failed.connect(self._on_failed)
+        controller.run_started.connect(self._on_run_started)
+        controller.run_advanced.connect(self._on_run_advanced)
+        controller.run_ended.connect(self._activity.end)
+        self.image.image_chosen.connect(controller.focus.choose_image)
+        self.image.axis_chosen.connect(controller.focus.choose_frame_axis)
+        self.prompt.tool_chosen.connect(controller.choose_tool)
+        self.prompt.next_reading_wanted.connect(controller.show_next_reading)
+        self.prompt.next_object_wanted.connect(controller.start_next_object)
+        self.prompt.undo_wanted.connect(controller.undo)
+        self.prompt.redo_wanted.connect(controller.redo)
+        self.objects.object_chosen.connect(controller.select_object)
+        self.objects.object_renamed.connect(controller.rename_object)
+        self.objects.removal_wanted.connect(self._on_removal_wanted)
+        self.output.layout_chosen.connect(controller.choose_layout)
+        self.output.overwriting_chosen.connect(controller.choose_overwriting)
+        self.propagate.run_wanted.connect(self._on_run_wanted)
+        self.propagate.stop_wanted.connect(controller.stop)
+
+    def _actions(self) -> dict[str, Callable[[], object]]:
+        controller = self.controller
+        tools = ("positive", "negative", "box", "outline")
+        return {
+            **{tool: partial(controller.choose_tool, tool) for tool in tools},
+            "next_reading": controller.show_next_reading,
+            "next_object": controller.start_next_object,
+            "undo": controller.undo,
+            "redo": controller.redo,
+            "run": self._on_run_wanted,
+        }
+
+    def _on_controller_changed(self) -> None:
+        if not self._redraw.isActive():
+            self._redraw.start()
+
+    def _on_failed(self, message: str) -> None:
+        show_error(message)
+
+    def _on_model_loaded(self, engine: Engine) -> None:
+        self.model.show_state(f"{engine.device}, ready")
+
+    def _on_model_failed(self, error: Sam3Error) -> None:
+        self.model.show_state("not loaded")
+        show_error(str(error))
+
+    def _on_run_wanted(self) -> None:
+        in_the_way = obstacle(self.controller, "run")
+        if in_the_way:
+            show_error(in_the_way)
+            return
+        self.controller.run(self.propagate.reach(self.controller))
+
+    def _on_run_started(self, total: int) -> None:
+        self._activity.start(total)
+        self.propagate.show_start(total)
+
+    def _on_run_advanced(self, done: int) -> None:
+        self._activity.advance(done)
+        self.propagate.show_progress(done)
+
+    def _on_removal_wanted(self, object_id: int) -> None:
+        yes = QMessageBox.StandardButton.Yes
+        question = "Remove this object with its prompts and its masks on all frames?"
+        if QMessageBox.question(self, "Remove object", question) == yes:
+            self.controller.remove_object(object_id)
+
+
+def _line() -> QFrame:
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    return line

@@ -1,0 +1,48 @@
+"""Which image is segmented, and along which axis its stack runs."""
+
+from __future__ import annotations
+
+from magicgui.widgets import ComboBox, Container, Label
+from magicgui.widgets.bases import Widget
+from napari.layers import Image
+from psygnal import Signal
+
+from .rows import column, row
+
+IMAGE_TIP = "The image to segment; other visible images of the same size are shown to the model too."
+AXIS_TIP = "The axis that objects are followed along: z-slices or time."
+
+
+class ImagePanel:
+    """Two choices in a row."""
+
+    image_chosen = Signal(object)  # an Image, or None
+    axis_chosen = Signal(object)  # an int, or None
+
+    def __init__(self) -> None:
+        self.image = ComboBox(choices=[], nullable=True, tooltip=IMAGE_TIP, name="image")
+        self.axis = ComboBox(choices=[], nullable=True, tooltip=AXIS_TIP, name="axis")
+        self.size = Label(value="")
+        self.widget: Container[Widget] = column(
+            row(Label(value="Image"), self.image, Label(value="stack axis"), self.axis)
+        )
+        self.image.changed.connect(self._on_image_changed)
+        self.axis.changed.connect(self._on_axis_changed)
+
+    def show(
+        self, images: list[Image], image: Image | None, axes: list[tuple[str, int]], axis: int | None
+    ) -> None:
+        """Show what there is to choose, and what is chosen."""
+        with self.image.changed.blocked(), self.axis.changed.blocked():
+            self.image.choices = [(one.name, one) for one in images]
+            self.image.value = image
+            self.axis.choices = axes
+            self.axis.value = axis
+        self.image.enabled = bool(images)
+        self.axis.enabled = len(axes) > 0
+
+    def _on_image_changed(self, image: Image | None) -> None:
+        self.image_chosen.emit(image)
+
+    def _on_axis_changed(self, axis: int | None) -> None:
+        self.axis_chosen.emit(axis)

@@ -1,0 +1,163 @@
+"""Work beside the main thread, in napari's workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable
+from contextlib import closing
+from dataclasses import dataclass
+from threading import Event, Semaphore
+from typing import Any
+
+from napari.qt.threading import create_worker
+
+from napari_sam3.engine.errors import Sam3Error
+
+RESULTS_AHEAD = 4  # results a stream may be ahead of the viewer, so that memory stays flat
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    key: Hashable
+    ask: Callable[[], Any]
+    answered: Callable[[Any], None]
+    failed: Callable[[Sam3Error], None]
+
+
+class BackgroundJobs:
+    """Answers questions one after the other, and runs streams beside them."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, _Question] = {}
+        self._current: _Question | None = None
+        self._forgotten: _Question | None = None
+        self._streams: set[BackgroundStream] = set()
+
+    def ask(
+        self,
+        key: Hashable,
+        question: Callable[[], Any],
+        answered: Callable[[Any], None],
+        failed: Callable[[Sam3Error], None],
+    ) -> None:
+        """Queue a question; one of the same key that still waits never reaches the model."""
+        self._waiting.pop(key, None)
+        self._waiting[key] = _Question(key, question, answered, failed)
+        self._start_next()
+
+    def forget(self, key: Hashable) -> None:
+        """Drop the question of this key if it waits, or its answer if it runs."""
+        self._waiting.pop(key, None)
+        if self._current is not None and self._current.key == key:
+            self._forgotten = self._current
+
+    def stream(
+        self,
+        start: Callable[[], Generator[Any, None, None]],
+        arrived: Callable[[Any], None],
+        ended: Callable[[Sam3Error | None], None],
+    ) -> BackgroundStream:
+        """Run a generator in a worker of its own."""
+        stream = BackgroundStream(start, arrived, ended)
+        self._streams.add(stream)
+        stream.worker.finished.connect(lambda: self._streams.discard(stream))
+        stream.worker.start()
+        return stream
+
+    def close(self) -> None:
+        """Forget what waits and stop what runs."""
+        self._waiting.clear()
+        self._current = None
+        for stream in list(self._streams):
+            stream.stop()
+
+    def _start_next(self) -> None:
+        if self._current is not None or not self._waiting:
+            return
+        question = self._waiting.pop(next(iter(self._waiting)))
+        self._current = question
+        worker = create_worker(_outcome, question.ask)
+        worker.returned.connect(lambda outcome: self._on_question_answered(question, outcome))
+        worker.errored.connect(lambda _: self._on_question_ended(question))
+        worker.start()
+
+    def _on_question_answered(self, question: _Question, outcome: _Outcome) -> None:
+        is_wanted = self._current is question and question is not self._forgotten
+        is_wanted = is_wanted and question.key not in self._waiting
+        self._on_question_ended(question)
+        if not is_wanted:
+            return
+        if outcome.error is not None:
+            question.failed(outcome.error)
+            return
+        question.answered(outcome.value)
+
+    def _on_question_ended(self, question: _Question) -> None:
+        if self._current is question:
+            self._current = None
+        self._start_next()
+
+
+class BackgroundStream:
+    """A generator that runs in a worker, never far ahead of the viewer."""
+
+    def __init__(
+        self,
+        start: Callable[[], Generator[Any, None, None]],
+        arrived: Callable[[Any], None],
+        ended: Callable[[Sam3Error | None], None],
+    ) -> None:
+        self._start = start
+        self._arrived = arrived
+        self._ended = ended
+        self._room = Semaphore(RESULTS_AHEAD)
+        self._stopped = Event()
+        self.worker = create_worker(self._results)
+        self.worker.yielded.connect(self._on_result_yielded)
+        self.worker.returned.connect(self._on_worker_returned)
+        self.worker.errored.connect(self._on_worker_errored)
+
+    def stop(self) -> None:
+        """End the generator before its next result."""
+        self._stopped.set()
+        self._room.release()
+
+    def _results(self) -> Generator[Any, None, Sam3Error | None]:
+        try:
+            yield from self._paced()
+        except Sam3Error as error:
+            return error
+        return None
+
+    def _paced(self) -> Generator[Any, None, None]:
+        with closing(self._start()) as results:
+            for result in results:
+                if self._stopped.is_set():
+                    return
+                yield result
+                self._room.acquire()
+                if self._stopped.is_set():
+                    return
+
+    def _on_result_yielded(self, result: Any) -> None:
+        self._room.release()
+        if not self._stopped.is_set():
+            self._arrived(result)
+
+    def _on_worker_returned(self, error: Sam3Error | None) -> None:
+        self._ended(error)
+
+    def _on_worker_errored(self, _: Exception) -> None:
+        self._ended(None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outcome:
+    value: Any = None
+    error: Sam3Error | None = None
+
+
+def _outcome(question: Callable[[], Any]) -> _Outcome:
+    try:
+        return _Outcome(value=question())
+    except Sam3Error as error:
+        return _Outcome(error=error)

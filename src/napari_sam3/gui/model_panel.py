@@ -1,0 +1,23 @@
+"""Which model answers, and where it runs."""
+
+from __future__ import annotations
+
+from magicgui.widgets import ComboBox, Container, Label
+from magicgui.widgets.bases import Widget
+
+from .rows import row
+
+MODEL_TIP = "The network that outlines objects; 'embedded' comes with the plugin and always works."
+
+
+class ModelPanel:
+    """The choice of a model, and its state beside it."""
+
+    def __init__(self, models: list[str]) -> None:
+        self.model = ComboBox(choices=models, tooltip=MODEL_TIP, name="model")
+        self.state = Label(value="loading …", tooltip="Where the model runs.", name="state")
+        self.widget: Container[Widget] = row(Label(value="Model"), self.model, self.state)
+
+    def show_state(self, state: str) -> None:
+        """Say what the model is doing."""
+        self.state.value = state

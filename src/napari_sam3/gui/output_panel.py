@@ -1,0 +1,49 @@
+"""Where masks are written to."""
+
+from __future__ import annotations
+
+from magicgui.widgets import CheckBox, Container, Label, RadioButtons
+from magicgui.widgets.bases import Widget
+from psygnal import Signal
+
+from ..controller import Controller
+from ..controller.obstacles import obstacle
+from .rows import allow, column, row
+
+LAYOUTS = ("layer per object", "one layer")
+LAYOUT_TIP = "A layer per object lets objects overlap; in one layer every pixel has one object."
+OVERWRITE_TIP = "Let an object take pixels that belong to another one; off, they are kept."
+
+
+class OutputPanel:
+    """The layout of the results."""
+
+    layout_chosen = Signal(str)
+    overwriting_chosen = Signal(bool)
+
+    def __init__(self) -> None:
+        self.layout = RadioButtons(
+            choices=LAYOUTS, orientation="horizontal", tooltip=LAYOUT_TIP, name="layout"
+        )
+        self.overwrite = CheckBox(text="overwrite other objects", tooltip=OVERWRITE_TIP)
+        self.folder = Label(value="", tooltip="Masks are on disk from the first click, here.")
+        self.widget: Container[Widget] = column(
+            row(Label(value="Output"), self.layout), row(self.overwrite, self.folder)
+        )
+        self.layout.changed.connect(self._on_layout_changed)
+        self.overwrite.changed.connect(self._on_overwrite_changed)
+
+    def show(self, controller: Controller) -> None:
+        """Show the layout in use."""
+        with self.layout.changed.blocked(), self.overwrite.changed.blocked():
+            self.layout.value = controller.layout
+            self.overwrite.value = not controller.keeps_committed
+        allow(self.layout, LAYOUT_TIP, obstacle(controller, "change_layout"))
+        needless = "" if controller.layout == "one layer" else "Objects have layers of their own."
+        allow(self.overwrite, OVERWRITE_TIP, needless)
+
+    def _on_layout_changed(self, layout: str) -> None:
+        self.layout_chosen.emit(layout)
+
+    def _on_overwrite_changed(self, value: bool) -> None:
+        self.overwriting_chosen.emit(value)

@@ -1,0 +1,152 @@
+"""Labels layers and the arrays on disk that they show, in one of two layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+
+from ..engine.errors import StorageError
+from .axes import Place, data_shape, geometry
+from .hand_edits import LabelPlane
+from .label_store import LabelArray, LabelStore
+
+Layout = Literal["layer per object", "one layer"]
+Color = tuple[float, float, float, float]
+"""Red, green, blue and opacity, each 0..1."""
+
+_SHARED = 0  # key of the sheet that all objects are on
+_UNKNOWN: Color = (0.5, 0.5, 0.5, 1.0)  # painted with a label that is no object's
+_WHITE: Color = (1.0, 1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How an object is named and coloured."""
+
+    name: str
+    color: Color
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sheet:
+    """A Labels layer and the array it shows."""
+
+    name: str  # in the store
+    array: LabelArray
+    layer: Labels
+
+    def write(self, place: Place, plane: LabelPlane) -> None:
+        """Write a frame; the layer is drawn again if it is the one in view."""
+        self.array.write(place, plane)
+        in_view = self.layer._get_pt_not_disp()
+        if all(place[axis] == index for axis, index in in_view.items() if axis < len(place)):
+            self.layer.refresh(extent=False)
+
+
+class LabelSheets:
+    """The sheets of an image in one layout, made when they are first written on.
+
+    Parameters
+    ----------
+    image : Image
+        The layer that the sheets lie on.
+    store : LabelStore
+        Where their arrays are.
+    layout : str
+        Whether every object has a sheet of its own, or all share one.
+    looks : mapping
+        How the objects look, by id.
+    """
+
+    def __init__(
+        self, image: Image, store: LabelStore, layout: Layout, looks: Mapping[int, Look]
+    ) -> None:
+        self.layout: Layout = layout
+        self._image = image
+        self._store = store
+        self._looks = looks
+        self._by_key: dict[int, Sheet] = {}
+
+    def all(self) -> list[Sheet]:
+        """Return all sheets in the order they were made."""
+        return list(self._by_key.values())
+
+    def of(self, object_id: int) -> Sheet | None:
+        """Return the sheet an object is on, or None before it is made."""
+        return self._by_key.get(self._key(object_id))
+
+    def make(self, object_id: int) -> Sheet:
+        """Make the sheet for an object."""
+        key = self._key(object_id)
+        name = "objects" if key == _SHARED else f"object-{object_id}"
+        array = self._store.create(name, data_shape(self._image))
+        sheet = Sheet(name, array, self._layer(array.shown, object_id))
+        self._by_key[key] = sheet
+        return sheet
+
+    def delete(self, sheet: Sheet) -> None:
+        """Delete one of the sheets."""
+        self._by_key = {key: one for key, one in self._by_key.items() if one is not sheet}
+        self._store.delete(sheet.name)
+
+    def delete_all(self) -> None:
+        """Delete all sheets."""
+        for sheet in self.all():
+            self.delete(sheet)
+
+    def restyle(self, object_id: int) -> None:
+        """Show the object as it looks now, if it is shown."""
+        sheet = self.of(object_id)
+        if sheet is None:
+            return
+        sheet.layer.colormap = self._colormap(object_id)
+        if self.layout == "layer per object":
+            sheet.layer.name = self._look(object_id).name
+
+    def copy_from(self, others: LabelSheets) -> None:
+        """Copy all labels of other sheets; on failure nothing is left of the copy."""
+        try:
+            for sheet in others.all():
+                for place in sheet.array.places():
+                    self._copy(sheet.array.read(place), place)
+        except StorageError:
+            self.delete_all()
+            raise
+
+    def _copy(self, plane: LabelPlane, place: Place) -> None:
+        for value in np.union1d(plane.shown, plane.model).tolist():
+            if value:
+                sheet = self.of(value) or self.make(value)
+                sheet.write(place, sheet.array.read(place).joined(plane, value))
+
+    def _key(self, object_id: int) -> int:
+        return _SHARED if self.layout == "one layer" else object_id
+
+    def _look(self, object_id: int) -> Look:
+        return self._looks.get(object_id, Look(f"object {object_id}", _WHITE))
+
+    def _layer(self, data: Any, object_id: int) -> Labels:
+        is_own = self.layout == "layer per object"
+        layer = Labels(
+            data,
+            name=self._look(object_id).name if is_own else f"{self._image.name} objects",
+            colormap=self._colormap(object_id),
+            multiscale=False,
+            **geometry(self._image),
+        )
+        layer.selected_label = object_id
+        return layer
+
+    def _colormap(self, object_id: int) -> DirectLabelColormap:
+        looks = {object_id: self._look(object_id)}
+        if self.layout == "one layer":
+            looks |= self._looks
+        colors: dict[int | None, Color | NDArray[np.float64]] = {None: _UNKNOWN, 0: np.zeros(4)}
+        colors.update((one, look.color) for one, look in looks.items())
+        return DirectLabelColormap(color_dict=colors)

@@ -1,0 +1,142 @@
+"""Labels on disk: arrays of one chunk a frame, each with a twin of what the model wrote."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
+
+from ..engine.errors import StorageError
+from .axes import Place
+from .hand_edits import LabelPlane
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelArray:
+    """The labels of a stack, read and written one frame at a time."""
+
+    folder: Path
+    shown: zarr.Array[Any]  # (..., H, W) uint16, what a layer shows
+    model: zarr.Array[Any]  # the same shape, what the model wrote
+
+    def read(self, place: Place) -> LabelPlane:
+        """Read the frame at a place."""
+        return LabelPlane(_plane(self.shown, place), _plane(self.model, place))
+
+    def write(self, place: Place, plane: LabelPlane) -> None:
+        """Replace the frame at a place, or leave it as it was and raise a `StorageError`."""
+        before = self.read(place)
+        self._put(self.model, place, before.model, plane.model)
+        try:
+            self._put(self.shown, place, before.shown, plane.shown)
+        except StorageError:
+            self._put(self.model, place, plane.model, before.model)
+            raise
+
+    def places(self) -> list[Place]:
+        """Return the places of all frames that something is written on, in order."""
+        chunks = [chunk for array in (self.shown, self.model) for chunk in self._chunks(array)]
+        return sorted(set(chunks))
+
+    def _chunks(self, array: zarr.Array[Any]) -> Iterator[Place]:
+        root = self.folder / array.path / "c"
+        for chunk in root.glob("/".join("*" * array.ndim)):
+            parts = chunk.relative_to(root).parts
+            if parts[-1].isdigit():
+                yield tuple(int(part) for part in parts[:-2])
+
+    def _put(
+        self,
+        array: zarr.Array[Any],
+        place: Place,
+        before: NDArray[np.uint16],
+        after: NDArray[np.uint16],
+    ) -> None:
+        if np.array_equal(before, after):
+            return
+        with storing_in(self.folder):
+            array[_index(place)] = after
+
+
+class LabelStore:
+    """The label arrays of a session, in ``labels.zarr`` of its folder; made when first needed.
+
+    Parameters
+    ----------
+    folder : Path
+        The session folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "labels.zarr"
+
+    def create(self, name: str, shape: tuple[int, ...]) -> LabelArray:
+        """Make an empty array of this shape, rows and columns last."""
+        if (self.path / name).exists():
+            raise StorageError(
+                f"{self.path} already holds labels named {name}: choose another folder under "
+                "Output."
+            )
+        try:
+            return self._create(name, shape)
+        except StorageError:
+            self.delete(name)
+            raise
+
+    def delete(self, name: str) -> None:
+        """Delete an array, if there is one."""
+        if (self.path / name).exists():
+            with storing_in(self.path):
+                shutil.rmtree(self.path / name)
+
+    def _create(self, name: str, shape: tuple[int, ...]) -> LabelArray:
+        with storing_in(self.path):
+            group = zarr.open_group(self.path, mode="a").create_group(name)
+            shown, model = (_empty(group, part, shape) for part in ("0", "model"))
+        return LabelArray(self.path, shown, model)
+
+
+@contextmanager
+def storing_in(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a `StorageError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(_sentence(folder, error)) from error
+
+
+def _sentence(folder: Path, error: OSError) -> str:
+    remedy = "another folder under Output; what is done is kept."
+    if error.errno in _NO_ROOM:
+        return f"No room left on disk in {folder}: free some space or choose {remedy}"
+    return f"Labels cannot be written to {folder} ({error.strerror or error}): choose {remedy}"
+
+
+def _empty(group: zarr.Group, name: str, shape: tuple[int, ...]) -> zarr.Array[Any]:
+    return group.create_array(
+        name,
+        shape=shape,
+        chunks=(*(1 for _ in shape[:-2]), *shape[-2:]),
+        dtype=np.uint16,
+        fill_value=0,
+        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
+    )
+
+
+def _plane(array: zarr.Array[Any], place: Place) -> NDArray[np.uint16]:
+    return np.asarray(array[_index(place)], np.uint16)
+
+
+def _index(place: Place) -> tuple[int | slice, ...]:
+    return (*place, slice(None), slice(None))

@@ -1,0 +1,75 @@
+"""Shapes a user draws, and the pixels they enclose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.draw import polygon
+
+from .axes import Place, split_coordinates
+
+OutlineKind = Literal["rectangle", "ellipse", "polygon", "path", "line"]
+
+_ELLIPSE_VERTICES = 128
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """One shape."""
+
+    vertices: NDArray[np.float64]  # (V, ndim) in pixels of the image; of an ellipse, its corners
+    kind: OutlineKind
+    object_id: int
+
+    @property
+    def place(self) -> Place | None:
+        """The place of the frame it lies on, or None if it lies on several."""
+        places = set(split_coordinates(self.vertices)[0])
+        return places.pop() if len(places) == 1 else None
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """Rows and columns of the vertices, (V, 2)."""
+        return self.vertices[:, -2:]
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """The box around it: row, column, row, column."""
+        (top, left), (bottom, right) = self.corners.min(axis=0), self.corners.max(axis=0)
+        return float(top), float(left), float(bottom), float(right)
+
+
+def is_box(outline: Outline) -> bool:
+    """Tell whether it is a rectangle along rows and columns; a turned one is an outline."""
+    if outline.kind != "rectangle":
+        return False
+    top, left, bottom, right = outline.extent
+    rows, cols = outline.corners.T
+    return bool(
+        (np.isclose(rows, top) | np.isclose(rows, bottom)).all()
+        and (np.isclose(cols, left) | np.isclose(cols, right)).all()
+    )
+
+
+def rasterized(outlines: Iterable[Outline], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Fill the outlines, a path as if it were closed, and clip them to an image (H, W)."""
+    mask = np.zeros(shape, bool)
+    for outline in outlines:
+        rows, cols = _contour(outline).T
+        mask[polygon(rows, cols, shape)] = True  # type: ignore[no-untyped-call]
+    return mask
+
+
+def _contour(outline: Outline) -> NDArray[np.float64]:
+    """Return the vertices of a polygon, (V, 2)."""
+    if outline.kind != "ellipse":
+        return outline.corners
+    center = outline.corners.mean(axis=0)
+    down = (outline.corners[1] - outline.corners[0]) / 2
+    across = (outline.corners[3] - outline.corners[0]) / 2
+    angle = np.linspace(0, 2 * np.pi, _ELLIPSE_VERTICES, endpoint=False)[:, None]
+    return center + np.cos(angle) * down + np.sin(angle) * across

@@ -1,0 +1,252 @@
+"""The Points and the Shapes layer in which a user prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Points, Shapes
+from napari.layers.base import ActionType
+from numpy.typing import ArrayLike, NDArray
+from psygnal import Signal
+
+from ..engine.errors import PromptError
+from ..engine.prompts import Prompts
+from .axes import data_shape, geometry, is_inside, split_coordinates
+from .outlines import Outline
+from .prompt_state import Key, PromptState
+from .prompt_style import PromptStyle
+
+_DONE = (ActionType.ADDED, ActionType.CHANGED, ActionType.REMOVED)
+_OUTSIDE = "The point lies outside the image: click inside it."
+
+
+class PromptLayers:
+    """Prompts of all objects on all frames of an image.
+
+    The layers are made here and lie exactly on the image; who made this adds them to a viewer.
+    Only the prompts of the current object are shown, and only they can be selected.
+
+    Parameters
+    ----------
+    image : Image
+        The layer that is prompted on.
+    """
+
+    changed = Signal(frozenset)  # the keys, (place, object id), whose prompts are not as before
+    refused = Signal(str)  # why a point that was just added has been taken out again
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self._shape = data_shape(image)
+        self._style = PromptStyle(self._shape)
+        self._current = 1
+        self._is_positive = True
+        self._is_rewriting = False
+        features = {"object": np.zeros(0, np.int64), "positive": np.zeros(0, bool)}
+        self.points = Points(
+            ndim=image.ndim,
+            name=f"{image.name} points",
+            features=features,
+            feature_defaults={"object": 1, "positive": True},
+            **self._style.of_points,
+            **geometry(image),
+        )
+        self.shapes = Shapes(
+            ndim=image.ndim,
+            name=f"{image.name} outlines",
+            features={"object": features["object"]},
+            feature_defaults={"object": 1},
+            **geometry(image),
+        )
+        self._state = self.snapshot()
+        self._set_defaults()
+        self._connect()
+
+    @property
+    def current_object(self) -> int:
+        """The object whose prompts are shown, and which new ones belong to."""
+        return self._current
+
+    @current_object.setter
+    def current_object(self, object_id: int) -> None:
+        self._current = object_id
+        self._set_defaults()
+        self.points.selected_data = set()
+        self.shapes.selected_data = set()
+        self._show_current()
+
+    @property
+    def object_color(self) -> tuple[float, ...]:
+        """Colour of the current object, RGBA in 0..1: rings its points and draws its outlines."""
+        return self._style.color
+
+    @object_color.setter
+    def object_color(self, color: tuple[float, ...]) -> None:
+        self._style.color = color
+        self._set_defaults()
+        self._show_current()
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the next point is inside the object."""
+        return self._is_positive
+
+    @is_positive.setter
+    def is_positive(self, sign: bool) -> None:
+        self._is_positive = sign
+        self._set_defaults()
+
+    def add_point(self, coordinates: ArrayLike, positive: bool) -> None:
+        """Add a point of the current object, at (ndim,) data pixels of the image."""
+        point = np.asarray(coordinates, np.float64)
+        if not self._are_inside(point[None])[0]:
+            raise PromptError(_OUTSIDE)
+        next_sign, self.is_positive = self.is_positive, positive
+        try:
+            self.points.add(point)
+        finally:
+            self.is_positive = next_sign
+
+    def prompts(self, keys: Iterable[Key] | None = None) -> dict[Key, Prompts]:
+        """Read the prompts of every frame and object, or of those that are asked for."""
+        return self.snapshot().prompts(keys)
+
+    def snapshot(self) -> PromptState:
+        """Copy all prompts, without a shape that is still being drawn."""
+        drawn = self.shapes._moving_value[0] if self.shapes._is_creating else None
+        owners = self.shapes.features["object"]
+        rows = zip(self.shapes.data, self.shapes.shape_type, owners, strict=False)
+        outlines = [Outline(np.array(data, float), kind, int(owner)) for data, kind, owner in rows]
+        return PromptState(
+            shape=self._shape,
+            points=np.array(self.points.data, np.float64),
+            objects=np.array(self.points.features["object"], np.int64),
+            positive=np.array(self.points.features["positive"], bool),
+            outlines=tuple(one for index, one in enumerate(outlines) if index != drawn),
+        )
+
+    def restore(self, state: PromptState) -> None:
+        """Put the prompts back as they were copied."""
+        with self._one_change():
+            self.points.selected_data = set()
+            self.points.data = state.points
+            self.points.features = {"object": state.objects, "positive": state.positive}
+            self.shapes.selected_data = set()
+            self.shapes.data = [(one.vertices, one.kind) for one in state.outlines]
+            self.shapes.features = {"object": [one.object_id for one in state.outlines]}
+
+    def remove_object(self, object_id: int) -> None:
+        """Delete all prompts of an object."""
+        with self._one_change():
+            for layer in (self.points, self.shapes):
+                layer.remove(np.flatnonzero(_owners(layer) == object_id).tolist())
+
+    def _connect(self) -> None:
+        self.points.events.data.connect(self._on_points_changed)
+        self.points.events.features.connect(self._on_features_changed)
+        self.points.selected_data.events.items_changed.connect(self._on_points_selected)
+        self.shapes.events.data.connect(self._on_shapes_changed)
+        self.shapes.events.features.connect(self._on_features_changed)
+        self.shapes.selected_data.events.items_changed.connect(self._on_shapes_selected)
+
+    def _on_points_changed(self, event: Any) -> None:
+        if self._is_rewriting:
+            return
+        if event.action == ActionType.ADDING:
+            self._set_defaults()
+        if event.action == ActionType.ADDED:
+            self._take_out_strays(event.data_indices)
+        if event.action in _DONE:
+            self._announce()
+
+    def _on_shapes_changed(self, event: Any) -> None:
+        if self._is_rewriting:
+            return
+        if event.action == ActionType.ADDING:
+            self._set_defaults()
+        if event.action in _DONE:
+            self._drop_orphaned_row(event.data_indices)
+            self._announce()
+
+    def _on_features_changed(self) -> None:
+        if not self._is_rewriting and not self.snapshot().has_owners_of(self._state):
+            self._show_current()
+            self._announce()
+
+    def _on_points_selected(self) -> None:
+        self._adopt_pasted(self.points, len(self._state.points))
+        self._deselect_hidden(self.points)
+
+    def _on_shapes_selected(self) -> None:
+        if not self.shapes._is_creating:
+            self._adopt_pasted(self.shapes, len(self._state.outlines))
+        self._deselect_hidden(self.shapes)
+
+    def _set_defaults(self) -> None:
+        """Let what is added next belong to the current object; napari forgets on any selection."""
+        self.points.feature_defaults = {"object": self._current, "positive": self._is_positive}
+        self.shapes.feature_defaults = {"object": self._current}
+        self._style.set_next(self.points, self.shapes, self._is_positive)
+
+    def _show_current(self) -> None:
+        self._style.show_only(self.points, _owners(self.points) == self._current)
+        self._style.show_only_outlines(self.shapes, _owners(self.shapes) == self._current)
+
+    def _take_out_strays(self, indices: Iterable[int]) -> None:
+        rows = np.arange(len(self.points.data))[list(indices)]
+        strays = rows[~self._are_inside(self.points.data[rows])]
+        if len(strays):
+            self.points.remove(strays.tolist())
+            self.refused.emit(_OUTSIDE)
+
+    def _are_inside(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        places, positions = split_coordinates(points)
+        on_a_frame = np.array([is_inside(place, self._shape) for place in places], bool)
+        rounded = np.rint(np.nan_to_num(positions, nan=-1))
+        return on_a_frame & ((rounded >= 0) & (rounded < self._shape[-2:])).all(axis=1)
+
+    def _drop_orphaned_row(self, indices: tuple[int, ...]) -> None:
+        """Delete the features of a shape that napari deleted without them."""
+        features = self.shapes.features
+        if len(features) > self.shapes.nshapes:
+            self.shapes.features = features.drop(index=features.index[indices[0]])
+
+    def _adopt_pasted(self, layer: Points | Shapes, count: int) -> None:
+        """Give pasted rows to the current object: napari adds them without an event of data."""
+        if self._is_rewriting or len(layer.data) <= count:
+            return
+        features = layer.features.copy()
+        features.loc[count:, "object"] = self._current
+        with self._one_change():
+            layer.features = features
+
+    def _deselect_hidden(self, layer: Points | Shapes) -> None:
+        owners = _owners(layer)
+        hidden = {one for one in layer.selected_data if owners[one] != self._current}
+        if hidden:
+            layer.selected_data.difference_update(hidden)
+
+    def _announce(self) -> None:
+        before, self._state = self._state, self.snapshot()
+        differing = self._state.keys_that_differ(before)
+        if differing:
+            self.changed.emit(differing)
+
+    @contextmanager
+    def _one_change(self) -> Iterator[None]:
+        """Announce all that happens inside as one change."""
+        self._is_rewriting = True
+        try:
+            yield
+        finally:
+            self._is_rewriting = False
+        self._set_defaults()
+        self._show_current()
+        self._announce()
+
+
+def _owners(layer: Points | Shapes) -> NDArray[np.int64]:
+    return np.asarray(layer.features["object"], np.int64)

@@ -1,0 +1,97 @@
+"""All prompts of a session as a value, and how they read as prompts of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.prompts import Prompts
+from .axes import Place, is_inside, split_coordinates
+from .outlines import Outline, is_box, rasterized
+
+Key = tuple[Place, int]
+"""The place of a frame and the id of an object."""
+
+
+@dataclass(slots=True, eq=False)
+class _Rows:
+    """What was said about one object on one frame."""
+
+    points: list[int] = field(default_factory=list)  # rows of `PromptState.points`
+    outlines: list[Outline] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptState:
+    """All points and outlines, of every object on every frame."""
+
+    shape: tuple[int, ...]  # of the image, without its colour axis
+    points: NDArray[np.float64]  # (N, ndim) in pixels of the image
+    objects: NDArray[np.int64]  # (N,) object id of each point
+    positive: NDArray[np.bool_]  # (N,) whether each point is inside its object
+    outlines: tuple[Outline, ...]
+
+    def keys(self) -> frozenset[Key]:
+        """Return the frames and objects about which something is said."""
+        return frozenset(self._rows())
+
+    def prompts(self, keys: Iterable[Key] | None = None) -> dict[Key, Prompts]:
+        """Read the prompts of every frame and object, or of those that are asked for.
+
+        Points and outlines that lie on no frame of the image are left out.
+        """
+        rows = self._rows()
+        wanted = rows if keys is None else [key for key in keys if key in rows]
+        return {key: self._read(rows[key]) for key in wanted}
+
+    def keys_that_differ(self, other: PromptState) -> frozenset[Key]:
+        """Return the frames and objects about which the other state says something else."""
+        mine, theirs = self._content(), other._content()
+        return frozenset(
+            key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)
+        )
+
+    def has_owners_of(self, other: PromptState) -> bool:
+        """Whether the same objects own the points and outlines, with the same signs."""
+        return (
+            np.array_equal(self.objects, other.objects)
+            and np.array_equal(self.positive, other.positive)
+            and [one.object_id for one in self.outlines]
+            == [one.object_id for one in other.outlines]
+        )
+
+    def _rows(self) -> dict[Key, _Rows]:
+        rows: dict[Key, _Rows] = {}
+        places, positions = split_coordinates(self.points)
+        is_number = np.asarray(np.isfinite(positions).all(axis=1))
+        for index, place in enumerate(places):
+            if is_number[index] and is_inside(place, self.shape):
+                rows.setdefault((place, int(self.objects[index])), _Rows()).points.append(index)
+        for outline in self.outlines:
+            where = outline.place
+            if where is not None and is_inside(where, self.shape):
+                rows.setdefault((where, outline.object_id), _Rows()).outlines.append(outline)
+        return rows
+
+    def _content(self) -> dict[Key, tuple[Any, ...]]:
+        return {
+            key: (
+                self.points[rows.points].tobytes(),
+                self.positive[rows.points].tobytes(),
+                [(outline.kind, outline.vertices.tobytes()) for outline in rows.outlines],
+            )
+            for key, rows in self._rows().items()
+        }
+
+    def _read(self, rows: _Rows) -> Prompts:
+        drawn = [outline for outline in rows.outlines if not is_box(outline)]
+        return Prompts(
+            points=self.points[rows.points, -2:],
+            positive=self.positive[rows.points],
+            boxes=[outline.extent for outline in rows.outlines if is_box(outline)],
+            mask=rasterized(drawn, self.shape[-2:]) if drawn else None,
+        )
