@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from napari.components import ViewerModel
@@ -13,26 +11,15 @@ from numpy.typing import ArrayLike
 from psygnal import Signal
 
 from ..engine import Engine
-from ..engine.errors import Sam3Error, StorageError
-from ..layers.axes import Place, StackAxes, data_shape
-from ..layers.labels import Layout
+from ..engine.errors import FramesError, PromptError
+from ..layers.label_sheets import Layout
 from ..objects import SegmentedObject
-from .arrangement import Arrangement, Tool
+from .arrangement import Tool
 from .focus import Focus
 from .jobs import Jobs
-from .propagation import Propagation, Reach
-from .segmentation import Segmentation, ShownReading
-from .views import Sessions, View, Views
-from .workspace import Workspace
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Work:
-    """The work on one image, and those who do it."""
-
-    workspace: Workspace
-    segmentation: Segmentation
-    propagation: Propagation
+from .propagation import Progress, Reach
+from .segmentation import ShownReading
+from .works import Work, Works
 
 
 class Controller:
@@ -51,21 +38,14 @@ class Controller:
     changed = Signal()  # anything a panel shows may have changed
     failed = Signal(str)  # a sentence for the user
     prompt_layer_added = Signal(Layer)
-    run_started = Signal(int)  # number of masks to come
-    run_advanced = Signal(int)  # number of masks that came
-    run_ended = Signal()
 
     def __init__(self, viewer: ViewerModel, jobs: Jobs, load: Callable[[], Engine]) -> None:
         self.viewer = viewer
         self.focus = Focus(viewer)
         self.tool: Tool = "positive"
-        self.layout: Layout = "layer per object"
-        self.keeps_committed = True
-        self._jobs = jobs
-        self._views = Views()
-        self._sessions = Sessions(load)
-        self._arrangement = Arrangement(viewer)
-        self._works: dict[Image, Work] = {}
+        self.works = Works(viewer, self.focus, jobs, load)
+        self.works.changed.connect(self._on_focus_moved)
+        self.works.failed.connect(self._on_failed)
         self.focus.moved.connect(self._on_focus_moved)
         self.focus.image_chosen.connect(self._on_focus_moved)
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
@@ -77,8 +57,7 @@ class Controller:
         self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self.focus.close()
-        for work in self._works.values():
-            work.propagation.stop()
+        self.works.close()
 
     @property
     def images(self) -> list[Image]:
@@ -88,7 +67,13 @@ class Controller:
     @property
     def work(self) -> Work | None:
         """The work on the image looked at, once it has begun."""
-        return None if self.focus.image is None else self._works.get(self.focus.image)
+        return self.works.of(self.focus.image)
+
+    @property
+    def prompt_layers(self) -> list[Layer]:
+        """The layers that are prompted in, of all images."""
+        prompts = [work.workspace.prompts for work in self.works]
+        return [layer for one in prompts for layer in (one.shapes, one.points)]
 
     @property
     def current(self) -> SegmentedObject | None:
@@ -114,6 +99,11 @@ class Controller:
         return self.work is not None and self.work.propagation.is_running
 
     @property
+    def progress(self) -> Progress | None:
+        """How far the run has come, while there is one."""
+        return self.work.propagation.progress if self.work and self.is_running else None
+
+    @property
     def reading(self) -> ShownReading | None:
         """Which reading of the current object is shown on this frame."""
         if self.work is None or self.current is None or self.focus.place is None:
@@ -126,10 +116,8 @@ class Controller:
         if image is None:
             self.failed.emit("There is no image to segment: open one first.")
             return None
-        if image not in self._works:
-            self._works[image] = self._new_work(image)
-        work = self._works[image]
-        for layer in self._arrangement.show_prompts(work.workspace):
+        work = self.works.begin(image)
+        for layer in self.works.arrangement.show_prompts(work.workspace):
             self.prompt_layer_added.emit(layer)
         return work
 
@@ -138,7 +126,7 @@ class Controller:
         self.tool = tool
         work = self.begin()
         if work is not None:
-            self._arrangement.take_up(work.workspace, tool)
+            self.works.arrangement.take_up(work.workspace, tool)
         self.changed.emit()
 
     def choose_sign(self, *, is_opposite: bool) -> bool:
@@ -163,9 +151,9 @@ class Controller:
         point = work.workspace.image.world_to_data(world_point)
         try:
             work.workspace.prompts.add_point(point, is_positive)
-        except Sam3Error as error:
+        except PromptError as error:
             self.failed.emit(str(error))
-        self._arrangement.take_up(work.workspace, "positive")
+        self.works.arrangement.take_up(work.workspace, "positive")
         self.changed.emit()
 
     def show_next_reading(self) -> None:
@@ -179,7 +167,7 @@ class Controller:
         if work is None:
             return
         work.workspace.start_next_object()
-        self._arrangement.take_up(work.workspace, self.tool)
+        self.works.arrangement.take_up(work.workspace, self.tool)
         self.changed.emit()
 
     def select_object(self, object_id: int) -> None:
@@ -218,20 +206,12 @@ class Controller:
 
     def choose_layout(self, layout: Layout) -> None:
         """Write masks to a layer for each object, or to one layer for all."""
-        try:
-            for work in self._works.values():
-                work.workspace.results.change_layout(layout)
-        except StorageError as error:
-            self.failed.emit(str(error))
-        else:
-            self.layout = layout
+        self.works.choose_layout(layout)
         self.changed.emit()
 
     def choose_overwriting(self, overwrites: bool) -> None:
         """In one layer, let objects take pixels that belong to others, or not."""
-        self.keeps_committed = not overwrites
-        for work in self._works.values():
-            work.workspace.results.keeps_committed = not overwrites
+        self.works.keep_committed(not overwrites)
         self.changed.emit()
 
     def run(self, reach: Reach) -> None:
@@ -240,7 +220,12 @@ class Controller:
         if self.work is None or place is None:
             self.failed.emit("There is nothing to follow yet: click an object first.")
             return
-        self.work.propagation.run(self._look(self.work.workspace.image, place), reach)
+        try:
+            view = self.works.view(self.work.workspace.image, place)
+        except FramesError as error:
+            self.failed.emit(str(error))
+            return
+        self.work.propagation.run(view, reach)
         self.changed.emit()
 
     def stop(self) -> None:
@@ -248,88 +233,20 @@ class Controller:
         if self.work is not None:
             self.work.propagation.stop()
 
-    def _look(self, image: Image, place: Place) -> View:
-        axes = StackAxes.through(image, self.focus.frame_axis, place)
-        return self._views.of(self.viewer.layers, image, axes)
-
-    def _new_work(self, image: Image) -> Work:
-        workspace = Workspace(image, self.layout)
-        workspace.results.keeps_committed = self.keeps_committed
-        segmentation = Segmentation(
-            workspace, self._jobs, self._sessions, partial(self._look, image)
-        )
-        propagation = Propagation(workspace, segmentation, self._jobs, self._sessions)
-        workspace.results.added.connect(partial(self._arrangement.show_result, workspace))
-        workspace.results.removed.connect(self._arrangement.hide_result)
-        workspace.prompts.refused.connect(self._on_failed)
-        workspace.removed.connect(self._on_object_removed)
-        segmentation.changed.connect(self._on_focus_moved)
-        segmentation.failed.connect(self._on_failed)
-        propagation.started.connect(self._on_run_started)
-        propagation.advanced.connect(self._on_run_advanced)
-        propagation.ended.connect(self._on_run_ended)
-        image.events.data.connect(self._on_image_replaced)
-        return Work(workspace, segmentation, propagation)
-
     def _on_layer_inserted(self) -> None:
         if self.focus.image is None and self.images:
             self.focus.choose_image(self.images[-1])
         self.changed.emit()
 
     def _on_layer_removed(self, event: Any) -> None:
-        layer = event.value
-        if isinstance(layer, Image):
-            self._leave(layer)
-        self.changed.emit()
-
-    def _leave(self, image: Image) -> None:
-        work = self._works.pop(image, None)
-        if work is not None:
-            work.propagation.stop(
-                f"{image.name} was removed, so following ended. The masks that were done are kept."
-            )
-        if image is self.focus.image:
+        if event.value is self.focus.image:
             self.focus.choose_image(self.images[-1] if self.images else None)
+        self.changed.emit()
 
     def _on_focus_moved(self) -> None:
         if self.work is not None and self.focus.place is not None:
             self.work.workspace.show_scores(self.focus.place)
         self.changed.emit()
 
-    def _on_image_replaced(self, event: Any) -> None:
-        image = event.source
-        work = self._works.get(image)
-        if work is None:
-            return
-        work.propagation.stop(
-            f"The pixels of {image.name} were replaced, so following ended. "
-            "The masks that were done are kept."
-        )
-        if data_shape(image) != work.workspace.shape:
-            self._works.pop(image)
-        self.changed.emit()
-
-    def _on_object_removed(self, object_id: int) -> None:
-        self._jobs.ask(
-            ("forget", object_id),
-            partial(self._sessions.forget_object, object_id),
-            lambda _: None,
-            lambda _: None,
-        )
-
     def _on_failed(self, message: str) -> None:
         self.failed.emit(message)
-
-    def _on_run_started(self, total: int) -> None:
-        self.run_started.emit(total)
-        self.changed.emit()
-
-    def _on_run_advanced(self, done: int) -> None:
-        self.run_advanced.emit(done)
-        self._on_focus_moved()
-
-    def _on_run_ended(self, message: str) -> None:
-        if message:
-            self.failed.emit(message)
-        self.run_ended.emit()
-        self.changed.emit()

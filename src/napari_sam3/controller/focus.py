@@ -61,8 +61,7 @@ class Focus:
         (nearest,), _ = split_coordinates([point])
         lengths = data_shape(self.image)[:-2]
         return tuple(
-            min(max(index, 0), length - 1)
-            for index, length in zip(nearest, lengths, strict=True)
+            min(max(index, 0), length - 1) for index, length in zip(nearest, lengths, strict=True)
         )
 
     @property

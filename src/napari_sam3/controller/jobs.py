@@ -27,7 +27,7 @@ class Jobs(Protocol):
         answered: Callable[[Answered], None],
         failed: Callable[[Sam3Error], None],
     ) -> None:
-        """Run a question. A newer one of the same key takes its place, and its answer is dropped."""
+        """Run a question, unless a newer one of the same key takes its place before."""
 
     def forget(self, key: Hashable) -> None:
         """Drop the question of this key, or its answer."""

@@ -7,7 +7,15 @@ from typing import Literal
 from .controller import Controller
 
 Action = Literal[
-    "prompt", "next_reading", "next_object", "undo", "redo", "remove", "run", "stop", "change_layout"
+    "prompt",
+    "next_reading",
+    "next_object",
+    "undo",
+    "redo",
+    "remove",
+    "run",
+    "stop",
+    "change_layout",
 ]
 NO_IMAGE = "There is no image yet: open one, or take one of File > Open Sample."
 NO_OBJECT = "No object is outlined yet: click one in the image first."
@@ -21,7 +29,9 @@ def obstacle(controller: Controller, action: Action) -> str:
         case "prompt":
             return _to_prompting(controller)
         case "next_reading":
-            return "" if _has_readings(controller) else "Click an object first; then try its readings."
+            return (
+                "" if _has_readings(controller) else "Click an object first; then try its readings."
+            )
         case "undo" | "redo":
             return _to_history(controller, action)
         case "remove":

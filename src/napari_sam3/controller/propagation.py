@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import Literal
 
 from psygnal import Signal
@@ -12,7 +13,6 @@ from psygnal import Signal
 from ..engine import ObjectMask, Prompts
 from ..engine.errors import Sam3Error
 from ..layers.axes import Place, StackAxes
-
 from .jobs import Jobs, Stream
 from .segmentation import Key, Segmentation
 from .views import Sessions, View
@@ -37,11 +37,24 @@ class Reach:
         return range(max(first, self.first), min(last, self.last) + 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come."""
+
+    done: int  # masks
+    total: int
+    seconds: float  # since it started
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The time that remains, or None before the first mask."""
+        return self.seconds * (self.total - self.done) / self.done if self.done else None
+
+
 class Propagation:
     """Runs the propagation of one workspace."""
 
-    started = Signal(int)  # number of masks to come
-    advanced = Signal(int)  # number of masks that came
+    advanced = Signal()  # a mask came
     ended = Signal(str)  # what there is to say about it; empty when all is well
 
     def __init__(
@@ -57,8 +70,15 @@ class Propagation:
         self._sessions = sessions
         self._stream: Stream | None = None
         self._given_keys: frozenset[Key] = frozenset()
-        self._arrived = 0
+        self._done = 0
+        self._total = 0
+        self._started = 0.0
         self.is_running = False
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run has come that is under way, or the last one."""
+        return Progress(self._done, self._total, monotonic() - self._started)
 
     def starts(self, axes: StackAxes) -> dict[int, list[int]]:
         """Return the objects that were prompted in a stack, each with its prompted frames."""
@@ -72,11 +92,10 @@ class Propagation:
         """Follow objects through the stack, from all frames where they were prompted or painted."""
         given = self._given(view, reach)
         frames = reach.frames([frame for frame, _ in given])
-        followed = {object_id for _, object_id in given}
         self._given_keys = frozenset((view.axes.place(frame), thing) for frame, thing in given)
-        self._arrived = 0
+        self._done, self._started = 0, monotonic()
+        self._total = len(frames) * len({object_id for _, object_id in given})
         self.is_running = True
-        self.started.emit(len(frames) * len(followed))
         self._stream = self._jobs.stream(
             lambda: self._follow(view, given, frames),
             partial(self._on_mask_arrived, view),
@@ -119,13 +138,13 @@ class Propagation:
         return given
 
     def _on_mask_arrived(self, view: View, mask: ObjectMask) -> None:
-        self._arrived += 1
+        self._done += 1
         try:
             self._write(view.axes.place(mask.frame), mask)
         except Sam3Error as error:
             self.stop(str(error))
             return
-        self.advanced.emit(self._arrived)
+        self.advanced.emit()
 
     def _write(self, place: Place, mask: ObjectMask) -> None:
         key = (place, mask.object_id)

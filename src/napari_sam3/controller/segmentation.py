@@ -10,9 +10,8 @@ from functools import partial
 from psygnal import Signal
 
 from ..engine import ObjectMask, Prompts, Reading
-from ..engine.errors import Sam3Error
+from ..engine.errors import FramesError, PromptError, Sam3Error, StorageError
 from ..layers.axes import Place
-
 from .jobs import Jobs
 from .views import Sessions, View
 from .workspace import Workspace
@@ -47,6 +46,12 @@ class Segmentation:
         self._answers: dict[Key, ObjectMask] = {}
         self.prompted_keys: frozenset[Key] = frozenset()
         workspace.prompts.changed.connect(self._on_prompts_changed)
+
+    def close(self) -> None:
+        """Answer prompts no longer."""
+        self._workspace.prompts.changed.disconnect(self._on_prompts_changed)
+        for key in self.prompted_keys:
+            self._jobs.forget(key)
 
     @property
     def prompted(self) -> dict[Key, Prompts]:
@@ -87,7 +92,12 @@ class Segmentation:
 
     def _ask(self, key: Key, prompts: Prompts) -> None:
         place, object_id = key
-        view = self._look(place)
+        try:
+            view = self._look(place)
+            prompts.check(view.axes.plane)
+        except (FramesError, PromptError) as error:
+            self._on_question_failed(error)
+            return
         frame = view.axes.frame_of(place)
         self._jobs.ask(
             key,
@@ -100,9 +110,13 @@ class Segmentation:
         self._shown.pop(key, None)
         self._answers.pop(key, None)
         self._jobs.forget(key)
-        if key[1] in self._workspace.objects:
+        if key[1] not in self._workspace.objects:
+            return
+        try:
             self._workspace.results.erase(*key)
-            self._workspace.objects.forget(*key)
+        except StorageError as error:
+            self._on_question_failed(error)
+        self._workspace.objects.forget(*key)
 
     def _on_mask_answered(self, key: Key, mask: ObjectMask) -> None:
         if key[1] not in self._workspace.objects:
@@ -115,7 +129,7 @@ class Segmentation:
     def _show(self, key: Key, shown: ShownReading) -> None:
         try:
             self._workspace.results.write(*key, shown.reading.pixels)
-        except Sam3Error as error:
+        except StorageError as error:
             self._on_question_failed(error)
             return
         self._shown[key] = shown

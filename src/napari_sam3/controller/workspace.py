@@ -6,7 +6,8 @@ from napari.layers import Image
 from psygnal import Signal
 
 from ..layers.axes import Place, StackAxes, data_shape
-from ..layers.labels import Layout, ResultLayers, ScoreRow, default_folder
+from ..layers.label_sheets import Layout
+from ..layers.labels import ResultLayers, ScoreRow, default_folder
 from ..layers.prompt_history import PromptHistory
 from ..layers.prompt_layers import PromptLayers
 from ..layers.prompt_state import Key, PromptState
@@ -42,7 +43,7 @@ class Workspace:
 
     def start_next_object(self) -> None:
         """Let the next prompts belong to an object that has none yet."""
-        used = {object_id for _, object_id in self.prompts.snapshot().keys()}
+        used = {object_id for _, object_id in self.prompts.snapshot().keys}
         unused = [one for one in self.objects if one.id not in used and not one.results]
         self.objects.current = unused[0] if unused else self.objects.add()
 
@@ -57,7 +58,7 @@ class Workspace:
 
     def nearest_frame(self, thing: SegmentedObject, axes: StackAxes, place: Place) -> Place | None:
         """Return the frame of a stack closest to a place on which an object is known."""
-        prompted = {where for where, owner in self.prompts.snapshot().keys() if owner == thing.id}
+        prompted = {where for where, owner in self.prompts.snapshot().keys if owner == thing.id}
         known = [where for where in prompted | thing.results.keys() if axes.holds(where)]
         here = axes.frame_of(place)
         return min(known, key=lambda where: abs(axes.frame_of(where) - here), default=None)

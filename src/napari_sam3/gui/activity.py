@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from napari.utils import progress
 
+from ..controller.propagation import Progress
+
 
 class Activity:
     """One bar for one run."""
@@ -11,18 +13,17 @@ class Activity:
     def __init__(self) -> None:
         self._bar: progress | None = None
 
-    def start(self, total: int) -> None:
-        """Show a bar for this many masks."""
-        self.end()
-        self._bar = progress(total=total, desc="Following objects")
-
-    def advance(self, done: int) -> None:
-        """Show how many masks are done."""
-        if self._bar is not None:
-            self._bar.update(done - self._bar.n)
+    def show(self, run: Progress | None) -> None:
+        """Show how far a run has come, or no bar when there is none."""
+        if run is None:
+            self.end()
+            return
+        if self._bar is None:
+            self._bar = progress(total=run.total, desc="Following objects")
+        self._bar.update(run.done - self._bar.n)
 
     def end(self) -> None:
         """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.close()

@@ -29,7 +29,7 @@ KEYS: dict[str, int] = {
 
 
 class Canvas:
-    """Listens to the canvas of one viewer while the dock is open.
+    """Listens to the canvas of one viewer from `open` to `close`.
 
     Keys are bound to the viewer, where the keys of the layer at work go first, and to the prompt
     layers, where they go before napari's.
@@ -45,12 +45,19 @@ class Canvas:
         self._actions = actions
         self._bound: list[tuple[ViewerModel | Layer, int, Callable[..., Any] | None]] = []
         self._viewer = viewer
-        viewer.mouse_drag_callbacks.append(self._on_mouse_pressed)
-        self._bind_keys(viewer)
-        controller.prompt_layer_added.connect(self._bind_keys)
+
+    def open(self) -> None:
+        """Take keys and clicks."""
+        self.close()
+        self._viewer.mouse_drag_callbacks.append(self._on_mouse_pressed)
+        for provider in (self._viewer, *self._controller.prompt_layers):
+            self._bind_keys(provider)
+        self._controller.prompt_layer_added.connect(self._bind_keys)
 
     def close(self) -> None:
-        """Give the viewer back its keys and clicks."""
+        """Give keys and clicks back."""
+        if self._on_mouse_pressed not in self._viewer.mouse_drag_callbacks:
+            return
         self._viewer.mouse_drag_callbacks.remove(self._on_mouse_pressed)
         self._controller.prompt_layer_added.disconnect(self._bind_keys)
         while self._bound:

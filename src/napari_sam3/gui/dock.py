@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QFrame, QMessageBox, QVBoxLayout, QWidget
 
 from ..controller import Controller
@@ -21,7 +22,7 @@ from .jobs import BackgroundJobs
 from .model_panel import ModelPanel
 from .objects_panel import ObjectsPanel
 from .output_panel import OutputPanel
-from .prompt_panel import PromptPanel
+from .prompt_panel import TOOLS, PromptPanel
 from .propagate_panel import PropagatePanel
 
 if TYPE_CHECKING:
@@ -50,27 +51,26 @@ class SegmentationDock(QWidget):
         self.output = OutputPanel()
         self.propagate = PropagatePanel()
         self._activity = Activity()
-        self._redraw = QTimer(self, singleShot=True, interval=REDRAW_MS)
+        self._redraw = QTimer(self)
+        self._redraw.setSingleShot(True)
+        self._redraw.setInterval(REDRAW_MS)
         self._redraw.timeout.connect(self.show_state)
         self._lay_out()
         self._connect()
         self._canvas = Canvas(viewer, self.controller, self._actions())
+        self.destroyed.connect(partial(_let_go, self._canvas, self.jobs, self.controller))
         self.show_state()
         self.jobs.ask("load", load, self._on_model_loaded, self._on_model_failed)
 
-    def close_controller(self) -> None:
-        """Stop what runs and let go of the viewer; called when the dock is closed for good."""
-        self._redraw.stop()
-        self._canvas.close()
-        self.jobs.close()
-        self.controller.close()
-        self._activity.end()
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Take clicks and keys of the canvas while the dock can be seen."""
+        self._canvas.open()
+        super().showEvent(event)
 
-    def event(self, event: QEvent) -> bool:
-        """Let go of the viewer when Qt deletes the dock."""
-        if event.type() == QEvent.Type.DeferredDelete:
-            self.close_controller()
-        return bool(super().event(event))
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        """Give clicks and keys of the canvas back."""
+        self._canvas.close()
+        super().hideEvent(event)
 
     def show_state(self) -> None:
         """Show in every panel how things stand."""
@@ -78,6 +78,7 @@ class SegmentationDock(QWidget):
         self.image.show(self.controller.images, focus.image, focus.frame_axes, focus.frame_axis)
         for panel in (self.prompt, self.objects, self.output, self.propagate):
             panel.show(self.controller)
+        self._activity.show(self.controller.progress)
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
@@ -94,9 +95,6 @@ class SegmentationDock(QWidget):
         controller = self.controller
         controller.changed.connect(self._on_controller_changed)
         controller.failed.connect(self._on_failed)
-        controller.run_started.connect(self._on_run_started)
-        controller.run_advanced.connect(self._on_run_advanced)
-        controller.run_ended.connect(self._activity.end)
         self.image.image_chosen.connect(controller.focus.choose_image)
         self.image.axis_chosen.connect(controller.focus.choose_frame_axis)
         self.prompt.tool_chosen.connect(controller.choose_tool)
@@ -114,9 +112,8 @@ class SegmentationDock(QWidget):
 
     def _actions(self) -> dict[str, Callable[[], object]]:
         controller = self.controller
-        tools = ("positive", "negative", "box", "outline")
         return {
-            **{tool: partial(controller.choose_tool, tool) for tool in tools},
+            **{tool: partial(controller.choose_tool, tool) for tool in TOOLS},
             "next_reading": controller.show_next_reading,
             "next_object": controller.start_next_object,
             "undo": controller.undo,
@@ -145,19 +142,18 @@ class SegmentationDock(QWidget):
             return
         self.controller.run(self.propagate.reach(self.controller))
 
-    def _on_run_started(self, total: int) -> None:
-        self._activity.start(total)
-        self.propagate.show_start(total)
-
-    def _on_run_advanced(self, done: int) -> None:
-        self._activity.advance(done)
-        self.propagate.show_progress(done)
-
     def _on_removal_wanted(self, object_id: int) -> None:
         yes = QMessageBox.StandardButton.Yes
         question = "Remove this object with its prompts and its masks on all frames?"
         if QMessageBox.question(self, "Remove object", question) == yes:
             self.controller.remove_object(object_id)
+
+
+def _let_go(canvas: Canvas, jobs: BackgroundJobs, controller: Controller) -> None:
+    """End what a dock began, once Qt has deleted it."""
+    canvas.close()
+    jobs.close()
+    controller.close()
 
 
 def _line() -> QFrame:

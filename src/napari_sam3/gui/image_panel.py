@@ -9,7 +9,7 @@ from psygnal import Signal
 
 from .rows import column, row
 
-IMAGE_TIP = "The image to segment; other visible images of the same size are shown to the model too."
+IMAGE_TIP = "The image to segment; visible images of the same size count as its channels."
 AXIS_TIP = "The axis that objects are followed along: z-slices or time."
 
 
@@ -30,7 +30,11 @@ class ImagePanel:
         self.axis.changed.connect(self._on_axis_changed)
 
     def show(
-        self, images: list[Image], image: Image | None, axes: list[tuple[str, int]], axis: int | None
+        self,
+        images: list[Image],
+        image: Image | None,
+        axes: list[tuple[str, int]],
+        axis: int | None,
     ) -> None:
         """Show what there is to choose, and what is chosen."""
         with self.image.changed.blocked(), self.axis.changed.blocked():

@@ -19,7 +19,7 @@ from ..controller import Controller
 from ..controller.obstacles import obstacle
 from ..objects import SegmentedObject
 
-LIST_TIP = "The objects of this image: click one to bring its prompts back, double click to rename it."
+LIST_TIP = "Click an object to bring its prompts back; double click to rename it."
 REMOVE_TIP = "Remove the current object, its prompts and its masks."
 COLUMNS = ("Object", "Frames", "Score")
 ID = Qt.ItemDataRole.UserRole
@@ -39,8 +39,10 @@ class ObjectsPanel:
         self.table.setToolTip(LIST_TIP)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setMinimumHeight(90)
-        self.table.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.table.header().setStretchLastSection(False)
+        header = self.table.header()
+        if header is not None:
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+            header.setStretchLastSection(False)
         self.remove = QPushButton("Remove object")
         self.native = QWidget()
         layout = QVBoxLayout(self.native)

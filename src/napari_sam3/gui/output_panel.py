@@ -36,10 +36,12 @@ class OutputPanel:
     def show(self, controller: Controller) -> None:
         """Show the layout in use."""
         with self.layout.changed.blocked(), self.overwrite.changed.blocked():
-            self.layout.value = controller.layout
-            self.overwrite.value = not controller.keeps_committed
+            self.layout.value = controller.works.layout
+            self.overwrite.value = not controller.works.keeps_committed
         allow(self.layout, LAYOUT_TIP, obstacle(controller, "change_layout"))
-        needless = "" if controller.layout == "one layer" else "Objects have layers of their own."
+        needless = (
+            "" if controller.works.layout == "one layer" else "Objects have layers of their own."
+        )
         allow(self.overwrite, OVERWRITE_TIP, needless)
 
     def _on_layout_changed(self, layout: str) -> None:

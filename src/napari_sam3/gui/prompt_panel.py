@@ -13,11 +13,13 @@ from .rows import allow, button, column, row
 
 TOOLS: dict[Tool, tuple[str, str]] = {
     "positive": ("+  P", "Click on the object; a right click marks what is not part of it."),
-    "negative": ("−  N", "Click on what is not part of the object."),
+    "negative": ("-  N", "Click on what is not part of the object."),
     "box": ("box  B", "Drag a box around the object."),
     "outline": ("outline  L", "Draw a rough outline around the object by hand."),
 }
-READING_TIP = "Show another reading of the same prompts: the whole object, a part, or a smaller part."
+READING_TIP = (
+    "Show another reading of the same prompts: the whole object, a part, or a smaller part."
+)
 NEXT_TIP = "Start the next object; the one before stays as it is."
 UNDO_TIP = "Take the last prompt back; the mask follows. (Ctrl+Z)"
 REDO_TIP = "Prompt again what was taken back. (Ctrl+Shift+Z)"
@@ -34,7 +36,9 @@ class PromptPanel:
 
     def __init__(self) -> None:
         self.tools = {tool: button(*face) for tool, face in TOOLS.items()}
-        self.reading = Label(value="", tooltip="Which reading of the prompts is shown, and how sure.")
+        self.reading = Label(
+            value="", tooltip="Which reading of the prompts is shown, and how sure."
+        )
         self.next_reading = button("other  A", READING_TIP)
         self.next_object = button("Next object  M", NEXT_TIP)
         self.undo = button("Undo", UNDO_TIP)

@@ -8,6 +8,7 @@ from psygnal import Signal
 
 from ..controller import Controller, Direction, Reach
 from ..controller.obstacles import obstacle
+from ..controller.propagation import Progress
 from .rows import allow, button, column, row
 
 DIRECTIONS: tuple[Direction, ...] = ("both", "forward", "backward")
@@ -35,7 +36,9 @@ class PropagatePanel:
         self.progress = ProgressBar(value=0, min=0, max=1, tooltip="Masks done in this run.")
         self.widget: Container[Widget] = column(
             row(Label(value="Propagate"), self.direction, self.whom),
-            row(Label(value="frames"), self.first, Label(value="to"), self.last, self.run, self.stop),
+            row(
+                Label(value="frames"), self.first, Label(value="to"), self.last, self.run, self.stop
+            ),
             self.progress,
         )
         self._stack: object = None
@@ -62,12 +65,15 @@ class PropagatePanel:
                 box.value = value
         allow(self.run, RUN_TIP, obstacle(controller, "run"))
         allow(self.stop, STOP_TIP, obstacle(controller, "stop"))
+        self._show_progress(controller.progress)
 
-    def show_start(self, total: int) -> None:
-        """Begin to show how far a run has come."""
-        self.progress.max = max(total, 1)
-        self.progress.value = 0
-
-    def show_progress(self, done: int) -> None:
-        """Show how many masks are done."""
-        self.progress.value = done
+    def _show_progress(self, run: Progress | None) -> None:
+        bar = self.progress.native
+        if run is None:
+            bar.setFormat("")
+            self.progress.value = 0
+            return
+        left = "" if run.seconds_left is None else f", {run.seconds_left:.0f} s left"
+        self.progress.max = max(run.total, 1)
+        self.progress.value = run.done
+        bar.setFormat(f"{run.done} of {run.total} masks{left}")

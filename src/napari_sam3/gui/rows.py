@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magicgui.widgets import Container, PushButton
-from magicgui.widgets.bases import ValueWidget, Widget
+from magicgui.widgets.bases import Widget
 
 
 def row(*widgets: Widget) -> Container[Widget]:
@@ -27,7 +27,7 @@ def button(text: str, tooltip: str) -> PushButton:
     return made
 
 
-def allow(widget: ValueWidget[object], tooltip: str, obstacle: str) -> None:
+def allow(widget: Widget, tooltip: str, obstacle: str) -> None:
     """Enable a widget, or disable it and say why in its tooltip."""
     widget.enabled = not obstacle
     widget.tooltip = f"{tooltip}\n{obstacle}" if obstacle else tooltip

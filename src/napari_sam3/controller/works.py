@@ -1,0 +1,166 @@
+"""The work on each image of a viewer, begun with its first prompt and ended with its layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+from psygnal import Signal
+
+from ..engine import Engine
+from ..engine.errors import StorageError
+from ..layers.axes import Place, StackAxes, data_shape
+from ..layers.label_sheets import Layout
+from .arrangement import Arrangement
+from .focus import Focus
+from .jobs import Jobs
+from .propagation import Propagation
+from .segmentation import Segmentation
+from .views import Sessions, View, Views
+from .workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """The work on one image, and those who do it."""
+
+    workspace: Workspace
+    segmentation: Segmentation
+    propagation: Propagation
+
+
+class Works:
+    """Begins and ends the work on images, and keeps their layers in order."""
+
+    changed = Signal()
+    failed = Signal(str)
+
+    def __init__(
+        self, viewer: ViewerModel, focus: Focus, jobs: Jobs, load: Callable[[], Engine]
+    ) -> None:
+        self.layout: Layout = "layer per object"
+        self.keeps_committed = True
+        self.arrangement = Arrangement(viewer)
+        self._viewer = viewer
+        self._focus = focus
+        self._jobs = jobs
+        self._views = Views()
+        self._sessions = Sessions(load)
+        self._works: dict[Image, Work] = {}
+        viewer.layers.events.removed.connect(self._on_layer_removed)
+
+    def close(self) -> None:
+        """Stop what runs and let go of the viewer; its layers stay."""
+        self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        for work in self:
+            work.propagation.stop()
+
+    def __iter__(self) -> Iterator[Work]:
+        return iter(tuple(self._works.values()))
+
+    def of(self, image: Image | None) -> Work | None:
+        """Return the work on an image, if it has begun."""
+        return None if image is None else self._works.get(image)
+
+    def begin(self, image: Image) -> Work:
+        """Return the work on an image, begun if need be."""
+        if image not in self._works:
+            self._works[image] = self._new_work(image)
+        return self._works[image]
+
+    def view(self, image: Image, place: Place) -> View:
+        """Return the stack through a place of an image, as it is displayed now."""
+        axes = StackAxes.through(image, self._focus.frame_axis, place)
+        return self._views.of(self._viewer.layers, image, axes)
+
+    def choose_layout(self, layout: Layout) -> None:
+        """Move all masks to a layer for each object, or to one layer for all."""
+        try:
+            for work in self:
+                work.workspace.results.change_layout(layout)
+        except StorageError as error:
+            self.failed.emit(str(error))
+            return
+        self.layout = layout
+
+    def keep_committed(self, keeps: bool) -> None:
+        """In one layer, let objects leave pixels to those that have them, or take them."""
+        self.keeps_committed = keeps
+        for work in self:
+            work.workspace.results.keeps_committed = keeps
+
+    def _new_work(self, image: Image) -> Work:
+        workspace = Workspace(image, self.layout)
+        workspace.results.keeps_committed = self.keeps_committed
+        segmentation = Segmentation(
+            workspace, self._jobs, self._sessions, partial(self.view, image)
+        )
+        propagation = Propagation(workspace, segmentation, self._jobs, self._sessions)
+        workspace.results.added.connect(partial(self.arrangement.show_result, workspace))
+        workspace.results.removed.connect(self.arrangement.hide_result)
+        workspace.prompts.refused.connect(self._on_failed)
+        workspace.removed.connect(self._on_object_removed)
+        segmentation.changed.connect(self._on_changed)
+        segmentation.failed.connect(self._on_failed)
+        propagation.advanced.connect(self._on_changed)
+        propagation.ended.connect(self._on_run_ended)
+        image.events.data.connect(self._on_pixels_replaced)
+        return Work(workspace, segmentation, propagation)
+
+    def _on_layer_removed(self, event: Any) -> None:
+        match event.value:
+            case Image() as image if image in self._works:
+                self._end(image, "removed")
+            case Labels() as labels:
+                self._forget_objects_of(labels)
+
+    def _on_pixels_replaced(self, event: Any) -> None:
+        image = event.source
+        work = self._works.get(image)
+        if work is None:
+            return
+        if data_shape(image) != work.workspace.shape:
+            self._end(image, "replaced by one of another size")
+            return
+        work.propagation.stop(_ending(image, "replaced"))
+
+    def _end(self, image: Image, what_happened: str) -> None:
+        work = self._works.pop(image)
+        image.events.data.disconnect(self._on_pixels_replaced)
+        work.segmentation.close()
+        work.propagation.stop(_ending(image, what_happened))
+
+    def _forget_objects_of(self, labels: Layer) -> None:
+        for work in self:
+            results = work.workspace.results
+            if labels not in results.layers():
+                continue
+            for thing in work.workspace.objects:
+                if results.layer_of(thing.id) is labels:
+                    work.workspace.remove_object(thing.id)
+        self.changed.emit()
+
+    def _on_object_removed(self, object_id: int) -> None:
+        forget = partial(self._sessions.forget_object, object_id)
+        self._jobs.ask(("forget", object_id), forget, lambda _: None, lambda _: None)
+
+    def _on_changed(self) -> None:
+        self.changed.emit()
+
+    def _on_failed(self, message: str) -> None:
+        self.failed.emit(message)
+
+    def _on_run_ended(self, message: str) -> None:
+        if message:
+            self.failed.emit(message)
+        self.changed.emit()
+
+
+def _ending(image: Image, what_happened: str) -> str:
+    return (
+        f"{image.name} was {what_happened}, so following ended; the masks that were done are kept."
+    )
