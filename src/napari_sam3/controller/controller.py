@@ -10,8 +10,7 @@ from napari.layers import Image, Layer
 from numpy.typing import ArrayLike
 from psygnal import Signal
 
-from ..engine import Engine
-from ..engine.errors import FramesError, PromptError
+from ..engine import Engine, FramesError, PromptError
 from ..layers.label_sheets import Layout
 from ..objects import SegmentedObject
 from .arrangement import Tool
@@ -138,13 +137,16 @@ class Controller:
 
     def takes_click(self, displayed: int) -> bool:
         """Whether a click on the canvas is a prompt, and not napari's own affair."""
-        image, active = self.focus.image, self.viewer.layers.selection.active
-        if displayed != 2 or (image is not None and image.mode != "pan_zoom"):
+        active = self.viewer.layers.selection.active
+        if displayed != 2 or not (active is None or isinstance(active, Image)):
             return False
-        return active is image
+        return active is None or active.mode == "pan_zoom"
 
     def click(self, world_point: ArrayLike, *, is_positive: bool) -> None:
-        """Prompt with a point, given in world coordinates."""
+        """Prompt with a point, given in world coordinates, on the image that is at work."""
+        active = self.viewer.layers.selection.active
+        if isinstance(active, Image) and active not in self.focus.channels:
+            self.focus.choose_image(active)
         work = self.begin()
         if work is None:
             return
@@ -234,8 +236,9 @@ class Controller:
             self.work.propagation.stop()
 
     def _on_layer_inserted(self) -> None:
+        active = self.viewer.layers.selection.active
         if self.focus.image is None and self.images:
-            self.focus.choose_image(self.images[-1])
+            self.focus.choose_image(active if isinstance(active, Image) else self.images[-1])
         self.changed.emit()
 
     def _on_layer_removed(self, event: Any) -> None:

@@ -14,6 +14,7 @@ from ..layers.axes import (
     split_coordinates,
     stack_axis_choices,
 )
+from ..layers.image_stack import visible_channels
 
 
 class Focus:
@@ -70,6 +71,11 @@ class Focus:
         if self.image is None or self.place is None:
             return None
         return StackAxes.through(self.image, self.frame_axis, self.place)
+
+    @property
+    def channels(self) -> tuple[Image, ...]:
+        """The image and those that are shown with it."""
+        return () if self.image is None else visible_channels(self._viewer.layers, self.image)
 
     def go_to(self, place: Place) -> None:
         """Show a place of the image in the viewer."""

@@ -46,6 +46,15 @@ def obstacle(controller: Controller, action: Action) -> str:
             return "" if controller.work is not None else NO_OBJECT
 
 
+def hint(controller: Controller) -> str:
+    """Return what to do next, for a user who has not outlined anything on this frame."""
+    if controller.focus.image is None:
+        return "Open an image first."
+    if controller.reading is None:
+        return "Click an object in the image."
+    return ""
+
+
 def _to_prompting(controller: Controller) -> str:
     if controller.viewer.dims.ndisplay == 3:
         return "Prompts are drawn in 2-D: switch the view back with the 2D/3D button below."

@@ -10,8 +10,7 @@ from typing import Literal
 
 from psygnal import Signal
 
-from ..engine import ObjectMask, Prompts
-from ..engine.errors import Sam3Error
+from ..engine import ObjectMask, Prompts, Sam3Error
 from ..layers.axes import Place, StackAxes
 from .jobs import Jobs, Stream
 from .segmentation import Key, Segmentation

@@ -9,8 +9,7 @@ from functools import partial
 
 from psygnal import Signal
 
-from ..engine import ObjectMask, Prompts, Reading
-from ..engine.errors import FramesError, PromptError, Sam3Error, StorageError
+from ..engine import FramesError, ObjectMask, PromptError, Prompts, Reading, Sam3Error, StorageError
 from ..layers.axes import Place
 from .jobs import Jobs
 from .views import Sessions, View

@@ -11,8 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
-from ..engine import Engine
-from ..engine.errors import StorageError
+from ..engine import Engine, StorageError
 from ..layers.axes import Place, StackAxes, data_shape
 from ..layers.label_sheets import Layout
 from .arrangement import Arrangement

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
@@ -13,8 +15,7 @@ from qtpy.QtWidgets import QFrame, QMessageBox, QVBoxLayout, QWidget
 
 from ..controller import Controller
 from ..controller.obstacles import obstacle
-from ..engine import Engine, shared_engine
-from ..engine.errors import Sam3Error
+from ..engine import Engine, Prompts, Sam3Error, shared_engine
 from .activity import Activity
 from .canvas import Canvas
 from .image_panel import ImagePanel
@@ -60,7 +61,9 @@ class SegmentationDock(QWidget):
         self._canvas = Canvas(viewer, self.controller, self._actions())
         self.destroyed.connect(partial(_let_go, self._canvas, self.jobs, self.controller))
         self.show_state()
-        self.jobs.ask("load", load, self._on_model_loaded, self._on_model_failed)
+        self.jobs.ask(
+            "load", partial(_warmed_up, load), self._on_model_loaded, self._on_model_failed
+        )
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Take clicks and keys of the canvas while the dock can be seen."""
@@ -154,6 +157,14 @@ def _let_go(canvas: Canvas, jobs: BackgroundJobs, controller: Controller) -> Non
     canvas.close()
     jobs.close()
     controller.close()
+
+
+def _warmed_up(load: Callable[[], Engine]) -> Engine:
+    """Load the engine and ask it once, so that the first click is as quick as the others."""
+    engine = load()
+    with closing(engine.open(np.eye(64, dtype=np.float32))) as session:
+        session.segment(0, Prompts(points=[(32, 32)]))
+    return engine
 
 
 def _line() -> QFrame:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from magicgui.widgets import ComboBox, Container, Label
+from magicgui.widgets import Container, Label
 from magicgui.widgets.bases import Widget
 from napari.layers import Image
 from psygnal import Signal
 
-from .rows import column, row
+from ..controller.obstacles import NO_IMAGE
+from .rows import allow, choice, heading, row
 
 IMAGE_TIP = "The image to segment; visible images of the same size count as its channels."
 AXIS_TIP = "The axis that objects are followed along: z-slices or time."
@@ -20,11 +21,10 @@ class ImagePanel:
     axis_chosen = Signal(object)  # an int, or None
 
     def __init__(self) -> None:
-        self.image = ComboBox(choices=[], nullable=True, tooltip=IMAGE_TIP, name="image")
-        self.axis = ComboBox(choices=[], nullable=True, tooltip=AXIS_TIP, name="axis")
-        self.size = Label(value="")
-        self.widget: Container[Widget] = column(
-            row(Label(value="Image"), self.image, Label(value="stack axis"), self.axis)
+        self.image = choice([], IMAGE_TIP, "image")
+        self.axis = choice([], AXIS_TIP, "axis")
+        self.widget: Container[Widget] = row(
+            heading("Image"), self.image, Label(value="stack axis"), self.axis
         )
         self.image.changed.connect(self._on_image_changed)
         self.axis.changed.connect(self._on_axis_changed)
@@ -42,8 +42,8 @@ class ImagePanel:
             self.image.value = image
             self.axis.choices = axes
             self.axis.value = axis
-        self.image.enabled = bool(images)
-        self.axis.enabled = len(axes) > 0
+        allow(self.image, IMAGE_TIP, "" if images else NO_IMAGE)
+        allow(self.axis, AXIS_TIP, "" if axes else "The image has a single frame.")
 
     def _on_image_changed(self, image: Image | None) -> None:
         self.image_chosen.emit(image)

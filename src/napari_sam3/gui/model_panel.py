@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from magicgui.widgets import ComboBox, Container, Label
+from magicgui.widgets import Container, Label
 from magicgui.widgets.bases import Widget
 
-from .rows import row
+from .rows import choice, heading, row
 
 MODEL_TIP = "The network that outlines objects; 'embedded' comes with the plugin and always works."
 
@@ -14,9 +14,9 @@ class ModelPanel:
     """The choice of a model, and its state beside it."""
 
     def __init__(self, models: list[str]) -> None:
-        self.model = ComboBox(choices=models, tooltip=MODEL_TIP, name="model")
+        self.model = choice(models, MODEL_TIP, "model")
         self.state = Label(value="loading …", tooltip="Where the model runs.", name="state")
-        self.widget: Container[Widget] = row(Label(value="Model"), self.model, self.state)
+        self.widget: Container[Widget] = row(heading("Model"), self.model, self.state)
 
     def show_state(self, state: str) -> None:
         """Say what the model is doing."""

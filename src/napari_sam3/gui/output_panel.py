@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from magicgui.widgets import CheckBox, Container, Label, RadioButtons
+from magicgui.widgets import CheckBox, Container, RadioButtons
 from magicgui.widgets.bases import Widget
 from psygnal import Signal
 
 from ..controller import Controller
 from ..controller.obstacles import obstacle
-from .rows import allow, column, row
+from .rows import allow, column, heading, row
 
 LAYOUTS = ("layer per object", "one layer")
 LAYOUT_TIP = "A layer per object lets objects overlap; in one layer every pixel has one object."
@@ -26,9 +26,8 @@ class OutputPanel:
             choices=LAYOUTS, orientation="horizontal", tooltip=LAYOUT_TIP, name="layout"
         )
         self.overwrite = CheckBox(text="overwrite other objects", tooltip=OVERWRITE_TIP)
-        self.folder = Label(value="", tooltip="Masks are on disk from the first click, here.")
         self.widget: Container[Widget] = column(
-            row(Label(value="Output"), self.layout), row(self.overwrite, self.folder)
+            row(heading("Output"), self.layout), row(heading(), self.overwrite)
         )
         self.layout.changed.connect(self._on_layout_changed)
         self.overwrite.changed.connect(self._on_overwrite_changed)

@@ -8,8 +8,9 @@ from psygnal import Signal
 from qtpy.QtWidgets import QButtonGroup
 
 from ..controller import Controller, Tool
-from ..controller.obstacles import obstacle
-from .rows import allow, button, column, row
+from ..controller.obstacles import hint, obstacle
+from ..controller.segmentation import ShownReading
+from .rows import allow, button, column, heading, row
 
 TOOLS: dict[Tool, tuple[str, str]] = {
     "positive": ("+  P", "Click on the object; a right click marks what is not part of it."),
@@ -44,9 +45,9 @@ class PromptPanel:
         self.undo = button("Undo", UNDO_TIP)
         self.redo = button("Redo", REDO_TIP)
         self.widget: Container[Widget] = column(
-            row(Label(value="Prompt"), *self.tools.values()),
-            row(self.reading, self.next_reading),
-            row(self.next_object, self.undo, self.redo),
+            row(heading("Prompt"), *self.tools.values()),
+            row(heading("Reading"), self.reading, self.next_reading),
+            row(heading(), self.next_object, self.undo, self.redo),
         )
         self._group = QButtonGroup(self.widget.native)
         self._connect()
@@ -54,13 +55,7 @@ class PromptPanel:
     def show(self, controller: Controller) -> None:
         """Show the tool in hand, the reading, and what can be done."""
         self.tools[controller.tool].native.setChecked(True)
-        shown = controller.reading
-        self.reading.value = (
-            ""
-            if shown is None
-            else f"{shown.reading.name}  ·  {shown.position + 1} of {shown.count}"
-            f"  ·  score {shown.reading.score:.2f}"
-        )
+        self.reading.value = hint(controller) or _described(controller.reading)
         for tool, widget in self.tools.items():
             allow(widget, TOOLS[tool][1], obstacle(controller, "prompt"))
         allow(self.next_reading, READING_TIP, obstacle(controller, "next_reading"))
@@ -82,3 +77,10 @@ class PromptPanel:
         for tool, widget in self.tools.items():
             if widget.native is clicked:
                 self.tool_chosen.emit(tool)
+
+
+def _described(shown: ShownReading | None) -> str:
+    if shown is None:
+        return ""
+    which = f"{shown.reading.name}, {shown.position + 1} of {shown.count}"
+    return f"{which}, score {shown.reading.score:.2f}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from magicgui.widgets import ComboBox, Container, Label, ProgressBar, SpinBox
+from magicgui.widgets import Container, Label, ProgressBar, SpinBox
 from magicgui.widgets.bases import Widget
 from psygnal import Signal
 
 from ..controller import Controller, Direction, Reach
 from ..controller.obstacles import obstacle
 from ..controller.propagation import Progress
-from .rows import allow, button, column, row
+from .rows import allow, button, choice, column, heading, row
 
 DIRECTIONS: tuple[Direction, ...] = ("both", "forward", "backward")
 WHOM = ("all objects", "current object")
@@ -27,18 +27,16 @@ class PropagatePanel:
     stop_wanted = Signal()
 
     def __init__(self) -> None:
-        self.direction = ComboBox(choices=DIRECTIONS, tooltip=DIRECTION_TIP, name="direction")
-        self.whom = ComboBox(choices=WHOM, tooltip=WHOM_TIP, name="whom")
+        self.direction = choice(DIRECTIONS, DIRECTION_TIP, "direction")
+        self.whom = choice(WHOM, WHOM_TIP, "whom")
         self.first = SpinBox(value=0, min=0, max=0, tooltip=RANGE_TIP, name="first")
         self.last = SpinBox(value=0, min=0, max=0, tooltip=RANGE_TIP, name="last")
         self.run = button("Run  G", RUN_TIP)
         self.stop = button("Stop", STOP_TIP)
         self.progress = ProgressBar(value=0, min=0, max=1, tooltip="Masks done in this run.")
         self.widget: Container[Widget] = column(
-            row(Label(value="Propagate"), self.direction, self.whom),
-            row(
-                Label(value="frames"), self.first, Label(value="to"), self.last, self.run, self.stop
-            ),
+            row(heading("Propagate"), self.direction, self.whom),
+            row(heading("frames"), self.first, Label(value="to"), self.last, self.run, self.stop),
             self.progress,
         )
         self._stack: object = None

@@ -1,9 +1,15 @@
-"""How controls lie in the dock: side by side, with a tooltip that also says what is in the way."""
+"""How controls lie in the dock, and how they say what is in their way."""
 
 from __future__ import annotations
 
-from magicgui.widgets import Container, PushButton
+from collections.abc import Sequence
+from typing import Any
+
+from magicgui.widgets import ComboBox, Container, Label, PushButton
 from magicgui.widgets.bases import Widget
+from qtpy.QtWidgets import QComboBox
+
+HEADING_WIDTH = 62  # screen pixels, so that the controls of all panels begin in one line
 
 
 def row(*widgets: Widget) -> Container[Widget]:
@@ -20,11 +26,24 @@ def column(*widgets: Widget) -> Container[Widget]:
     return container
 
 
+def heading(text: str = "") -> Label:
+    """Name a row at its left edge."""
+    label = Label(value=text)
+    label.native.setFixedWidth(HEADING_WIDTH)
+    return label
+
+
 def button(text: str, tooltip: str) -> PushButton:
     """Make a button whose tooltip is one sentence."""
-    made = PushButton(text=text, tooltip=tooltip)
-    made.native.setMinimumWidth(0)
-    return made
+    return PushButton(text=text, tooltip=tooltip)
+
+
+def choice(choices: Sequence[Any], tooltip: str, name: str) -> ComboBox:
+    """Make a list to choose from that stays narrow however long its entries are."""
+    box = ComboBox(choices=choices, nullable=not choices, tooltip=tooltip, name=name)
+    box.native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.native.setMinimumContentsLength(7)
+    return box
 
 
 def allow(widget: Widget, tooltip: str, obstacle: str) -> None:

@@ -1,0 +1,73 @@
+"""What every model can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .concepts import Candidates
+from .masks import Reading
+from .prompts import Prompts
+
+
+class Embedding(Protocol):
+    """What a model knows about one image; opaque and never changed by a caller."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes it occupies."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a model says about one object on one image."""
+
+    readings: tuple[Reading, ...]  # best first, at least one; pixels (H, W) of the image
+    presence: float = 1.0  # how sure the model is that the object is on the image, 0..1
+    memory: Any = field(default=None, repr=False)  # the model's own, to refine the answer later
+
+
+class Backend(Protocol):
+    """A model, loaded on a device.
+
+    Images are (H, W, 3) float32 arrays in 0..1, as the user sees them. Methods are called by one
+    thread at a time. A track is what the model remembers of one object from frame to frame; it is
+    opaque, of constant size, and a new one is returned rather than the old one changed.
+    """
+
+    name: str
+    revision: str  # changes whenever the same image would be embedded differently
+    device: str
+
+    def encode(self, image: NDArray[np.float32]) -> Embedding:
+        """Embed one image, (H, W, 3)."""
+
+    def segment(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompts],
+        previous: Sequence[Answer | None],
+    ) -> list[Answer]:
+        """Answer the prompts of several objects in one pass.
+
+        ``previous`` holds for each object the answer that its prompts extend, or None.
+        """
+
+    def everything(self, embedding: Embedding) -> Candidates:
+        """Find all objects of the image, without prompts."""
+
+    def remember(self, track: Any | None, embedding: Embedding, mask: NDArray[np.bool_]) -> Any:
+        """Return the track of an object that has this mask, (H, W), on the embedded image.
+
+        ``track`` is the object's track so far, or None where it starts.
+        """
+
+    def follow(self, embedding: Embedding, tracks: Sequence[Any]) -> list[Answer]:
+        """Find the tracked objects on the next image, in one pass.
+
+        An object that is not there answers with an empty mask and a low presence.
+        """

@@ -1,0 +1,106 @@
+"""The model in the package: a small network that answers at once, on any computer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .backend import Answer, Embedding
+from .concepts import Candidates
+from .embedded_answers import answer_prompts, answer_tracks
+from .embedded_everything import find_everything
+from .embedded_levels import arithmetic
+from .embedded_pyramid import Pyramid, encode_pyramid
+from .embedded_tracks import Track, start_track
+from .embedded_weights import load_network, shipped_weights, weights_revision
+from .errors import ModelError
+from .network import Network
+from .prompts import Prompts
+
+
+class EmbeddedBackend:
+    """Answers clicks, boxes and outlines, follows objects, and finds all of them.
+
+    Use `load`. The methods are those of `Backend`.
+    """
+
+    name = "embedded"
+
+    def __init__(self, network: Network, device: str, revision: str) -> None:
+        self.device = device
+        self.revision = revision
+        self._network = network.to(device, memory_format=torch.channels_last)
+
+    @classmethod
+    def load(cls, path: Path | None = None, device: str = "auto") -> Self:
+        """Load weights, those of the package unless others are named.
+
+        Raises
+        ------
+        WeightsError
+            If the file of weights cannot be used.
+        ModelError
+            If there is no such device.
+        """
+        path = path or shipped_weights()
+        chosen = _best_device() if device == "auto" else _checked(device)
+        return cls(load_network(path), chosen, f"{weights_revision(path)}-{arithmetic(chosen)}")
+
+    @torch.inference_mode()
+    def encode(self, image: NDArray[np.float32]) -> Pyramid:
+        """Embed one image, (H, W, 3)."""
+        return encode_pyramid(self._network, image, self.device)
+
+    @torch.inference_mode()
+    def segment(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompts],
+        previous: Sequence[Answer | None],
+    ) -> list[Answer]:
+        """Answer the prompts of several objects in one pass."""
+        return answer_prompts(self._network, _own(embedding), prompts, previous)
+
+    @torch.inference_mode()
+    def everything(self, embedding: Embedding) -> Candidates:
+        """Find all objects of the image, without prompts."""
+        return find_everything(_own(embedding))
+
+    @torch.inference_mode()
+    def remember(
+        self, track: Track | None, embedding: Embedding, mask: NDArray[np.bool_]
+    ) -> Track:
+        """Return the track of an object that has this mask, (H, W), on the embedded image."""
+        return start_track(self._network, track, _own(embedding), mask)
+
+    @torch.inference_mode()
+    def follow(self, embedding: Embedding, tracks: Sequence[Track]) -> list[Answer]:
+        """Find the tracked objects on the next image, in one pass."""
+        return answer_tracks(self._network, _own(embedding), tracks)
+
+
+def _own(embedding: Embedding) -> Pyramid:
+    if not isinstance(embedding, Pyramid):
+        raise ModelError("This image was embedded by another model: embed it again.")
+    return embedding
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _checked(device: str) -> str:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(
+            f"There is no device {device!r} on this computer: choose 'auto' or 'cpu'."
+        ) from error
+    return device

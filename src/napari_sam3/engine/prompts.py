@@ -1,0 +1,139 @@
+"""All that was said about one object on one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import PromptError
+
+
+@dataclass(frozen=True, slots=True, eq=False, init=False)
+class Prompts:
+    """Points, boxes and a mask that describe one object on one frame.
+
+    Parameters
+    ----------
+    points : (N, 2) array
+        Clicks as (row, col) in pixels of the frame; pixel centres are at integers.
+    positive : (N,) array of bool, optional
+        Whether each click is inside the object. All are, when left out.
+    boxes : (M, 4) array
+        Boxes as (row, col, row, col) of two opposite corners, in pixels.
+    mask : (H, W) array of bool, optional
+        A rough outline, filled.
+
+    Raises
+    ------
+    PromptError
+        If the arrays do not have these shapes.
+    """
+
+    points: NDArray[np.float64]
+    positive: NDArray[np.bool_]
+    boxes: NDArray[np.float64]
+    mask: NDArray[np.bool_] | None
+
+    def __init__(
+        self,
+        points: ArrayLike = (),
+        positive: Sequence[bool] | NDArray[np.bool_] | None = None,
+        boxes: ArrayLike = (),
+        mask: ArrayLike | None = None,
+    ) -> None:
+        clicks = _rows(points, 2, "A point is a pair (row, col)")
+        signs = np.ones(len(clicks), bool) if positive is None else np.array(positive, bool)
+        if signs.shape != (len(clicks),):
+            raise PromptError(f"{len(clicks)} points came with {signs.size} signs: give one each.")
+        outline = None if mask is None else _read_only(np.array(mask, bool))
+        if outline is not None and outline.ndim != 2:
+            raise PromptError(f"A mask prompt has two axes, not {outline.ndim}.")
+        object.__setattr__(self, "points", _read_only(clicks))
+        object.__setattr__(self, "positive", _read_only(signs))
+        object.__setattr__(self, "boxes", _read_only(_ordered(boxes)))
+        object.__setattr__(self, "mask", outline)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was said."""
+        return not len(self.points) and not len(self.boxes) and self.mask is None
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """Refuse prompts that do not fit a frame of this shape (H, W)."""
+        if not self.positive.any() and not len(self.boxes) and self.mask is None:
+            raise PromptError(
+                "Nothing marks the object yet: add a positive point, a box or an outline."
+            )
+        _check_points(self.points, shape)
+        _check_boxes(self.boxes, shape)
+        _check_mask(self.mask, shape)
+
+    def extends(self, earlier: Prompts) -> bool:
+        """Whether these prompts repeat the earlier ones and add to them."""
+        count = len(earlier.points)
+        return (
+            len(self.points) >= count
+            and np.array_equal(self.points[:count], earlier.points)
+            and np.array_equal(self.positive[:count], earlier.positive)
+            and np.array_equal(self.boxes, earlier.boxes)
+            and _same_mask(self.mask, earlier.mask)
+        )
+
+    def with_mask(self, mask: NDArray[np.bool_]) -> Self:
+        """Return the same prompts with another mask, (H, W)."""
+        return type(self)(self.points, self.positive, self.boxes, mask)
+
+
+def _rows(values: ArrayLike, width: int, meaning: str) -> NDArray[np.float64]:
+    rows = np.array(values, np.float64)
+    if rows.size == 0:
+        return np.zeros((0, width))
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise PromptError(f"{meaning}; got an array of shape {rows.shape}.")
+    return rows
+
+
+def _ordered(boxes: ArrayLike) -> NDArray[np.float64]:
+    corners = _rows(boxes, 4, "A box is (row, col, row, col) of two corners").reshape(-1, 2, 2)
+    return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.setflags(write=False)
+    return array
+
+
+def _check_points(points: NDArray[np.float64], shape: tuple[int, int]) -> None:
+    inside = ((points >= -0.5) & (points <= np.array(shape) - 0.5)).all(axis=1)
+    if not inside.all():
+        row, col = points[~inside][0]
+        raise PromptError(
+            f"The point at row {row:.0f}, column {col:.0f} is outside the image "
+            f"({shape[0]} x {shape[1]} pixels): click inside it."
+        )
+
+
+def _check_boxes(boxes: NDArray[np.float64], shape: tuple[int, int]) -> None:
+    low = np.maximum(boxes[:, :2], -0.5)
+    high = np.minimum(boxes[:, 2:], np.array(shape) - 0.5)
+    if not (high - low > 0).all():  # NaN is refused, too
+        raise PromptError("The box covers no pixel of the image: draw it larger, inside the image.")
+
+
+def _check_mask(mask: NDArray[np.bool_] | None, shape: tuple[int, int]) -> None:
+    if mask is None:
+        return
+    if mask.shape != shape:
+        raise PromptError(f"The outline is made for {mask.shape} pixels, the frame has {shape}.")
+    if not mask.any():
+        raise PromptError("The outline encloses no pixel: draw it larger, inside the image.")
+
+
+def _same_mask(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other)

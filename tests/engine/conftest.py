@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import pytest
+from tests.backends import DiskBackend
+
+from napari_sam3.engine import Engine
+
+
+@pytest.fixture
+def backend() -> DiskBackend:
+    return DiskBackend()
+
+
+@pytest.fixture
+def engine(backend: DiskBackend) -> Engine:
+    return Engine(backend)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam3.engine import Candidates
+
+
+@pytest.fixture
+def candidates() -> Candidates:
+    boxes = np.array([[0, 0, 4, 4], [2, 2, 6, 6], [6, 0, 8, 3]])
+    masks = (np.ones((4, 4), bool), np.eye(4, dtype=bool), np.ones((2, 3), bool))
+    return Candidates((8, 8), boxes, masks, np.array([0.4, 0.9, 0.6]))
+
+
+def test_better_candidate_is_on_top(candidates: Candidates) -> None:
+    labels = candidates.labels(threshold=0)
+
+    assert labels[0, 0] == 1
+    assert labels[2, 2] == 2
+    assert labels[2, 3] == 1
+    assert labels[7, 2] == 3
+
+
+def test_threshold_leaves_candidates_out_and_label_values_alone(candidates: Candidates) -> None:
+    assert np.unique(candidates.labels(threshold=0.6)).tolist() == [0, 2, 3]
+    assert not candidates.labels(threshold=0.95).any()
+
+
+def test_no_candidates_are_empty_labels() -> None:
+    nothing = Candidates((8, 8), np.zeros((0, 4), np.int64), (), np.zeros(0))
+
+    assert len(nothing) == 0
+    assert not nothing.labels().any()

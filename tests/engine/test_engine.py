@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.backends import DiskBackend, disk_frames
+
+import napari_sam3.engine.engine as engine_file
+from napari_sam3.engine import (
+    Channel,
+    Contrast,
+    Engine,
+    Frames,
+    ModelError,
+    Prompts,
+    WeightsError,
+    shared_engine,
+)
+
+CLICK = Prompts(points=[(30, 12)])
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, str]]:
+    """Loading makes an engine of disks, and is written down here."""
+    asked: list[tuple[object, str]] = []
+
+    def load(model: str, device: str) -> Engine:
+        asked.append((model, device))
+        return Engine(DiskBackend())
+
+    monkeypatch.setattr(Engine, "load", load)
+    monkeypatch.setattr(engine_file, "_shared", {})
+    return asked
+
+
+def test_arrays_and_frames_are_opened(engine: Engine) -> None:
+    movie = disk_frames([(30, 10)] * 3)
+    frames = Frames.from_array(movie)
+
+    assert engine.open(frames).frames is frames
+    assert engine.open(movie).frames.count == 3
+
+
+def test_contrast_is_estimated_unless_it_is_given(engine: Engine) -> None:
+    movie = disk_frames([(30, 10)])
+    chosen = Contrast((Channel((0, 99)),))
+
+    assert engine.open(movie, contrast=chosen).contrast is chosen
+    assert engine.open(movie).contrast.channels[0].limits == (20, 220)
+
+
+def test_embeddings_outlive_a_session_that_is_opened_anew(
+    engine: Engine, backend: DiskBackend
+) -> None:
+    frames = Frames.from_array(disk_frames([(30, 10)] * 3))
+    first = engine.open(frames)
+    first.segment(0, CLICK)
+    first.close()
+
+    engine.open(frames).segment(0, CLICK)
+
+    assert backend.encoded == 1
+
+
+@pytest.mark.parametrize("value", [0, 7, np.nan, np.inf])
+def test_constant_image_is_segmented_without_a_warning(engine: Engine, value: float) -> None:
+    session = engine.open(np.full((3, 64, 64), value, np.float32))
+
+    masks = list(session.propagate({(0, 1): CLICK}))
+
+    assert [mask.area > 0 for mask in masks] == [True, False, False]
+
+
+def test_closed_engine_says_so_in_its_sessions(engine: Engine) -> None:
+    session = engine.open(disk_frames([(30, 10)]))
+    engine.close()
+
+    with pytest.raises(ModelError, match="load it again"):
+        session.segment(0, CLICK)
+
+
+@pytest.mark.parametrize("name", ["facebook/sam3", "nonsense", Path("no/such/folder")])
+def test_other_models_are_not_in_this_version(name) -> None:
+    with pytest.raises(ModelError, match="this version carries the embedded model"):
+        Engine.load(name)
+
+
+@pytest.mark.parametrize("files", [[], ["a.safetensors", "b.safetensors"]])
+def test_folder_without_a_single_file_of_weights_is_refused(tmp_path: Path, files: list) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+
+    with pytest.raises(WeightsError, match=f"holds {len(files)} .safetensors files"):
+        Engine.load(tmp_path)
+
+
+def test_engine_is_shared_by_the_process(loaded: list) -> None:
+    assert shared_engine() is shared_engine("embedded", "auto")
+    assert shared_engine("embedded", "cpu") is not shared_engine()
+    assert loaded == [("embedded", "auto"), ("embedded", "cpu")]
+
+
+def test_closed_engine_is_not_shared_again(loaded: list) -> None:
+    shared_engine().close()
+
+    assert not shared_engine().is_closed
+
+
+def test_engine_is_imported_without_torch_napari_or_qt() -> None:
+    script = "import sys, napari_sam3.engine; print(*sys.modules)"
+
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+
+    modules = {name.partition(".")[0] for name in shown.decode().split()}
+    assert not modules & {"torch", "torchvision", "napari", "qtpy", "PyQt6", "PySide6", "triton"}

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from tests.backends import DiskBackend, disk_frames
+
+from napari_sam3.engine import Engine, Prompts, Session, StorageError
+
+CLICK = Prompts(points=[(30, 10)])
+MOVIE = disk_frames([(30, 10 + 4 * index) for index in range(6)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "lab" / "movie.sam3"
+
+
+@pytest.fixture
+def session(engine: Engine, folder: Path) -> Session:
+    return engine.open(MOVIE, folder=folder)
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(zarr.Array, "__setitem__", fail)
+
+
+def test_folder_tells_what_its_results_were_made_from(session: Session, folder: Path) -> None:
+    facts = json.loads((folder / "session.json").read_text())
+
+    assert facts["version"] == 1
+    assert facts["model"] == {"name": "disks", "revision": "1"}
+    assert (facts["frames"], facts["shape"]) == (6, [64, 64])
+    assert facts["contrast"] == [
+        {"limits": [20, 220], "gamma": 1, "opacity": 1, "blending": "additive", "colors": [1, 1, 1]}
+    ]
+
+
+def test_every_mask_is_on_disk_as_soon_as_it_is_returned(session: Session, folder: Path) -> None:
+    clicked = session.segment(0, CLICK, object_id=3)
+    followed = list(session.propagate({(0, 3): CLICK}, range(3)))
+
+    labels = zarr.open_group(folder / "labels.zarr", mode="r")
+    assert list(labels.array_keys()) == ["3"]
+    assert labels["3"].chunks == (1, 64, 64)
+    np.testing.assert_array_equal(labels["3"][0], clicked.pixels)
+    np.testing.assert_array_equal(labels["3"][:3], [mask.pixels for mask in followed])
+    assert not labels["3"][3:].any()
+
+
+def test_preferred_reading_takes_the_place_of_the_best(session: Session, folder: Path) -> None:
+    part = session.segment(0, CLICK).alternatives[1]
+    session.prefer(0, 1, "part")
+
+    labels = zarr.open_group(folder / "labels.zarr", mode="r")
+    np.testing.assert_array_equal(labels["1"][0], part.pixels)
+
+
+def test_closing_and_removing_keep_what_is_on_disk(session: Session, folder: Path) -> None:
+    mask = session.segment(0, CLICK)
+    session.remove(1)
+    session.reset()
+    session.close()
+
+    labels = zarr.open_group(folder / "labels.zarr", mode="r")
+    np.testing.assert_array_equal(labels["1"][0], mask.pixels)
+
+
+def test_folder_of_the_same_image_is_continued(
+    engine: Engine, session: Session, folder: Path
+) -> None:
+    before = session.segment(0, CLICK)
+    engine.open(MOVIE, folder=str(folder)).segment(1, CLICK)
+
+    labels = zarr.open_group(folder / "labels.zarr", mode="r")
+    np.testing.assert_array_equal(labels["1"][0], before.pixels)
+    assert labels["1"][1].any()
+
+
+@pytest.mark.parametrize("other", [MOVIE[:5], MOVIE[:, :32]])
+def test_folder_of_another_image_is_refused(
+    engine: Engine, session: Session, folder: Path, other: np.ndarray
+) -> None:
+    with pytest.raises(StorageError, match=r"holds results of 6 frames of 64 x 64.*another folder"):
+        engine.open(other, folder=folder)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": 1, "frames": 6}'])
+def test_damaged_folder_is_refused(engine: Engine, folder: Path, text: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "session.json").write_text(text)
+
+    with pytest.raises(StorageError, match=r"cannot be read .*: choose another folder"):
+        engine.open(MOVIE, folder=folder)
+
+
+def test_folder_of_a_newer_version_is_refused(engine: Engine, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "session.json").write_text('{"version": 2, "frames": 6, "shape": [64, 64]}')
+
+    with pytest.raises(StorageError, match="newer napari-sam3"):
+        engine.open(MOVIE, folder=folder)
+
+
+def test_folder_that_cannot_be_made_is_refused(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "movie.sam3").write_text("a file")
+
+    with pytest.raises(StorageError, match=r"movie\.sam3 cannot be written"):
+        engine.open(MOVIE, folder=tmp_path / "movie.sam3")
+
+
+def test_full_disk_is_told_and_the_answer_is_not_lost(
+    session: Session, backend: DiskBackend, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        fill_disk(full)
+        with pytest.raises(StorageError, match=r"No room left in .*; what was done is kept"):
+            session.segment(0, CLICK)
+
+    mask = session.segment(0, CLICK)
+
+    assert backend.segmented == 1
+    labels = zarr.open_group(folder / "labels.zarr", mode="r")
+    np.testing.assert_array_equal(labels["1"][0], mask.pixels)
+
+
+def test_full_disk_ends_a_propagation_and_keeps_its_frames(
+    session: Session, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks = session.propagate({(0, 1): CLICK})
+    kept = [next(masks), next(masks)]
+    with monkeypatch.context() as full:
+        fill_disk(full)
+        with pytest.raises(StorageError, match="free some space"):
+            next(masks)
+
+    labels = zarr.open_group(folder / "labels.zarr", mode="r")
+    np.testing.assert_array_equal(labels["1"][:2], [mask.pixels for mask in kept])
+    assert session.segment(4, CLICK).area > 0
