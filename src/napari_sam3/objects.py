@@ -35,10 +35,9 @@ class SegmentedObject:
 
     @property
     def score(self) -> float | None:
-        """Mean score over its frames, or None while it has none."""
-        if not self.results:
-            return None
-        return sum(result.score for result in self.results.values()) / len(self.results)
+        """Mean score over the frames it is on, or None while there are none."""
+        scores = [result.score for result in self.results.values() if result.area]
+        return sum(scores) / len(scores) if scores else None
 
 
 class ObjectList:

@@ -100,7 +100,7 @@ class Controller:
     @property
     def progress(self) -> Progress | None:
         """How far the run has come, while there is one."""
-        return self.work.propagation.progress if self.work and self.is_running else None
+        return None if self.work is None else self.work.propagation.progress
 
     @property
     def reading(self) -> ShownReading | None:
@@ -135,10 +135,10 @@ class Controller:
             self.work.workspace.prompts.is_positive = is_positive
         return is_positive
 
-    def takes_click(self, displayed: int) -> bool:
+    def takes_click(self) -> bool:
         """Whether a click on the canvas is a prompt, and not napari's own affair."""
         active = self.viewer.layers.selection.active
-        if displayed != 2 or not (active is None or isinstance(active, Image)):
+        if not self.focus.shows_frame or not (active is None or isinstance(active, Image)):
             return False
         return active is None or active.mode == "pan_zoom"
 
@@ -209,7 +209,7 @@ class Controller:
     def choose_layout(self, layout: Layout) -> None:
         """Write masks to a layer for each object, or to one layer for all."""
         self.works.choose_layout(layout)
-        self.changed.emit()
+        self._on_focus_moved()
 
     def choose_overwriting(self, overwrites: bool) -> None:
         """In one layer, let objects take pixels that belong to others, or not."""

@@ -31,13 +31,17 @@ class Focus:
 
     def close(self) -> None:
         """Let go of the viewer."""
+        self._let_go_of_image()
         self._viewer.dims.events.current_step.disconnect(self._on_viewer_moved)
 
     def choose_image(self, image: Image | None) -> None:
         """Look at another image, along its most likely stack axis."""
         if image is self.image:
             return
+        self._let_go_of_image()
         self.image = image
+        if image is not None:
+            image.events.data.connect(self._on_pixels_replaced)
         self.frame_axis = None if image is None else default_stack_axis(image)
         self.image_chosen.emit()
 
@@ -52,6 +56,12 @@ class Focus:
     def frame_axes(self) -> list[tuple[str, int]]:
         """Names and numbers of the axes that a stack of the image can run along."""
         return [] if self.image is None else stack_axis_choices(self.image)
+
+    @property
+    def shows_frame(self) -> bool:
+        """Whether the viewer shows rows and columns, and not a section across frames."""
+        dims = self._viewer.dims
+        return set(dims.displayed) == {dims.ndim - 2, dims.ndim - 1}
 
     @property
     def place(self) -> Place | None:
@@ -85,6 +95,15 @@ class Focus:
         first = self._viewer.dims.ndim - self.image.ndim
         for axis, value in enumerate(point[:-2], start=first):
             self._viewer.dims.set_point(axis, value)
+
+    def _let_go_of_image(self) -> None:
+        if self.image is not None:
+            self.image.events.data.disconnect(self._on_pixels_replaced)
+
+    def _on_pixels_replaced(self) -> None:
+        if self.image is not None and self.frame_axis not in dict(self.frame_axes).values():
+            self.frame_axis = default_stack_axis(self.image)
+        self.moved.emit()
 
     def _on_viewer_moved(self) -> None:
         self.moved.emit()

@@ -58,6 +58,8 @@ def hint(controller: Controller) -> str:
 def _to_prompting(controller: Controller) -> str:
     if controller.viewer.dims.ndisplay == 3:
         return "Prompts are drawn in 2-D: switch the view back with the 2D/3D button below."
+    if not controller.focus.shows_frame:
+        return "Prompts are drawn on rows and columns: roll the axes back with the button below."
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -11,7 +12,7 @@ from typing import Literal
 from psygnal import Signal
 
 from ..engine import ObjectMask, Prompts, Sam3Error
-from ..layers.axes import Place, StackAxes
+from ..layers.axes import StackAxes
 from .jobs import Jobs, Stream
 from .segmentation import Key, Segmentation
 from .views import Sessions, View
@@ -29,10 +30,10 @@ class Reach:
     last: int  # included
     object_ids: frozenset[int]
 
-    def frames(self, prompted: Collection[int]) -> range:
-        """Return the frames to visit, from those that are prompted."""
-        first = min(prompted) if self.direction == "forward" else self.first
-        last = max(prompted) if self.direction == "backward" else self.last
+    def frames(self, known: Collection[int]) -> range:
+        """Return the frames to visit for objects that are known on these, one or more."""
+        first = min(known) if self.direction == "forward" else self.first
+        last = max(known) if self.direction == "backward" else self.last
         return range(max(first, self.first), min(last, self.last) + 1)
 
 
@@ -48,6 +49,32 @@ class Progress:
     def seconds_left(self) -> float | None:
         """The time that remains, or None before the first mask."""
         return self.seconds * (self.total - self.done) / self.done if self.done else None
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """Objects being followed."""
+
+    view: View
+    given: dict[tuple[int, int], Prompts | ObjectMask]  # by frame and object
+    frames: dict[int, range]  # to visit, for each object
+    started: float  # in seconds of the monotonic clock
+    done: int = 0  # masks
+    stream: Stream | None = None
+
+    @property
+    def progress(self) -> Progress:
+        """How far it has come."""
+        total = sum(map(len, self.frames.values()))
+        return Progress(self.done, total, monotonic() - self.started)
+
+    @property
+    def span(self) -> range:
+        """All frames that are visited for any object, and those between."""
+        visited = [frames for frames in self.frames.values() if frames]
+        if not visited:
+            return range(0)
+        return range(min(one.start for one in visited), max(one.stop for one in visited))
 
 
 class Propagation:
@@ -67,17 +94,17 @@ class Propagation:
         self._segmentation = segmentation
         self._jobs = jobs
         self._sessions = sessions
-        self._stream: Stream | None = None
-        self._given_keys: frozenset[Key] = frozenset()
-        self._done = 0
-        self._total = 0
-        self._started = 0.0
-        self.is_running = False
+        self._run: _Run | None = None
 
     @property
-    def progress(self) -> Progress:
-        """How far the run has come that is under way, or the last one."""
-        return Progress(self._done, self._total, monotonic() - self._started)
+    def is_running(self) -> bool:
+        """Whether objects are being followed."""
+        return self._run is not None
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the run has come, while there is one."""
+        return None if self._run is None else self._run.progress
 
     def starts(self, axes: StackAxes) -> dict[int, list[int]]:
         """Return the objects that were prompted in a stack, each with its prompted frames."""
@@ -89,75 +116,86 @@ class Propagation:
 
     def run(self, view: View, reach: Reach) -> None:
         """Follow objects through the stack, from all frames where they were prompted or painted."""
+        self.stop()
         given = self._given(view, reach)
-        frames = reach.frames([frame for frame, _ in given])
-        self._given_keys = frozenset((view.axes.place(frame), thing) for frame, thing in given)
-        self._done, self._started = 0, monotonic()
-        self._total = len(frames) * len({object_id for _, object_id in given})
-        self.is_running = True
-        self._stream = self._jobs.stream(
-            lambda: self._follow(view, given, frames),
-            partial(self._on_mask_arrived, view),
-            self._on_stream_ended,
+        if not given:
+            self.ended.emit("Nothing marks an object in this stack yet: click on one first.")
+            return
+        known: dict[int, list[int]] = {}
+        for frame, object_id in given:
+            known.setdefault(object_id, []).append(frame)
+        frames = {object_id: reach.frames(where) for object_id, where in known.items()}
+        self._run = run = _Run(view, given, frames, monotonic())
+        run.stream = self._jobs.stream(
+            lambda: self._follow(run),
+            partial(self._on_mask_arrived, run),
+            partial(self._on_stream_ended, run),
         )
 
     def stop(self, reason: str = "") -> None:
         """End the run before its next frame; what is done is kept."""
-        if not self.is_running:
+        if self._run is None:
             return
-        if self._stream is not None:
-            self._stream.stop()
+        if self._run.stream is not None:
+            self._run.stream.stop()
         self._end(reason)
 
-    def _follow(
-        self, view: View, given: dict[tuple[int, int], Prompts | ObjectMask], frames: range
-    ) -> Generator[ObjectMask, None, None]:
-        yield from self._sessions.of(view).propagate(given, frames)
+    def _follow(self, run: _Run) -> Generator[ObjectMask, None, None]:
+        with closing(self._sessions.of(run.view).propagate(run.given, run.span)) as masks:
+            for mask in masks:
+                if mask.frame in run.frames[mask.object_id]:
+                    yield mask
 
-    def _starts(self) -> set[Key]:
+    def _starts(self, view: View, reach: Reach) -> list[Key]:
         edited = {
-            (place, thing.id)
-            for thing in self._workspace.objects
-            for place in self._workspace.results.edited_places(thing.id)
+            (place, object_id)
+            for object_id in reach.object_ids
+            for place in self._workspace.results.edited_places(object_id)
         }
-        return edited | self._segmentation.prompted_keys
+        known = edited | self._segmentation.prompted_keys
+        return [
+            (place, object_id)
+            for place, object_id in sorted(known)
+            if object_id in reach.object_ids and view.axes.holds(place)
+        ]
 
     def _given(self, view: View, reach: Reach) -> dict[tuple[int, int], Prompts | ObjectMask]:
-        prompted = self._segmentation.prompted
+        starts = self._starts(view, reach)
+        prompted = self._workspace.prompts.prompts(starts)
         given: dict[tuple[int, int], Prompts | ObjectMask] = {}
-        for place, object_id in sorted(self._starts()):
-            if object_id not in reach.object_ids or not view.axes.holds(place):
-                continue
+        for place, object_id in starts:
             frame = view.axes.frame_of(place)
             pixels = self._workspace.results.mask(place, object_id)
             if pixels.any():
                 given[frame, object_id] = ObjectMask(frame, object_id, pixels, 1.0)
-            elif (place, object_id) in prompted:
+            elif (place, object_id) in self._segmentation.prompted_keys:
                 given[frame, object_id] = prompted[place, object_id]
         return given
 
-    def _on_mask_arrived(self, view: View, mask: ObjectMask) -> None:
-        self._done += 1
+    def _on_mask_arrived(self, run: _Run, mask: ObjectMask) -> None:
+        if run is not self._run:
+            return
+        run.done += 1
         try:
-            self._write(view.axes.place(mask.frame), mask)
+            self._write(run, mask)
         except Sam3Error as error:
             self.stop(str(error))
             return
         self.advanced.emit()
 
-    def _write(self, place: Place, mask: ObjectMask) -> None:
-        key = (place, mask.object_id)
-        is_spoken_for = key in self._given_keys or key in self._segmentation.prompted_keys
+    def _write(self, run: _Run, mask: ObjectMask) -> None:
+        key = (run.view.axes.place(mask.frame), mask.object_id)
+        is_known = (mask.frame, mask.object_id) in run.given
+        is_spoken_for = is_known or key in self._segmentation.prompted_keys
         if is_spoken_for or mask.object_id not in self._workspace.objects:
             return
         self._workspace.results.write(*key, mask.pixels)
         self._workspace.objects.record(*key, mask.score, mask.area)
 
-    def _on_stream_ended(self, error: Sam3Error | None) -> None:
-        if self.is_running:
+    def _on_stream_ended(self, run: _Run, error: Sam3Error | None) -> None:
+        if run is self._run:
             self._end("" if error is None else str(error))
 
     def _end(self, message: str) -> None:
-        self.is_running = False
-        self._stream = None
+        self._run = None
         self.ended.emit(message)

@@ -43,19 +43,15 @@ class Segmentation:
         self._look = look
         self._shown: OrderedDict[Key, ShownReading] = OrderedDict()
         self._answers: dict[Key, ObjectMask] = {}
-        self.prompted_keys: frozenset[Key] = frozenset()
+        self._answered: set[Key] = set()  # where the mask was made from prompts
+        self.prompted_keys: frozenset[Key] = frozenset()  # where prompts mark an object
         workspace.prompts.changed.connect(self._on_prompts_changed)
 
     def close(self) -> None:
         """Answer prompts no longer."""
         self._workspace.prompts.changed.disconnect(self._on_prompts_changed)
         for key in self.prompted_keys:
-            self._jobs.forget(key)
-
-    @property
-    def prompted(self) -> dict[Key, Prompts]:
-        """All prompts of the workspace."""
-        return self._workspace.prompts.prompts()
+            self._jobs.forget((self, key))
 
     def shown_reading(self, key: Key) -> ShownReading | None:
         """Return which reading of a prompt is shown, while its others are at hand."""
@@ -65,14 +61,14 @@ class Segmentation:
         """Show the next way to understand a prompt: the whole, a part, or a part of that."""
         shown = self._shown.get(key)
         if shown is None:
-            self._ask(key, self.prompted[key])
+            self._ask_again(key)
             return
         position = (shown.position + 1) % shown.count
         reading = self._answers[key].alternatives[position]
         frame = self._answers[key].frame
         view = self._look(key[0])
         self._jobs.ask(
-            ("prefer", key),
+            (self, "prefer", key),
             lambda: self._sessions.of(view).prefer(frame, key[1], reading.name),
             lambda _: None,
             self._on_question_failed,
@@ -80,8 +76,9 @@ class Segmentation:
         self._show(key, ShownReading(position, shown.count, reading))
 
     def _on_prompts_changed(self, keys: frozenset[Key]) -> None:
-        prompted = self.prompted
-        self.prompted_keys = frozenset(prompted)
+        prompted = self._workspace.prompts.prompts(keys)
+        answerable = {key for key, prompts in prompted.items() if self._is_answerable(prompts)}
+        self.prompted_keys = (self.prompted_keys - keys) | answerable
         for key in sorted(keys):
             if key in prompted:
                 self._ask(key, prompted[key])
@@ -89,26 +86,47 @@ class Segmentation:
                 self._erase(key)
         self.changed.emit()
 
+    def _ask_again(self, key: Key) -> None:
+        for prompts in self._workspace.prompts.prompts([key]).values():
+            self._ask(key, prompts)
+
     def _ask(self, key: Key, prompts: Prompts) -> None:
         place, object_id = key
         try:
             view = self._look(place)
             prompts.check(view.axes.plane)
         except (FramesError, PromptError) as error:
-            self._on_question_failed(error)
+            self._refuse(key, prompts, error)
             return
         frame = view.axes.frame_of(place)
         self._jobs.ask(
-            key,
+            (self, key),
             lambda: self._sessions.of(view).segment(frame, prompts, object_id),
             partial(self._on_mask_answered, key),
             self._on_question_failed,
         )
 
+    def _refuse(self, key: Key, prompts: Prompts, error: Sam3Error) -> None:
+        """Say what is wrong; the mask goes if it was made from marks that are gone."""
+        self._jobs.forget((self, key))
+        is_marked = prompts.positive.any() or len(prompts.boxes) or prompts.mask is not None
+        if key in self._answered and not is_marked:
+            self._erase(key)
+        self._on_question_failed(error)
+
+    def _is_answerable(self, prompts: Prompts) -> bool:
+        rows, cols = self._workspace.shape[-2:]
+        try:
+            prompts.check((rows, cols))
+        except PromptError:
+            return False
+        return True
+
     def _erase(self, key: Key) -> None:
+        self._answered.discard(key)
         self._shown.pop(key, None)
         self._answers.pop(key, None)
-        self._jobs.forget(key)
+        self._jobs.forget((self, key))
         if key[1] not in self._workspace.objects:
             return
         try:
@@ -120,6 +138,7 @@ class Segmentation:
     def _on_mask_answered(self, key: Key, mask: ObjectMask) -> None:
         if key[1] not in self._workspace.objects:
             return
+        self._answered.add(key)
         self._answers[key] = mask
         self._show(key, ShownReading(0, len(mask.alternatives), mask.alternatives[0]))
         while len(self._shown) > ANSWERS_KEPT:

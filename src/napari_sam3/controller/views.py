@@ -61,6 +61,12 @@ class Sessions:
                 lambda: self._load().open(view.frames, contrast=view.contrast),
             )
 
+    def load_with(self, load: Callable[[], Engine]) -> None:
+        """Use another engine from now on."""
+        with self._lock:
+            self._load = load
+            self._sessions.clear()
+
     def forget_object(self, object_id: int) -> None:
         """Drop what the sessions remember of an object."""
         with self._lock:

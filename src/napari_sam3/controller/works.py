@@ -76,6 +76,12 @@ class Works:
         axes = StackAxes.through(image, self._focus.frame_axis, place)
         return self._views.of(self._viewer.layers, image, axes)
 
+    def load_with(self, load: Callable[[], Engine]) -> Engine:
+        """Load another engine and use it from now on; called by a worker."""
+        engine = load()
+        self._sessions.load_with(load)
+        return engine
+
     def choose_layout(self, layout: Layout) -> None:
         """Move all masks to a layer for each object, or to one layer for all."""
         try:
@@ -101,6 +107,7 @@ class Works:
         propagation = Propagation(workspace, segmentation, self._jobs, self._sessions)
         workspace.results.added.connect(partial(self.arrangement.show_result, workspace))
         workspace.results.removed.connect(self.arrangement.hide_result)
+        workspace.objects.changed.connect(partial(self._on_object_changed, workspace))
         workspace.prompts.refused.connect(self._on_failed)
         workspace.removed.connect(self._on_object_removed)
         segmentation.changed.connect(self._on_changed)
@@ -142,6 +149,11 @@ class Works:
                 if results.layer_of(thing.id) is labels:
                     work.workspace.remove_object(thing.id)
         self.changed.emit()
+
+    def _on_object_changed(self, workspace: Workspace) -> None:
+        """Show a layer again that the user deleted, once there is something new on it."""
+        for layer in workspace.results.layers():
+            self.arrangement.show_result(workspace, layer)
 
     def _on_object_removed(self, object_id: int) -> None:
         forget = partial(self._sessions.forget_object, object_id)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
 from napari.layers import Image
 from psygnal import Signal
 
@@ -34,12 +38,18 @@ class Workspace:
         self.objects.add()
 
     def undo(self) -> None:
-        """Take the last change of the prompts back."""
-        self._restore(self.history.undo())
+        """Take the last change of the prompts back that objects still there had."""
+        shown = state = self.prompts.snapshot()
+        while self.history.can_undo and not state.keys_that_differ(shown):
+            state = _owned_by(self.history.undo(), self._ids)
+        self._restore(state)
 
     def redo(self) -> None:
         """Make the change that was taken back again."""
-        self._restore(self.history.redo())
+        shown = state = self.prompts.snapshot()
+        while self.history.can_redo and not state.keys_that_differ(shown):
+            state = _owned_by(self.history.redo(), self._ids)
+        self._restore(state)
 
     def start_next_object(self) -> None:
         """Let the next prompts belong to an object that has none yet."""
@@ -49,9 +59,9 @@ class Workspace:
 
     def remove_object(self, object_id: int) -> None:
         """Forget an object, its prompts and its masks."""
+        self.objects.remove(object_id)
         self.prompts.remove_object(object_id)
         self.results.remove_object(object_id)
-        self.objects.remove(object_id)
         if not len(self.objects):
             self.objects.add()
         self.removed.emit(object_id)
@@ -75,6 +85,10 @@ class Workspace:
             if place in thing.results
         )
 
+    @property
+    def _ids(self) -> list[int]:
+        return [thing.id for thing in self.objects]
+
     def _restore(self, state: PromptState) -> None:
         self._is_restoring = True
         try:
@@ -93,3 +107,15 @@ class Workspace:
 
     def _on_object_described(self, thing: SegmentedObject) -> None:
         self.results.describe(thing.id, thing.name, thing.color)
+
+
+def _owned_by(state: PromptState, object_ids: Collection[int]) -> PromptState:
+    """Leave out what was said about other objects."""
+    kept = np.isin(state.objects, list(object_ids))
+    return replace(
+        state,
+        points=state.points[kept],
+        objects=state.objects[kept],
+        positive=state.positive[kept],
+        outlines=tuple(one for one in state.outlines if one.object_id in object_ids),
+    )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .backend import Answer, Embedding
 from .concepts import Candidates
+from .devices import checked_device
 from .embedded_answers import answer_prompts, answer_tracks
 from .embedded_everything import find_everything
 from .embedded_levels import arithmetic
@@ -48,7 +49,7 @@ class EmbeddedBackend:
             If there is no such device.
         """
         path = path or shipped_weights()
-        chosen = _best_device() if device == "auto" else _checked(device)
+        chosen = checked_device(device)
         return cls(load_network(path), chosen, f"{weights_revision(path)}-{arithmetic(chosen)}")
 
     @torch.inference_mode()
@@ -69,7 +70,7 @@ class EmbeddedBackend:
     @torch.inference_mode()
     def everything(self, embedding: Embedding) -> Candidates:
         """Find all objects of the image, without prompts."""
-        return find_everything(_own(embedding))
+        return find_everything(self._network, _own(embedding))
 
     @torch.inference_mode()
     def remember(
@@ -88,19 +89,3 @@ def _own(embedding: Embedding) -> Pyramid:
     if not isinstance(embedding, Pyramid):
         raise ModelError("This image was embedded by another model: embed it again.")
     return embedding
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _checked(device: str) -> str:
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(
-            f"There is no device {device!r} on this computer: choose 'auto' or 'cpu'."
-        ) from error
-    return device

@@ -2,48 +2,150 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import reconstruction
 from skimage.segmentation import watershed
+from torch import Tensor
 
 from .concepts import Candidates
 from .embedded_levels import Level
-from .embedded_pyramid import Pyramid
+from .embedded_prompting import TINY
+from .embedded_pyramid import Pyramid, zoomed_level
+from .network import FINE_STRIDE, Network
 
-FOREGROUND = 0.5
+COARSEST = 0.5
+"""Objects are sought on this scale and finer ones."""
 RISE = 0.08
+"""Two peaks with no valley of this depth between them are one object."""
+PEAK = 0.3
+"""How certain the middle of an object must be."""
 SMALLEST_AREA = 12
+"""Fewer pixels of the image are no object."""
+SHARED = 0.5
+"""A candidate that better ones cover by more than this share is a duplicate."""
 
-def pieces_of(level, shape):
-    d=torch.sigmoid(level.dense.float()).cpu().numpy()
-    fg,ds,bd=d
-    ds=ndimage.gaussian_filter(ds,.7); s=ds-.35*bd
-    base=np.where(fg>.5,s,0)
-    rec=reconstruction(base-RISE,base)
-    mk,_=ndimage.label((base-rec>RISE*.5)&(ds>.3))
-    lab=watershed(-s,mk,mask=fg>.5)
-    cell=int(2/level.scale)
-    out=[]
-    for i,sl in enumerate(ndimage.find_objects(lab)):
-        if sl is None: continue
-        m=lab[sl]==i+1
-        if m.sum()*cell**2<SMALLEST_AREA: continue
-        er=m&~ndimage.binary_erosion(m)
-        score=float(fg[sl][m].mean())
-        box=np.array([sl[0].start,sl[1].start,sl[0].stop,sl[1].stop])*cell
-        M=m.repeat(cell,0).repeat(cell,1)
-        box[2:]=np.minimum(box[2:],shape); M=M[:box[2]-box[0],:box[3]-box[1]]
-        out.append((box,M,score,dict(bd_in=float(bd[sl][m].mean()),bd_er=float(bd[sl][er].mean()),fg=score,dmax=float(ds[sl][m].max()),scale=level.scale)))
-    return out
 
-def find_everything(pyramid: Pyramid) -> Candidates:
-    """Find the objects of an image on the levels on which they show best."""
-    kept=pieces_of(pyramid.levels[0],pyramid.shape)
-    boxes = np.array([piece[0] for piece in kept], np.int64).reshape(-1, 4)
-    scores = np.array([piece[2] for piece in kept], np.float64)
-    return Candidates(pyramid.shape, boxes, tuple(piece[1] for piece in kept), scores)
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """One object found on one level."""
+
+    place: tuple[slice, slice]  # rows and columns of the image
+    mask: NDArray[np.bool_]  # of the size of its place
+    score: float  # 0..1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relief:
+    """What the dense head sees on one level; all (h / 2, w / 2)."""
+
+    logits: NDArray[np.float32]  # of the foreground
+    foreground: NDArray[np.float32]  # 0..1
+    centre: NDArray[np.float32]  # 0 at the border of an object, 1 in its middle
+    boundary: NDArray[np.float32]  # 0..1, high between objects
+    cell: int  # side of one value in pixels of the image
+
+
+def find_everything(network: Network, pyramid: Pyramid) -> Candidates:
+    """Find the objects of an image on all levels on which they may show."""
+    levels = [level for level in pyramid.levels if level.scale >= COARSEST]
+    pieces = [piece for level in levels for piece in pieces_of(level, pyramid.shape)]
+    if pieces and np.median([piece.mask.sum() for piece in pieces]) < TINY**2:
+        pieces += pieces_of(zoomed_level(network, pyramid), pyramid.shape)
+    kept = without_duplicates(pieces, pyramid.shape)
+    boxes = [[*(part.start for part in p.place), *(part.stop for part in p.place)] for p in kept]
+    return Candidates(
+        pyramid.shape,
+        np.array(boxes, np.int64).reshape(-1, 4),
+        tuple(piece.mask for piece in kept),
+        np.array([piece.score for piece in kept], np.float64),
+    )
+
+
+def pieces_of(level: Level, shape: tuple[int, int]) -> list[Piece]:
+    """Find objects on one level of an image (H, W)."""
+    relief = _relief(level.dense.float(), level.scale)
+    regions = _regions(relief)
+    pieces = [
+        _piece(relief, regions, value, place, shape)
+        for value, place in enumerate(ndimage.find_objects(regions), 1)
+        if place is not None
+    ]
+    return [piece for piece in pieces if piece.mask.sum() >= SMALLEST_AREA]
+
+
+def without_duplicates(pieces: Sequence[Piece], shape: tuple[int, int]) -> list[Piece]:
+    """Leave out pieces that better ones cover already."""
+    taken = np.zeros(shape, bool)
+    kept = []
+    for piece in sorted(pieces, key=lambda piece: -piece.score):
+        there = taken[piece.place]
+        if np.count_nonzero(there & piece.mask) <= SHARED * np.count_nonzero(piece.mask):
+            there |= piece.mask
+            kept.append(piece)
+    return kept
+
+
+def _relief(dense: Tensor, scale: float) -> Relief:
+    foreground, centre, boundary = torch.sigmoid(dense).cpu().numpy()
+    smooth = ndimage.gaussian_filter(centre, 0.7)
+    return Relief(
+        dense[0].cpu().numpy(), foreground, smooth, boundary, int(FINE_STRIDE / scale)
+    )
+
+
+def _regions(relief: Relief) -> NDArray[np.int32]:
+    """Flood the foreground from the middles of objects, (h / 2, w / 2) integers."""
+    height = relief.centre - 0.35 * relief.boundary
+    inside = relief.logits > 0
+    peaks = np.where(inside, height, 0)
+    rise = peaks - reconstruction(peaks - RISE, peaks)
+    seeds, _ = ndimage.label((rise > RISE / 2) & (relief.centre > PEAK))
+    return np.asarray(watershed(-height, seeds, mask=inside), np.int32)
+
+
+def _piece(
+    relief: Relief,
+    regions: NDArray[np.int32],
+    value: int,
+    place: tuple[slice, slice],
+    shape: tuple[int, int],
+) -> Piece:
+    inside = regions[place] == value
+    logits = np.where(inside, relief.logits[place], np.minimum(relief.logits[place], -1))
+    mask = _enlarged(logits.astype(np.float32), relief.cell)
+    spots = [
+        slice(part.start * relief.cell, min(part.stop * relief.cell, size))
+        for part, size in zip(place, shape, strict=True)
+    ]
+    rows, cols = (part.stop - part.start for part in spots)
+    return Piece((spots[0], spots[1]), mask[:rows, :cols], _score(relief, place, inside))
+
+
+def _score(
+    relief: Relief, place: tuple[slice, slice], inside: NDArray[np.bool_]
+) -> float:
+    """How sure an object is: its foreground, its middle and its border, 0..1."""
+    border = inside & ~ndimage.binary_erosion(inside)
+    sure = relief.foreground[place][inside].mean()
+    peak = relief.centre[place][inside].max()
+    closed = relief.boundary[place][border].mean()
+    return float(np.clip(sure * peak * closed, 0, 1) ** (1 / 3))
+
+
+def _enlarged(logits: NDArray[np.float32], cell: int) -> NDArray[np.bool_]:
+    """Enlarge logits smoothly by a whole factor and return where they are positive."""
+    padded = np.pad(logits, 1, constant_values=-1.0)
+    wide = F.interpolate(
+        torch.from_numpy(padded)[None, None],
+        scale_factor=float(cell),
+        mode="bilinear",
+        align_corners=False,
+    )
+    return np.asarray(wide[0, 0, cell:-cell, cell:-cell].numpy() > 0)

@@ -29,18 +29,25 @@ MARGIN = 6.0
 """Free space between a click and the border of a crop, in pixels of the level."""
 
 
-def questions_on(
-    prompts: Prompts, before: Guess | None, pyramid: Pyramid
-) -> list[Question]:
-    """Ask about one object, on all levels on which it may be recognised."""
-    if before is not None and not np.isnan(before.box).any():
-        crops = crops_around(_joined(before.box, prompts), pyramid)
-        return [_question(prompts, crop, before) for crop in crops[:1]]
-    if prompts.mask is not None or len(prompts.boxes):
-        crops = crops_around(_joined(_extent(prompts), prompts), pyramid)[:1]
-    else:
+def questions_on(prompts: Prompts, before: Guess | None, pyramid: Pyramid) -> list[Question]:
+    """Ask about one object, on all levels on which it may be recognised.
+
+    What was drawn before is corrected, but clicks alone are also looked at afresh: a first guess
+    on the wrong level is hard to correct.
+    """
+    corrections = [] if before is None else _corrections(prompts, before, pyramid)
+    if prompts.mask is None and not len(prompts.boxes):
         crops = crops_on_clicks(prompts, pyramid)
-    return [_question(prompts, crop) for crop in crops]
+    else:
+        crops = crops_around(_joined(_extent(prompts), prompts), pyramid)[: 1 - len(corrections)]
+    return corrections + [_question(prompts, crop) for crop in crops]
+
+
+def _corrections(prompts: Prompts, before: Guess, pyramid: Pyramid) -> list[Question]:
+    if np.isnan(before.box).any():
+        return []
+    crops = crops_around(_joined(before.box, prompts), pyramid)
+    return [_question(prompts, crops[0], before)]
 
 
 def crops_around(box: NDArray[np.float64], pyramid: Pyramid) -> list[Crop]:

@@ -64,7 +64,7 @@ class Pyramid:
         """Cut crops of the finest scale out, encoding no more of it than they need."""
         height, width = self.shape
         if len(crops) * PATCH**2 > ZOOM**2 * height * width:
-            level = encode_level(network, _doubled(self.image), ZOOM)
+            level = zoomed_level(network, self)
             return [level.cut(crop) for crop in crops]
         return _cut_patches(network, self.image, crops) if crops else []
 
@@ -74,6 +74,11 @@ def encode_pyramid(network: Network, image: NDArray[np.float32], device: str) ->
     picture = torch.from_numpy(image).to(device).permute(2, 0, 1).contiguous()
     levels = [encode_level(network, small, scale) for scale, small in _halvings(picture)]
     return Pyramid(picture.half(), tuple(levels))
+
+
+def zoomed_level(network: Network, pyramid: Pyramid) -> Level:
+    """Encode the whole image at the finest scale."""
+    return encode_level(network, _doubled(pyramid.image), ZOOM)
 
 
 def _halvings(image: Tensor) -> Iterator[tuple[float, Tensor]]:

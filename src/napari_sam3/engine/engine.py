@@ -52,6 +52,13 @@ class Engine:
 
         return cls(EmbeddedBackend.load(path, device))
 
+    @staticmethod
+    def devices() -> list[str]:
+        """Return the names of the devices of this computer, the fastest first."""
+        from .devices import available_devices
+
+        return available_devices()
+
     @property
     def is_closed(self) -> bool:
         """Whether the model was freed."""

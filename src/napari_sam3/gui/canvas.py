@@ -72,7 +72,7 @@ class Canvas:
 
     def _on_mouse_pressed(self, _: ViewerModel, event: Any) -> Generator[None, None, None]:
         is_positive = self._controller.choose_sign(is_opposite=event.button != LEFT_BUTTON)
-        if not self._controller.takes_click(len(event.dims_displayed)):
+        if not self._controller.takes_click():
             return
         pressed = np.asarray(event.pos)
         yield

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QFrame, QMessageBox, QVBoxLayout, QWidget
 from ..controller import Controller
 from ..controller.obstacles import obstacle
 from ..engine import Engine, Prompts, Sam3Error, shared_engine
+from ..layers.label_sheets import compile_colors
 from .activity import Activity
 from .canvas import Canvas
 from .image_panel import ImagePanel
@@ -40,11 +41,13 @@ class SegmentationDock(QWidget):
     def __init__(
         self,
         viewer: "napari.viewer.Viewer",  # noqa: UP037  napari compares this text
-        load: Callable[[], Engine] = shared_engine,
+        load: Callable[[str, str], Engine] = shared_engine,
     ) -> None:
         super().__init__()
         self.jobs = BackgroundJobs()
-        self.controller = Controller(viewer, self.jobs, load)
+        self._load = load
+        self._model_state = "not loaded"
+        self.controller = Controller(viewer, self.jobs, partial(load, MODELS[0], "auto"))
         self.image = ImagePanel()
         self.model = ModelPanel(MODELS)
         self.prompt = PromptPanel()
@@ -61,9 +64,7 @@ class SegmentationDock(QWidget):
         self._canvas = Canvas(viewer, self.controller, self._actions())
         self.destroyed.connect(partial(_let_go, self._canvas, self.jobs, self.controller))
         self.show_state()
-        self.jobs.ask(
-            "load", partial(_warmed_up, load), self._on_model_loaded, self._on_model_failed
-        )
+        self._load_model("auto")
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Take clicks and keys of the canvas while the dock can be seen."""
@@ -98,6 +99,7 @@ class SegmentationDock(QWidget):
         controller = self.controller
         controller.changed.connect(self._on_controller_changed)
         controller.failed.connect(self._on_failed)
+        self.model.device_chosen.connect(self._load_model)
         self.image.image_chosen.connect(controller.focus.choose_image)
         self.image.axis_chosen.connect(controller.focus.choose_frame_axis)
         self.prompt.tool_chosen.connect(controller.choose_tool)
@@ -131,11 +133,20 @@ class SegmentationDock(QWidget):
     def _on_failed(self, message: str) -> None:
         show_error(message)
 
+    def _load_model(self, device: str) -> None:
+        self.model.show_state("loading …")
+        load = partial(self.controller.works.load_with, partial(self._load, MODELS[0], device))
+        self.jobs.ask(
+            "load", partial(_warmed_up, load), self._on_model_loaded, self._on_model_failed
+        )
+
     def _on_model_loaded(self, engine: Engine) -> None:
-        self.model.show_state(f"{engine.device}, ready")
+        self.model.show_devices(engine.devices())
+        self._model_state = f"ready, {engine.device}"
+        self.model.show_state(self._model_state)
 
     def _on_model_failed(self, error: Sam3Error) -> None:
-        self.model.show_state("not loaded")
+        self.model.show_state(self._model_state)
         show_error(str(error))
 
     def _on_run_wanted(self) -> None:
@@ -160,10 +171,11 @@ def _let_go(canvas: Canvas, jobs: BackgroundJobs, controller: Controller) -> Non
 
 
 def _warmed_up(load: Callable[[], Engine]) -> Engine:
-    """Load the engine and ask it once, so that the first click is as quick as the others."""
+    """Do beforehand what makes a first click slower than others."""
     engine = load()
     with closing(engine.open(np.eye(64, dtype=np.float32))) as session:
         session.segment(0, Prompts(points=[(32, 32)]))
+    compile_colors()
     return engine
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..engine.errors import FramesError
+from ..engine import FramesError
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -103,6 +103,12 @@ def split_coordinates(coordinates: ArrayLike) -> tuple[list[Place], NDArray[np.f
 def is_inside(place: Place, shape: Sequence[int]) -> bool:
     """Tell whether data of this shape has a frame at a place."""
     return all(0 <= index < length for index, length in zip(place, shape[:-2], strict=True))
+
+
+def are_inside(coordinates: ArrayLike, shape: Sequence[int]) -> NDArray[np.bool_]:
+    """Tell of data coordinates, (N, ndim), which ones fall on a pixel of data of this shape."""
+    nearest = np.rint(np.asarray(coordinates, np.float64))
+    return np.asarray(((nearest >= 0) & (nearest < np.array(shape))).all(axis=1))
 
 
 def data_shape(layer: Layer) -> tuple[int, ...]:

@@ -9,9 +9,7 @@ import numpy as np
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
-from ..engine.contrast import SHADES, Blending, Channel, Contrast
-from ..engine.errors import FramesError
-from ..engine.frames import Frames
+from ..engine import SHADES, Blending, Channel, Contrast, Frames, FramesError
 from .axes import Place, StackAxes, data_shape, geometry
 
 _RGB = np.eye(3)

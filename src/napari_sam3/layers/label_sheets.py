@@ -11,7 +11,7 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from ..engine.errors import StorageError
+from ..engine import StorageError
 from .axes import Place, data_shape, geometry
 from .hand_edits import LabelPlane
 from .label_store import LabelArray, LabelStore
@@ -150,3 +150,9 @@ class LabelSheets:
         colors: dict[int | None, Color | NDArray[np.float64]] = {None: _UNKNOWN, 0: np.zeros(4)}
         colors.update((one, look.color) for one, look in looks.items())
         return DirectLabelColormap(color_dict=colors)
+
+
+def compile_colors() -> None:
+    """Let napari compile how it colours labels, which takes a second, before the first mask."""
+    colormap = DirectLabelColormap(color_dict={None: np.zeros(4), 1: np.ones(4)})
+    colormap.map(np.zeros((1, 1), np.uint16))

@@ -15,7 +15,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-from ..engine.errors import StorageError
+from ..engine import StorageError
 from .axes import Place
 from .hand_edits import LabelPlane
 

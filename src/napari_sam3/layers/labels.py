@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 from psygnal import Signal
 
-from ..engine.errors import StorageError
+from ..engine import StorageError
 from .axes import Place, data_shape
 from .hand_edits import LabelPlane
 from .label_sheets import Color, LabelSheets, Layout, Look, Sheet

@@ -60,7 +60,7 @@ def rasterized(outlines: Iterable[Outline], shape: tuple[int, ...]) -> NDArray[n
     mask = np.zeros(shape, bool)
     for outline in outlines:
         rows, cols = _contour(outline).T
-        mask[polygon(rows, cols, shape)] = True  # type: ignore[no-untyped-call]
+        mask[polygon(rows, cols, shape)] = True
     return mask
 
 

@@ -12,9 +12,8 @@ from napari.layers.base import ActionType
 from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 
-from ..engine.errors import PromptError
-from ..engine.prompts import Prompts
-from .axes import data_shape, geometry, is_inside, split_coordinates
+from ..engine import PromptError, Prompts
+from .axes import are_inside, data_shape, geometry
 from .outlines import Outline
 from .prompt_state import Key, PromptState
 from .prompt_style import PromptStyle
@@ -72,6 +71,7 @@ class PromptLayers:
 
     @current_object.setter
     def current_object(self, object_id: int) -> None:
+        self._finish_shape()
         self._current = object_id
         self._set_defaults()
         self.points.selected_data = set()
@@ -80,7 +80,7 @@ class PromptLayers:
 
     @property
     def object_color(self) -> tuple[float, ...]:
-        """Colour of the current object, RGBA in 0..1: rings its points and draws its outlines."""
+        """Colour of the current object, RGBA in 0..1, which its outlines are drawn in."""
         return self._style.color
 
     @object_color.setter
@@ -102,7 +102,7 @@ class PromptLayers:
     def add_point(self, coordinates: ArrayLike, positive: bool) -> None:
         """Add a point of the current object, at (ndim,) data pixels of the image."""
         point = np.asarray(coordinates, np.float64)
-        if not self._are_inside(point[None])[0]:
+        if not are_inside(point[None], self._shape)[0]:
             raise PromptError(_OUTSIDE)
         next_sign, self.is_positive = self.is_positive, positive
         try:
@@ -197,22 +197,25 @@ class PromptLayers:
 
     def _take_out_strays(self, indices: Iterable[int]) -> None:
         rows = np.arange(len(self.points.data))[list(indices)]
-        strays = rows[~self._are_inside(self.points.data[rows])]
+        strays = rows[~are_inside(self.points.data[rows], self._shape)]
         if len(strays):
             self.points.remove(strays.tolist())
             self.refused.emit(_OUTSIDE)
 
-    def _are_inside(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-        places, positions = split_coordinates(points)
-        on_a_frame = np.array([is_inside(place, self._shape) for place in places], bool)
-        rounded = np.rint(np.nan_to_num(positions, nan=-1))
-        return on_a_frame & ((rounded >= 0) & (rounded < self._shape[-2:])).all(axis=1)
-
     def _drop_orphaned_row(self, indices: tuple[int, ...]) -> None:
-        """Delete the features of a shape that napari deleted without them."""
+        """Delete the row of a shape that napari deleted without it, as on giving up a polygon."""
         features = self.shapes.features
-        if len(features) > self.shapes.nshapes:
-            self.shapes.features = features.drop(index=features.index[indices[0]])
+        if len(features) <= self.shapes.nshapes:
+            return
+        view, row = self.shapes._data_view, range(len(features))[indices[0]]
+        view._edge_color = np.delete(view._edge_color, row, axis=0)
+        view._face_color = np.delete(view._face_color, row, axis=0)
+        self.shapes.features = features.drop(index=row)
+
+    def _finish_shape(self) -> None:
+        """Close the shape that is being drawn, or drop it if it encloses nothing yet."""
+        if self.shapes._is_creating:
+            self.shapes._finish_drawing()
 
     def _adopt_pasted(self, layer: Points | Shapes, count: int) -> None:
         """Give pasted rows to the current object: napari adds them without an event of data."""
@@ -238,6 +241,7 @@ class PromptLayers:
     @contextmanager
     def _one_change(self) -> Iterator[None]:
         """Announce all that happens inside as one change."""
+        self._finish_shape()
         self._is_rewriting = True
         try:
             yield

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.prompts import Prompts
-from .axes import Place, is_inside, split_coordinates
+from ..engine import Prompts
+from .axes import Place, are_inside, is_inside, split_coordinates
 from .outlines import Outline, is_box, rasterized
 
 Key = tuple[Place, int]
@@ -25,7 +26,7 @@ class _Rows:
     outlines: list[Outline] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class PromptState:
     """All points and outlines, of every object on every frame."""
 
@@ -35,22 +36,22 @@ class PromptState:
     positive: NDArray[np.bool_]  # (N,) whether each point is inside its object
     outlines: tuple[Outline, ...]
 
+    @property
     def keys(self) -> frozenset[Key]:
-        """Return the frames and objects about which something is said."""
-        return frozenset(self._rows())
+        """The frames and objects about which something is said."""
+        return frozenset(self._rows)
 
     def prompts(self, keys: Iterable[Key] | None = None) -> dict[Key, Prompts]:
         """Read the prompts of every frame and object, or of those that are asked for.
 
         Points and outlines that lie on no frame of the image are left out.
         """
-        rows = self._rows()
-        wanted = rows if keys is None else [key for key in keys if key in rows]
-        return {key: self._read(rows[key]) for key in wanted}
+        wanted = self._rows if keys is None else [key for key in keys if key in self._rows]
+        return {key: self._read(self._rows[key]) for key in wanted}
 
     def keys_that_differ(self, other: PromptState) -> frozenset[Key]:
         """Return the frames and objects about which the other state says something else."""
-        mine, theirs = self._content(), other._content()
+        mine, theirs = self._content, other._content
         return frozenset(
             key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)
         )
@@ -64,19 +65,22 @@ class PromptState:
             == [one.object_id for one in other.outlines]
         )
 
+    @cached_property
     def _rows(self) -> dict[Key, _Rows]:
         rows: dict[Key, _Rows] = {}
-        places, positions = split_coordinates(self.points)
-        is_number = np.asarray(np.isfinite(positions).all(axis=1))
-        for index, place in enumerate(places):
-            if is_number[index] and is_inside(place, self.shape):
-                rows.setdefault((place, int(self.objects[index])), _Rows()).points.append(index)
+        on_frame = are_inside(self.points[:, :-2], self.shape[:-2])
+        on_frame &= np.isfinite(self.points).all(axis=1)
+        places, _ = split_coordinates(self.points)
+        for index in np.flatnonzero(on_frame).tolist():
+            key = places[index], int(self.objects[index])
+            rows.setdefault(key, _Rows()).points.append(index)
         for outline in self.outlines:
             where = outline.place
             if where is not None and is_inside(where, self.shape):
                 rows.setdefault((where, outline.object_id), _Rows()).outlines.append(outline)
         return rows
 
+    @cached_property
     def _content(self) -> dict[Key, tuple[Any, ...]]:
         return {
             key: (
@@ -84,7 +88,7 @@ class PromptState:
                 self.positive[rows.points].tobytes(),
                 [(outline.kind, outline.vertices.tobytes()) for outline in rows.outlines],
             )
-            for key, rows in self._rows().items()
+            for key, rows in self._rows.items()
         }
 
     def _read(self, rows: _Rows) -> Prompts:

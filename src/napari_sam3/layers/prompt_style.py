@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 _GREEN = (0.2, 0.9, 0.3, 1.0)
 _RED = (1.0, 0.2, 0.2, 1.0)
+_RING = (1.0, 1.0, 1.0, 1.0)  # seen on any mask
 _DISC, _CROSS = "disc", "x"
-_ON_SCREEN = (10, 22)  # smallest and largest point, in pixels of the canvas
+_ON_SCREEN = (0, 22)  # pixels of the canvas; any more than 0 would show napari's empty point
 _FILL = 0.15  # opacity inside an outline
 
 
@@ -26,7 +27,7 @@ class PromptStyle:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.color: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)  # RGBA of the current object
-        self._size = max(1.0, min(shape[-2:]) / 50)  # of a point, in pixels of the image
+        self._size = max(1.0, min(shape[-2:]) / 40)  # of a point, in pixels of the image
         self._edge = max(0.5, min(shape[-2:]) / 300)
 
     @property
@@ -45,7 +46,7 @@ class PromptStyle:
             points.current_size = self._size
             points.current_symbol = _DISC if positive else _CROSS
             points.current_face_color = _GREEN if positive else _RED
-            points.current_border_color = self.color
+            points.current_border_color = _RING
         with shapes.block_update_properties():
             shapes.current_edge_width = self._edge
             shapes.current_edge_color = self.color
@@ -62,7 +63,7 @@ class PromptStyle:
         face = np.where(positive[:, None], _GREEN, _RED)
         points.symbol = np.where(positive, _DISC, _CROSS)
         points.face_color = np.where(shown[:, None], face, 0)
-        points.border_color = np.where(shown[:, None], self.color, 0)
+        points.border_color = np.where(shown[:, None], _RING, 0)
         points.size = np.where(shown, self._size, 0)
         points.shown = shown
 
@@ -72,4 +73,7 @@ class PromptStyle:
             return
         shapes.edge_color = np.where(shown[:, None], self.color, 0)
         shapes.face_color = np.where(shown[:, None], (*self.color[:3], _FILL), 0)
-        shapes.z_index = shown.astype(int).tolist()
+        if set(shapes.edge_width) != {self._edge}:
+            shapes.edge_width = self._edge
+        for index in np.flatnonzero(shown != np.array(shapes.z_index)):
+            shapes._data_view.update_z_index(index, int(shown[index]))
