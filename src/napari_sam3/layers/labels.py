@@ -120,7 +120,7 @@ class ResultLayers:
     def edited_places(self, object_id: int) -> list[Place]:
         """Return the places of all frames where the user changed an object by hand."""
         sheet = self._sheets.of(object_id)
-        places = [] if sheet is None else sheet.array.places()
+        places = [] if sheet is None else sheet.array.places_that_differ()
         return [place for place in places if self.is_edited(place, object_id)]
 
     def remove_object(self, object_id: int) -> None:
