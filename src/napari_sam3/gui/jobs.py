@@ -10,7 +10,7 @@ from typing import Any
 
 from napari.qt.threading import create_worker
 
-from napari_sam3.engine.errors import Sam3Error
+from napari_sam3.engine import Sam3Error
 
 RESULTS_AHEAD = 4  # results a stream may be ahead of the viewer, so that memory stays flat
 

@@ -11,6 +11,7 @@ from .rows import choice, heading, row
 MODEL_TIP = "The network that outlines objects; 'embedded' comes with the plugin and always works."
 DEVICE_TIP = "Where the model runs; 'auto' takes the fastest that there is."
 STATE_TIP = "Whether the model is ready to answer."
+DEVICE_WIDTH = 72  # screen pixels
 
 
 class ModelPanel:
@@ -21,6 +22,7 @@ class ModelPanel:
     def __init__(self, models: list[str]) -> None:
         self.model = choice(models, MODEL_TIP, "model")
         self.device = choice(["auto"], DEVICE_TIP, "device")
+        self.device.native.setMaximumWidth(DEVICE_WIDTH)
         self.state = Label(value="loading …", tooltip=STATE_TIP, name="state")
         self.widget: Container[Widget] = row(
             heading("Model"), self.model, Label(value="on"), self.device, self.state

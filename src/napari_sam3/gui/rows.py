@@ -9,7 +9,8 @@ from magicgui.widgets import ComboBox, Container, Label, PushButton
 from magicgui.widgets.bases import Widget
 from qtpy.QtWidgets import QComboBox
 
-HEADING_WIDTH = 62  # screen pixels, so that the controls of all panels begin in one line
+HEADING_WIDTH = 72  # screen pixels, so that the controls of all panels begin in one line
+SHORTEST_CHOICE = 4  # letters
 
 
 def row(*widgets: Widget) -> Container[Widget]:
@@ -39,10 +40,10 @@ def button(text: str, tooltip: str) -> PushButton:
 
 
 def choice(choices: Sequence[Any], tooltip: str, name: str) -> ComboBox:
-    """Make a list to choose from that stays narrow however long its entries are."""
+    """Make a list to choose from that can be narrow however long its entries are."""
     box = ComboBox(choices=choices, nullable=not choices, tooltip=tooltip, name=name)
     box.native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.native.setMinimumContentsLength(7)
+    box.native.setMinimumContentsLength(SHORTEST_CHOICE)
     return box
 
 
