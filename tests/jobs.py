@@ -1,0 +1,131 @@
+"""Jobs without threads: one kind runs at once, the other when a test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from napari_sam3.engine import Sam3Error
+
+
+@dataclass(eq=False)
+class Question:
+    key: Hashable
+    ask: Callable[[], Any]
+    answered: Callable[[Any], None]
+    failed: Callable[[Sam3Error], None]
+
+    def run(self) -> None:
+        try:
+            answer = self.ask()
+        except Sam3Error as error:
+            self.failed(error)
+            return
+        self.answered(answer)
+
+
+class HeldStream:
+    """A generator that a test takes result by result."""
+
+    def __init__(
+        self,
+        start: Callable[[], Generator[Any, None, None]],
+        arrived: Callable[[Any], None],
+        ended: Callable[[Sam3Error | None], None],
+    ) -> None:
+        self._results = start()
+        self._arrived = arrived
+        self._ended = ended
+        self.is_stopped = False
+
+    def stop(self) -> None:
+        self.is_stopped = True
+
+    def advance(self, count: int) -> None:
+        """Hand over some results, or say that there are no more."""
+        for _ in range(count):
+            if not self._hand_over():
+                return
+
+    def finish(self) -> None:
+        """Hand over all that is left, and say how it ended, as a worker does even once stopped."""
+        while self._hand_over():
+            pass
+
+    def _hand_over(self) -> bool:
+        error = None
+        try:
+            result = None if self.is_stopped else next(self._results, None)
+        except Sam3Error as raised:
+            result, error = None, raised
+        if result is None:
+            self._results.close()
+            self._ended(error)
+            return False
+        self._arrived(result)
+        return True
+
+
+class InlineJobs:
+    """Runs everything at once."""
+
+    def ask(
+        self,
+        key: Hashable,
+        question: Callable[[], Any],
+        answered: Callable[[Any], None],
+        failed: Callable[[Sam3Error], None],
+    ) -> None:
+        Question(key, question, answered, failed).run()
+
+    def forget(self, key: Hashable) -> None:
+        pass
+
+    def stream(
+        self,
+        start: Callable[[], Generator[Any, None, None]],
+        arrived: Callable[[Any], None],
+        ended: Callable[[Sam3Error | None], None],
+    ) -> HeldStream:
+        stream = HeldStream(start, arrived, ended)
+        stream.finish()
+        return stream
+
+
+class HeldJobs:
+    """Holds questions and streams until a test lets them go; otherwise as the dock's jobs."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[Hashable, Question] = {}
+        self.streams: list[HeldStream] = []
+
+    def ask(
+        self,
+        key: Hashable,
+        question: Callable[[], Any],
+        answered: Callable[[Any], None],
+        failed: Callable[[Sam3Error], None],
+    ) -> None:
+        self.waiting.pop(key, None)
+        self.waiting[key] = Question(key, question, answered, failed)
+
+    def forget(self, key: Hashable) -> None:
+        self.waiting.pop(key, None)
+
+    def stream(
+        self,
+        start: Callable[[], Generator[Any, None, None]],
+        arrived: Callable[[Any], None],
+        ended: Callable[[Sam3Error | None], None],
+    ) -> HeldStream:
+        self.streams.append(HeldStream(start, arrived, ended))
+        return self.streams[-1]
+
+    def answer_one(self) -> None:
+        """Answer the question that has waited longest."""
+        self.waiting.pop(next(iter(self.waiting))).run()
+
+    def answer_all(self) -> None:
+        while self.waiting:
+            self.answer_one()

@@ -1,0 +1,298 @@
+"""A biologist at work: real windows, real mouse and keys, the real embedded model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt
+
+from napari_sam3.demo import cell_centres
+from napari_sam3.samples import dividing_cells, organoid
+from tests.gui.window import RIGHT, Window
+
+DOCK = "SAM 3: segment and follow"
+TRUTH = dividing_cells().labels
+FRAMES = len(TRUTH)
+CELLS = [
+    int(TRUTH[0][tuple(centre)]) for centre in cell_centres(dividing_cells()).round().astype(int)
+]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep session folders out of the user's cache."""
+    monkeypatch.setattr("napari_sam3.layers.labels.user_cache_dir", lambda _: str(tmp_path))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Where the screenshots go that the documentation shows."""
+    folder = Path(os.environ.get("NAPARI_SAM3_SCREENSHOTS", tmp_path / "pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def open_sample(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Callable[[str], Window]:
+    """Open a sample as from the File menu, and the dock as from the Plugins menu."""
+
+    def make(name: str) -> Window:
+        viewer = make_napari_viewer(show=True)
+        viewer.window._qt_window.resize(1366, 740)
+        viewer.open_sample("napari-sam3", name)
+        _, dock = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
+        window = Window(viewer, dock, qtbot)
+        window.until(lambda: "ready" in dock.model.state.value)
+        viewer.reset_view()
+        window.settle()
+        return window
+
+    return make
+
+
+def test_cells_are_outlined_followed_corrected_and_saved(
+    open_sample: Callable[[str], Window], pictures: Path, tmp_path: Path
+) -> None:
+    window = open_sample("timelapse")
+
+    go_to(window, 0)
+    outline_with_clicks(window, pictures)
+    look_at_other_readings(window)
+    outline_with_a_click(window)
+    outline_with_a_box(window)
+    take_picture(window, pictures / "dock.png")
+
+    stop_midway(window)
+    follow_to_the_end(window)
+    go_to(window, FRAMES // 2)
+    take_picture(window, pictures / "propagated.png")
+
+    correct_a_frame(window)
+    take_picture(window, pictures / "corrected.png")
+    painted = paint_by_hand(window, frame=10)
+    follow_to_the_end(window)
+    assert mask(window, 2, frame=10)[painted].all()
+
+    assert_saved_as_shown(window, tmp_path / "cell 1.tif")
+
+
+def outline_with_clicks(window: Window, pictures: Path) -> None:
+    """Click on a cell, then beside it with the other button."""
+    window.click(centre_of(CELLS[0], 0))
+    window.until(lambda: window.dock.controller.reading)
+    assert overlap(window, 1, CELLS[0], frame=0) > 0.5
+    take_picture(window, pictures / "first-click.png")
+
+    beside = beside_of(CELLS[0], 0)
+    window.click(beside, RIGHT)
+    window.until(lambda: questions_are_answered(window))
+
+    prompts = window.dock.controller.work.workspace.prompts.snapshot()
+    assert prompts.positive.tolist() == [True, False]
+    assert not mask(window, 1, frame=0)[beside]
+    assert overlap(window, 1, CELLS[0], frame=0) > 0.5
+
+
+def look_at_other_readings(window: Window) -> None:
+    """Go through all readings until the first one is back."""
+    shown = mask(window, 1, frame=0)
+    count = window.dock.controller.reading.count
+    assert count > 1
+    for step in range(1, count + 1):
+        window.key(Qt.Key.Key_A)
+        window.until(lambda step=step: window.dock.controller.reading.position == step % count)
+    np.testing.assert_array_equal(mask(window, 1, frame=0), shown)
+
+
+def outline_with_a_click(window: Window) -> None:
+    window.key(Qt.Key.Key_M)
+    window.click(centre_of(CELLS[1], 0))
+    window.until(lambda: window.dock.controller.reading)
+    assert overlap(window, 2, CELLS[1], frame=0) > 0.5
+
+
+def outline_with_a_box(window: Window) -> None:
+    window.key(Qt.Key.Key_M)
+    window.key(Qt.Key.Key_B)
+    rows, cols = np.nonzero(TRUTH[0] == CELLS[2])
+    top, left, bottom, right = rows.min() - 2, cols.min() - 2, rows.max() + 2, cols.max() + 2
+    window.drag([(top, left), ((top + bottom) / 2, (left + right) / 2), (bottom, right)])
+    window.until(lambda: window.dock.controller.reading)
+    assert overlap(window, 3, CELLS[2], frame=0) > 0.5
+
+
+def stop_midway(window: Window) -> None:
+    """Press Stop when a few masks have come; they stay, and no others follow."""
+    controller = window.dock.controller
+    window.key(Qt.Key.Key_G)
+    window.until(lambda: controller.is_running)
+    window.until(lambda: frames_done(window, 1) >= 4)
+    assert controller.is_running
+
+    window.press(window.dock.propagate.stop)
+
+    done = frames_done(window, 1)
+    assert not controller.is_running
+    window.until(lambda: not window.dock.jobs._streams)
+    assert frames_done(window, 1) == done
+    assert 4 <= done < FRAMES
+
+
+def follow_to_the_end(window: Window) -> None:
+    controller = window.dock.controller
+    window.key(Qt.Key.Key_G)
+    window.until(lambda: controller.is_running)
+    window.until(lambda: not controller.is_running)
+    for number, cell in enumerate(CELLS, start=1):
+        assert overlap(window, number, cell, frame=1) > 0.5
+
+
+def correct_a_frame(window: Window) -> None:
+    """Choose the first cell in the list, and click on it where it is on a later frame."""
+    frame = 20
+    table = window.dock.objects.table
+    window.settle()
+    item = table.topLevelItem(0)
+    window.press_at(table.viewport(), table.visualItemRect(item).center())
+    go_to(window, frame)
+    window.key(Qt.Key.Key_P)
+
+    window.click(centre_of(CELLS[0], frame))
+    window.until(lambda: window.dock.controller.reading)
+
+    assert window.dock.controller.current.id == 1
+    assert overlap(window, 1, CELLS[0], frame) > 0.5
+
+
+def paint_by_hand(window: Window, frame: int) -> tuple[NDArray[np.int64], ...]:
+    """Paint with napari's brush, and return the pixels that are new."""
+    go_to(window, frame)
+    labels = layer_of(window, 2)
+    window.viewer.layers.selection.active = labels
+    labels.brush_size = 6
+    before = mask(window, 2, frame)
+    window.key(Qt.Key.Key_P)
+    window.drag([(10, 200), (12, 210), (14, 220)])
+    labels.mode = "pan_zoom"
+    painted = np.nonzero(mask(window, 2, frame) & ~before)
+    assert len(painted[0]) > 50
+    return painted
+
+
+def assert_saved_as_shown(window: Window, path: Path) -> None:
+    labels = layer_of(window, 1)
+    shown = np.asarray(labels.data[:])
+
+    labels.save(str(path))
+
+    (opened,) = window.viewer.open(path, layer_type="labels")
+    np.testing.assert_array_equal(opened.data, shown)
+
+
+def test_nucleus_of_a_stack_is_outlined_and_followed(open_sample: Callable[[str], Window]) -> None:
+    window = open_sample("zstack")
+    truth = organoid().labels
+    middle = len(truth) // 2
+    nucleus = largest_on(truth[middle])
+    go_to(window, middle)
+
+    window.click(centre_of(nucleus, middle, truth))
+    window.until(lambda: window.dock.controller.reading)
+    window.key(Qt.Key.Key_G)
+    window.until(lambda: window.dock.controller.is_running)
+    window.until(lambda: not window.dock.controller.is_running)
+
+    labels = layer_of(window, 1)
+    np.testing.assert_allclose(labels.scale, (2, 0.5, 0.5))
+    assert labels.axis_labels == ("z", "y", "x")
+    assert overlap(window, 1, nucleus, middle, truth) > 0.5
+    assert 3 <= frames_done(window, 1) < len(truth)
+
+
+@pytest.mark.parametrize("name", ["zstack", "timelapse"])
+def test_sample_opens_from_the_menu(make_napari_viewer: Callable[..., Any], name: str) -> None:
+    viewer = make_napari_viewer()
+
+    (layer,) = viewer.open_sample("napari-sam3", name)
+
+    assert layer in viewer.layers
+    assert layer.ndim == 3
+    assert all(str(unit) != "pixel" for unit in layer.units)
+
+
+def test_demo_outlines_and_follows_its_cells(
+    monkeypatch: pytest.MonkeyPatch, make_napari_viewer: Callable[..., Any], qtbot: Any
+) -> None:
+    from napari_sam3.gui import demo
+
+    viewer = make_napari_viewer()
+    monkeypatch.setattr(demo.napari, "Viewer", lambda: viewer)
+    monkeypatch.setattr(demo.napari, "run", lambda: None)
+
+    demo.show(cell_centres(dividing_cells()))
+
+    dock = next(iter(viewer.window.dock_widgets.values()))
+    window = Window(viewer, dock, qtbot)
+    window.until(lambda: dock.controller.is_running)
+    window.until(lambda: not dock.controller.is_running)
+    assert [frames_done(window, number) for number in (1, 2, 3)] == [FRAMES] * 3
+
+
+def go_to(window: Window, frame: int) -> None:
+    window.viewer.dims.set_current_step(0, frame)
+    window.settle()
+
+
+def layer_of(window: Window, object_id: int) -> Labels:
+    layer = window.dock.controller.work.workspace.results.layer_of(object_id)
+    assert layer in window.viewer.layers
+    return layer
+
+
+def mask(window: Window, object_id: int, frame: int) -> NDArray[np.bool_]:
+    return np.asarray(layer_of(window, object_id).data[frame]) == object_id
+
+
+def overlap(
+    window: Window, object_id: int, cell: int, frame: int, truth: NDArray[Any] = TRUTH
+) -> float:
+    """Return intersection over union of what is shown and the truth."""
+    shown, true = mask(window, object_id, frame), truth[frame] == cell
+    return float((shown & true).sum() / (shown | true).sum())
+
+
+def frames_done(window: Window, object_id: int) -> int:
+    workspace = window.dock.controller.work.workspace
+    return workspace.frames_done(workspace.objects[object_id], window.dock.controller.focus.axes)
+
+
+def questions_are_answered(window: Window) -> bool:
+    return window.dock.jobs._current is None and not window.dock.jobs._waiting
+
+
+def centre_of(cell: int, frame: int, truth: NDArray[Any] = TRUTH) -> tuple[int, int]:
+    row, col = np.argwhere(truth[frame] == cell).mean(axis=0).round().astype(int)
+    return int(row), int(col)
+
+
+def beside_of(cell: int, frame: int) -> tuple[int, int]:
+    """Return a pixel of the background, six rows above a cell."""
+    top = np.argwhere(TRUTH[frame] == cell).min(axis=0)[0]
+    return int(top) - 6, centre_of(cell, frame)[1]
+
+
+def largest_on(labels: NDArray[Any]) -> int:
+    """Return the object of most pixels."""
+    return int(np.bincount(labels[labels > 0]).argmax())
+
+
+def take_picture(window: Window, path: Path) -> None:
+    window.settle()
+    window.viewer.screenshot(str(path), canvas_only=False, flash=False)
