@@ -20,9 +20,8 @@ from tests.gui.window import RIGHT, Window
 DOCK = "SAM 3: segment and follow"
 TRUTH = dividing_cells().labels
 FRAMES = len(TRUTH)
-CELLS = [
-    int(TRUTH[0][tuple(centre)]) for centre in cell_centres(dividing_cells()).round().astype(int)
-]
+CENTRES = cell_centres(dividing_cells())
+CELLS = [int(TRUTH[0][tuple(centre)]) for centre in CENTRES.round().astype(int)]
 
 
 @pytest.fixture(autouse=True)
@@ -155,7 +154,7 @@ def follow_to_the_end(window: Window) -> None:
 
 
 def correct_a_frame(window: Window) -> None:
-    """Choose the first cell in the list, and click on it where it is on a later frame."""
+    """Choose the first cell in the list, and click on and beside it on a later frame."""
     frame = 20
     table = window.dock.objects.table
     window.settle()
@@ -164,10 +163,14 @@ def correct_a_frame(window: Window) -> None:
     go_to(window, frame)
     window.key(Qt.Key.Key_P)
 
+    beside = beside_of(CELLS[0], frame)
     window.click(centre_of(CELLS[0], frame))
     window.until(lambda: window.dock.controller.reading)
+    window.click(beside, RIGHT)
+    window.until(lambda: questions_are_answered(window))
 
     assert window.dock.controller.current.id == 1
+    assert not mask(window, 1, frame)[beside]
     assert overlap(window, 1, CELLS[0], frame) > 0.5
 
 
@@ -236,7 +239,7 @@ def test_demo_outlines_and_follows_its_cells(
     monkeypatch.setattr(demo.napari, "Viewer", lambda: viewer)
     monkeypatch.setattr(demo.napari, "run", lambda: None)
 
-    demo.show(cell_centres(dividing_cells()))
+    demo.show(CENTRES)
 
     dock = next(iter(viewer.window.dock_widgets.values()))
     window = Window(viewer, dock, qtbot)

@@ -227,14 +227,88 @@ def test_erased_pixels_stay_erased_at_the_next_click(bench: Bench) -> None:
     assert bench.mask(0)[20, 26]
 
 
-def test_negative_click_alone_leaves_what_was_followed(bench: Bench) -> None:
+def test_negative_click_cuts_out_of_what_was_followed(bench: Bench) -> None:
     bench.click_disk(0)
     bench.run()
     followed = bench.mask(4)
 
     bench.click(4, 30, 30, is_positive=False)
 
+    assert bench.messages == []
+    assert not bench.mask(4)[30, 30]
+    np.testing.assert_array_equal(bench.asked[-1].mask, followed)
+    assert bench.mask(4).any()
+
+
+def test_positive_click_on_what_was_followed_corrects_it(bench: Bench) -> None:
+    bench.click_disk(0)
+    bench.run()
+    followed = bench.mask(4)
+
+    bench.click(4, 30, 27)
+    bench.click(4, 30, 25)
+
+    for asked in bench.asked[-2:]:
+        np.testing.assert_array_equal(asked.mask, followed)
+    assert bench.backend.refined[-1] is not None
+
+
+def test_positive_click_elsewhere_begins_anew(bench: Bench) -> None:
+    bench.click_disk(0)
+    bench.run()
+
+    bench.click(4, 55, 55)
+
+    assert bench.asked[-1].mask is None
+    np.testing.assert_array_equal(bench.mask(4), ellipse((64, 64), (55, 55), (6, 6)))
+
+
+def test_box_on_what_was_followed_begins_anew(bench: Bench) -> None:
+    bench.click_disk(0)
+    bench.run()
+    bench.go_to(4)
+
+    corners = [(4, 10, 10), (4, 10, 40), (4, 30, 40), (4, 30, 10)]
+    bench.workspace.prompts.shapes.add(np.array(corners), shape_type="rectangle")
+
+    assert bench.asked[-1].mask is None
+    assert len(bench.asked[-1].boxes) == 1
+
+
+def test_undone_correction_brings_back_what_was_followed(bench: Bench) -> None:
+    bench.click_disk(0)
+    bench.run()
+    followed, score = bench.mask(4), bench.workspace.objects[1].results[(4,)].score
+
+    bench.click(4, 30, 30, is_positive=False)
+    bench.controller.undo()
+
     np.testing.assert_array_equal(bench.mask(4), followed)
+    assert bench.workspace.objects[1].results[(4,)].score == score
+
+
+def test_redone_correction_corrects_again(bench: Bench) -> None:
+    bench.click_disk(0)
+    bench.run()
+    bench.click(4, 30, 30, is_positive=False)
+    corrected = bench.mask(4)
+
+    bench.controller.undo()
+    bench.controller.redo()
+
+    np.testing.assert_array_equal(bench.mask(4), corrected)
+
+
+def test_corrected_frame_is_where_the_next_run_starts(bench: Bench) -> None:
+    bench.click_disk(0)
+    bench.run()
+    bench.click(4, 30, 30, is_positive=False)
+    corrected = bench.mask(4)
+
+    bench.run()
+
+    np.testing.assert_array_equal(bench.mask(4), corrected)
+    assert bench.messages == []
 
 
 def _mask() -> ObjectMask:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.backends import DiskBackend
 
 from napari_sam3.engine import Engine
+from tests.backends import DiskBackend
 
 
 @pytest.fixture

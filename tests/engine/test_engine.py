@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.backends import DiskBackend, disk_frames
 
 import napari_sam3.engine.engine as engine_file
 from napari_sam3.engine import (
@@ -19,6 +18,7 @@ from napari_sam3.engine import (
     WeightsError,
     shared_engine,
 )
+from tests.backends import DiskBackend, disk_frames
 
 CLICK = Prompts(points=[(30, 12)])
 

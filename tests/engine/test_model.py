@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.backends import DiskBackend
 
 from napari_sam3.engine import Channel, Contrast, Frames
 from napari_sam3.engine.errors import ModelError
 from napari_sam3.engine.model import Model, Picture
+from tests.backends import DiskBackend
 
 CONTRAST = Contrast((Channel((0, 255)),))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from tests.backends import DiskBackend, disk_frames
 
 from napari_sam3.engine import Engine, Prompts, Session, StorageError
+from tests.backends import DiskBackend, disk_frames
 
 CLICK = Prompts(points=[(30, 10)])
 MOVIE = disk_frames([(30, 10 + 4 * index) for index in range(6)])

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import zarr
 import zarr.storage
-from tests.backends import DiskBackend, disk_frames, ellipse
 
 from napari_sam3.engine import (
     Engine,
@@ -24,6 +23,7 @@ from napari_sam3.engine import (
     Sam3Error,
     Session,
 )
+from tests.backends import DiskBackend, disk_frames, ellipse
 
 CLICK = Prompts(points=[(30, 12)])
 MOVIE = disk_frames([(30, 10 + 4 * index) for index in range(10)])

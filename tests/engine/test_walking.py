@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.backends import DiskBackend, disk_frames, ellipse
 
 from napari_sam3.engine import Engine, ObjectMask, Prompts, Session
 from napari_sam3.engine.backend import Answer
 from napari_sam3.engine.masks import named_readings
 from napari_sam3.engine.walking import ABSENT_FRAMES, followed_mask
+from tests.backends import DiskBackend, disk_frames, ellipse
 
 GONE = (-99, -99)
 

@@ -39,7 +39,8 @@ class Controller:
     prompt_layer_added = Signal(Layer)
 
     def __init__(self, viewer: ViewerModel, jobs: Jobs, load: Callable[[], Engine]) -> None:
-        self.viewer = viewer
+        # Plugins are given a proxy, in which no layer is the layer itself.
+        self.viewer = viewer = getattr(viewer, "__wrapped__", viewer)
         self.focus = Focus(viewer)
         self.tool: Tool = "positive"
         self.works = Works(viewer, self.focus, jobs, load)
@@ -103,6 +104,15 @@ class Controller:
         return None if self.work is None else self.work.propagation.progress
 
     @property
+    def score_here(self) -> float | None:
+        """Score of the mask that the current object has on this frame, if it has one."""
+        place = self.focus.place
+        if self.current is None or place is None:
+            return None
+        found = self.current.results.get(place)
+        return found.score if found is not None and found.area else None
+
+    @property
     def reading(self) -> ShownReading | None:
         """Which reading of the current object is shown on this frame."""
         if self.work is None or self.current is None or self.focus.place is None:
@@ -145,7 +155,8 @@ class Controller:
     def click(self, world_point: ArrayLike, *, is_positive: bool) -> None:
         """Prompt with a point, given in world coordinates, on the image that is at work."""
         active = self.viewer.layers.selection.active
-        if isinstance(active, Image) and active not in self.focus.channels:
+        is_other = isinstance(active, Image) and active not in self.focus.channels
+        if is_other and active.visible:
             self.focus.choose_image(active)
         work = self.begin()
         if work is None:

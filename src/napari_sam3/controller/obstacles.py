@@ -47,12 +47,15 @@ def obstacle(controller: Controller, action: Action) -> str:
 
 
 def hint(controller: Controller) -> str:
-    """Return what to do next, for a user who has not outlined anything on this frame."""
+    """Return what to do next on a frame where the current object is not prompted."""
     if controller.focus.image is None:
         return "Open an image first."
-    if controller.reading is None:
-        return "Click an object in the image."
-    return ""
+    if controller.reading is not None:
+        return ""
+    score = controller.score_here
+    if score is not None:
+        return f"followed, score {score:.2f}"
+    return "Click an object in the image."
 
 
 def _to_prompting(controller: Controller) -> str:

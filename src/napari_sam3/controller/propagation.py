@@ -161,7 +161,7 @@ class Propagation:
 
     def _given(self, view: View, reach: Reach) -> dict[tuple[int, int], Prompts | ObjectMask]:
         starts = self._starts(view, reach)
-        prompted = self._workspace.prompts.prompts(starts)
+        prompted = self._segmentation.prompts(starts)
         given: dict[tuple[int, int], Prompts | ObjectMask] = {}
         for place, object_id in starts:
             frame = view.axes.frame_of(place)

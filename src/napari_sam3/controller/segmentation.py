@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 from psygnal import Signal
 
 from ..engine import FramesError, ObjectMask, PromptError, Prompts, Reading, Sam3Error, StorageError
 from ..layers.axes import Place
+from .found_masks import FoundMasks
 from .jobs import Jobs
 from .views import Sessions, View
 from .workspace import Workspace
@@ -43,7 +45,7 @@ class Segmentation:
         self._look = look
         self._shown: OrderedDict[Key, ShownReading] = OrderedDict()
         self._answers: dict[Key, ObjectMask] = {}
-        self._answered: set[Key] = set()  # where the mask was made from prompts
+        self._found = FoundMasks(workspace)
         self.prompted_keys: frozenset[Key] = frozenset()  # where prompts mark an object
         workspace.prompts.changed.connect(self._on_prompts_changed)
 
@@ -52,6 +54,11 @@ class Segmentation:
         self._workspace.prompts.changed.disconnect(self._on_prompts_changed)
         for key in self.prompted_keys:
             self._jobs.forget((self, key))
+
+    def prompts(self, keys: Iterable[Key]) -> dict[Key, Prompts]:
+        """Read prompts; those that correct a mask that was found come with it."""
+        said = self._workspace.prompts.prompts(keys)
+        return {key: self._found.completed(key, prompts) for key, prompts in said.items()}
 
     def shown_reading(self, key: Key) -> ShownReading | None:
         """Return which reading of a prompt is shown, while its others are at hand."""
@@ -76,18 +83,20 @@ class Segmentation:
         self._show(key, ShownReading(position, shown.count, reading))
 
     def _on_prompts_changed(self, keys: frozenset[Key]) -> None:
-        prompted = self._workspace.prompts.prompts(keys)
+        for key in self._workspace.prompts.prompts(keys).keys() - self.prompted_keys:
+            self._begin(key)
+        prompted = self.prompts(keys)
         answerable = {key for key, prompts in prompted.items() if self._is_answerable(prompts)}
         self.prompted_keys = (self.prompted_keys - keys) | answerable
         for key in sorted(keys):
             if key in prompted:
                 self._ask(key, prompted[key])
             else:
-                self._erase(key)
+                self._take_back(key)
         self.changed.emit()
 
     def _ask_again(self, key: Key) -> None:
-        for prompts in self._workspace.prompts.prompts([key]).values():
+        for prompts in self.prompts([key]).values():
             self._ask(key, prompts)
 
     def _ask(self, key: Key, prompts: Prompts) -> None:
@@ -107,11 +116,11 @@ class Segmentation:
         )
 
     def _refuse(self, key: Key, prompts: Prompts, error: Sam3Error) -> None:
-        """Say what is wrong; the mask goes if it was made from marks that are gone."""
+        """Say what is wrong; the mask goes if nothing marks the object any more."""
         self._jobs.forget((self, key))
         is_marked = prompts.positive.any() or len(prompts.boxes) or prompts.mask is not None
-        if key in self._answered and not is_marked:
-            self._erase(key)
+        if not is_marked:
+            self._take_back(key)
         self._on_question_failed(error)
 
     def _is_answerable(self, prompts: Prompts) -> bool:
@@ -122,23 +131,31 @@ class Segmentation:
             return False
         return True
 
-    def _erase(self, key: Key) -> None:
-        self._answered.discard(key)
+    def _begin(self, key: Key) -> None:
+        if key[1] in self._workspace.objects:
+            self._found.keep(key)
+
+    def _take_back(self, key: Key) -> None:
+        """Show what was found before anything was prompted here, or nothing."""
+        found = self._found.take(key)
         self._shown.pop(key, None)
         self._answers.pop(key, None)
         self._jobs.forget((self, key))
         if key[1] not in self._workspace.objects:
             return
+        pixels = np.zeros(self._workspace.shape[-2:], bool) if found is None else found.pixels
         try:
-            self._workspace.results.erase(*key)
+            self._workspace.results.write(*key, pixels)
         except StorageError as error:
             self._on_question_failed(error)
+            return
         self._workspace.objects.forget(*key)
+        if found is not None:
+            self._workspace.objects.record(*key, found.score, int(pixels.sum()))
 
     def _on_mask_answered(self, key: Key, mask: ObjectMask) -> None:
         if key[1] not in self._workspace.objects:
             return
-        self._answered.add(key)
         self._answers[key] = mask
         self._show(key, ShownReading(0, len(mask.alternatives), mask.alternatives[0]))
         while len(self._shown) > ANSWERS_KEPT:

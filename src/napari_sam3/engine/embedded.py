@@ -35,7 +35,7 @@ class EmbeddedBackend:
     def __init__(self, network: Network, device: str, revision: str) -> None:
         self.device = device
         self.revision = revision
-        self._network = network.to(device, memory_format=torch.channels_last)
+        self._network = network.to(device)
 
     @classmethod
     def load(cls, path: Path | None = None, device: str = "auto") -> Self:
@@ -73,9 +73,7 @@ class EmbeddedBackend:
         return find_everything(self._network, _own(embedding))
 
     @torch.inference_mode()
-    def remember(
-        self, track: Track | None, embedding: Embedding, mask: NDArray[np.bool_]
-    ) -> Track:
+    def remember(self, track: Track | None, embedding: Embedding, mask: NDArray[np.bool_]) -> Track:
         """Return the track of an object that has this mask, (H, W), on the embedded image."""
         return start_track(self._network, track, _own(embedding), mask)
 

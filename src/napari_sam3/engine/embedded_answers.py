@@ -82,9 +82,7 @@ def _followed(guesses: Sequence[Guess], track: Track, pyramid: Pyramid) -> Answe
     return Answer((*first, *rest), presence, _by_name(drawn, readings))
 
 
-def distinct(
-    guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int]
-) -> list[Drawn]:
+def distinct(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int]) -> list[Drawn]:
     """Draw guesses, best first, until there are as many different masks as readings."""
     drawn: list[Drawn] = []
     for guess in guesses:
@@ -104,4 +102,4 @@ def _by_name(drawn: Sequence[Drawn], readings: Sequence[Reading]) -> dict[Readin
 
 def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     shared = np.count_nonzero(one & other)
-    return shared / max(np.count_nonzero(one | other), 1)
+    return float(shared / (np.count_nonzero(one | other) + 1e-6))

@@ -85,27 +85,27 @@ class Crop:
     ) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
         """Bring logits (56, 56) to an image (H, W): where they are positive, and values there."""
         cell = int(2 / self.scale)
-        cells = [_span((logits > 0).any(axis)) for axis in (1, 0)]
+        inside = logits > 0
+        cells = [_span(np.flatnonzero(inside.any(axis)), len(inside)) for axis in (1, 0)]
         source = torch.from_numpy(logits[cells[0], cells[1]])[None, None]
         if not source.numel():
-            return (slice(0), slice(0)), np.zeros((0, 0), np.float32)
+            return (slice(0, 0), slice(0, 0)), np.zeros((0, 0), np.float32)
         wide = source
         if cell > 1:
             wide = F.interpolate(source, scale_factor=cell, mode="bilinear", align_corners=False)
-        window, inside = [], []
+        window, parts = [], []
         for first, span, size in zip(self.origin, cells, shape, strict=True):
             start, stop = first + span.start * cell, first + span.stop * cell
             window.append(slice(min(max(start, 0), size), min(max(stop, 0), size)))
-            inside.append(slice(window[-1].start - start, window[-1].stop - start))
-        return (window[0], window[1]), wide[0, 0].numpy()[inside[0], inside[1]]
+            parts.append(slice(window[-1].start - start, window[-1].stop - start))
+        return (window[0], window[1]), wide[0, 0].numpy()[parts[0], parts[1]]
 
 
-def _span(used: NDArray[np.bool_]) -> slice:
+def _span(used: NDArray[np.int64], count: int) -> slice:
     """Return the cells from the first used one to the last, with one more on either side."""
-    indices = np.flatnonzero(used)
-    if not len(indices):
-        return slice(0)
-    return slice(max(int(indices[0]) - 1, 0), min(int(indices[-1]) + 2, len(used)))
+    if not len(used):
+        return slice(0, 0)
+    return slice(max(int(used[0]) - 1, 0), min(int(used[-1]) + 2, count))
 
 
 def _shape(mask: NDArray[np.bool_]) -> tuple[int, int]:

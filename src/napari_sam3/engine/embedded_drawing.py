@@ -57,7 +57,7 @@ def _clicks(
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the clicked pixels (N, 2) of a window, and which of them are positive."""
     pixels = np.clip(np.floor(prompts.points + 0.5), 0, np.array(shape) - 1).astype(np.int64)
-    first = np.array([part.start or 0 for part in window])
+    first = np.array([part.start for part in window])
     last = np.array([part.stop for part in window])
     inside = ((pixels >= first) & (pixels < last)).all(1)
     return (pixels - first)[inside], prompts.positive[inside]
@@ -66,11 +66,11 @@ def _clicks(
 def _allowed(prompts: Prompts, window: Window) -> NDArray[np.bool_]:
     """Return where a mask may be: in one of the boxes, if there are any."""
     boxes = [_in_box(box, window) for box in prompts.boxes]
-    return np.logical_or.reduce(boxes) if boxes else np.True_
+    return np.any(boxes, axis=0) if boxes else np.ones(1, bool)
 
 
 def _in_box(box: NDArray[np.float64], window: Window) -> NDArray[np.bool_]:
-    rows, cols = (np.arange(part.start or 0, part.stop) for part in window)
+    rows, cols = (np.arange(part.start, part.stop) for part in window)
     row0, col0, row1, col1 = box
     in_rows, in_cols = (rows >= row0) & (rows <= row1), (cols >= col0) & (cols <= col1)
     return np.asarray(in_rows[:, None] & in_cols)
@@ -80,7 +80,9 @@ def _regions(prompts: Prompts, window: Window) -> list[NDArray[np.bool_]]:
     """Return the regions of a window each of which holds a piece of the object."""
     if prompts.mask is not None:
         return [prompts.mask[window]]
-    return [_in_box(box, window) for box in prompts.boxes]
+    if len(prompts.boxes):
+        return [_in_box(box, window) for box in prompts.boxes]
+    return [np.ones(1, bool)]
 
 
 def _meant(

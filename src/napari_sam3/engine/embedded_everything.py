@@ -95,9 +95,7 @@ def without_duplicates(pieces: Sequence[Piece], shape: tuple[int, int]) -> list[
 def _relief(dense: Tensor, scale: float) -> Relief:
     foreground, centre, boundary = torch.sigmoid(dense).cpu().numpy()
     smooth = ndimage.gaussian_filter(centre, 0.7)
-    return Relief(
-        dense[0].cpu().numpy(), foreground, smooth, boundary, int(FINE_STRIDE / scale)
-    )
+    return Relief(dense[0].cpu().numpy(), foreground, smooth, boundary, int(FINE_STRIDE / scale))
 
 
 def _regions(relief: Relief) -> NDArray[np.int32]:
@@ -128,9 +126,7 @@ def _piece(
     return Piece((spots[0], spots[1]), mask[:rows, :cols], _score(relief, place, inside))
 
 
-def _score(
-    relief: Relief, place: tuple[slice, slice], inside: NDArray[np.bool_]
-) -> float:
+def _score(relief: Relief, place: tuple[slice, slice], inside: NDArray[np.bool_]) -> float:
     """How sure an object is: its foreground, its middle and its border, 0..1."""
     border = inside & ~ndimage.binary_erosion(inside)
     sure = relief.foreground[place][inside].mean()

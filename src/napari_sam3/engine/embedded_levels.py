@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .embedded_crops import Crop
-from .network import COARSE_STRIDE, CROP, MULTIPLE, Features, Network
+from .network import COARSE_STRIDE, CROP, FINE_STRIDE, MULTIPLE, Features, Network
 
 TILE = 1024
 """Side of the square that is encoded at once, without its halo, in pixels."""
@@ -32,9 +32,13 @@ class Level:
         """Bytes of the tensors."""
         return sum(int(part.nbytes) for part in (self.fine, self.coarse, self.dense))
 
-    def cut(self, crop: Crop) -> tuple[Tensor, Tensor]:
-        """Cut a crop out, (32, 56, 56) and (64, 28, 28); zero where it leaves the level."""
-        return _cut(self.fine, crop, 2), _cut(self.coarse, crop, COARSE_STRIDE)
+    def cut(self, crop: Crop) -> Features:
+        """Cut a crop out; zero where it leaves the level."""
+        return Features(
+            _cut(self.fine, crop, FINE_STRIDE),
+            _cut(self.coarse, crop, COARSE_STRIDE),
+            _cut(self.dense, crop, FINE_STRIDE),
+        )
 
 
 def _cut(features: Tensor, crop: Crop, stride: int) -> Tensor:
@@ -75,16 +79,12 @@ def _spans(size: int) -> list[_Span]:
         return [_Span(0, size, 0, size)]
     starts = range(0, size, TILE)
     return [
-        _Span(
-            start, min(start + TILE, size), max(start - HALO, 0), min(start + TILE + HALO, size)
-        )
+        _Span(start, min(start + TILE, size), max(start - HALO, 0), min(start + TILE + HALO, size))
         for start in starts
     ]
 
 
-def _encode_tile(
-    network: Network, image: Tensor, level: Level, spans: tuple[_Span, _Span]
-) -> None:
+def _encode_tile(network: Network, image: Tensor, level: Level, spans: tuple[_Span, _Span]) -> None:
     rows, cols = spans
     seen = image[:, rows.seen_start : rows.seen_stop, cols.seen_start : cols.seen_stop]
     features = encode_padded(network, seen[None])
@@ -109,7 +109,8 @@ def encode_padded(network: Network, images: Tensor) -> Features:
     """Encode images (B, 3, h, w) of any size; the features are those of whole multiples of 16."""
     height, width = images.shape[-2:]
     missing = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
-    with torch.autocast(images.device.type, torch.bfloat16, arithmetic(images.device) == "bfloat16"):
+    is_short = arithmetic(images.device) == "bfloat16"
+    with torch.autocast(images.device.type, torch.bfloat16, is_short):
         return network.encode(F.pad(images, missing, mode="replicate"))
 
 

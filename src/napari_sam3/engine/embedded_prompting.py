@@ -11,7 +11,6 @@ from .backend import Answer
 from .embedded_crops import Crop
 from .embedded_pyramid import ZOOM, Pyramid
 from .embedded_questions import Guess, Question
-from .network import CROP
 from .prompt_maps import render
 from .prompts import Prompts
 
@@ -21,7 +20,7 @@ LARGEST = 88.0
 """The largest size an object may have on a crop, in pixels of the level."""
 TINY = 18.0
 """An object smaller than this, in pixels of the image, is looked at again, enlarged."""
-COARSER = 0.9
+COARSER = 0.85
 """Trust in a click's guess on a level, relative to that on the next finer one."""
 DISOBEDIENT = 0.7
 """Trust in a guess per click that is on the wrong side of it, relative to an obedient one."""
@@ -92,6 +91,7 @@ def trust(guess: Guess, prompts: Prompts) -> float:
         value *= DISOBEDIENT ** int(wrong.sum())
     if len(prompts.boxes):
         return value * _overlap(guess.box, _extent(prompts)) ** 0.5
+    value *= (guess.middle**0.3 + 0.1) / 1.1
     return float(value * COARSER ** max(-np.log2(guess.crop.scale), 0))
 
 
@@ -125,7 +125,7 @@ def _extent(prompts: Prompts) -> NDArray[np.float64]:
     """Box (4,) around all boxes, or around the mask."""
     if len(prompts.boxes):
         return np.concatenate([prompts.boxes[:, :2].min(0), prompts.boxes[:, 2:].max(0)])
-    return extent_of(prompts.mask)
+    return extent_of(np.asarray(prompts.mask))
 
 
 def _joined(box: NDArray[np.float64], prompts: Prompts) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .embedded_crops import Crop
 from .embedded_levels import Level, encode_level, encode_padded
-from .network import CROP, MULTIPLE, Network
+from .network import CROP, MULTIPLE, Features, Network
 
 SMALLEST = 96
 """An image whose longer side fits into this gets no coarser level."""
@@ -49,18 +49,16 @@ class Pyramid:
         """Return the scale that shows something of this size nearest to so many pixels large."""
         return min(self.scales, key=lambda scale: abs(np.log(max(size, 1) * scale / pixels)))
 
-    def cut(self, network: Network, crops: Sequence[Crop]) -> tuple[Tensor, Tensor]:
-        """Cut crops of any scales out: (N, 32, 56, 56) and (N, 64, 28, 28), float16."""
+    def cut(self, network: Network, crops: Sequence[Crop]) -> Features:
+        """Cut crops of any scales out, float16, with the crops along the first axis."""
         by_scale = {level.scale: level for level in self.levels}
         zoomed = iter(self._zoom(network, [crop for crop in crops if crop.scale == ZOOM]))
         parts = [
-            next(zoomed) if crop.scale == ZOOM else by_scale[crop.scale].cut(crop)
-            for crop in crops
+            next(zoomed) if crop.scale == ZOOM else by_scale[crop.scale].cut(crop) for crop in crops
         ]
-        fine, coarse = zip(*parts, strict=True)
-        return torch.stack(fine), torch.stack(coarse)
+        return Features(*map(torch.stack, zip(*parts, strict=True)))
 
-    def _zoom(self, network: Network, crops: Sequence[Crop]) -> list[tuple[Tensor, Tensor]]:
+    def _zoom(self, network: Network, crops: Sequence[Crop]) -> list[Features]:
         """Cut crops of the finest scale out, encoding no more of it than they need."""
         height, width = self.shape
         if len(crops) * PATCH**2 > ZOOM**2 * height * width:
@@ -71,7 +69,7 @@ class Pyramid:
 
 def encode_pyramid(network: Network, image: NDArray[np.float32], device: str) -> Pyramid:
     """Encode an image (H, W, 3) in 0..1 at all scales that are kept."""
-    picture = torch.from_numpy(image).to(device).permute(2, 0, 1).contiguous()
+    picture = torch.tensor(image, device=device).permute(2, 0, 1).contiguous()
     levels = [encode_level(network, small, scale) for scale, small in _halvings(picture)]
     return Pyramid(picture.half(), tuple(levels))
 
@@ -98,9 +96,7 @@ def _doubled(image: Tensor) -> Tensor:
     return wide[0]
 
 
-def _cut_patches(
-    network: Network, image: Tensor, crops: Sequence[Crop]
-) -> list[tuple[Tensor, Tensor]]:
+def _cut_patches(network: Network, image: Tensor, crops: Sequence[Crop]) -> list[Features]:
     corners = [_patch_corner(crop, image) for crop in crops]
     features = encode_padded(network, torch.stack([_patch(image, at) for at in corners]))
     fine, coarse, dense = (part.half() for part in features)

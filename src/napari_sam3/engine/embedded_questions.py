@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .embedded_crops import Crop
 from .embedded_pyramid import Pyramid
-from .network import Decoded, Memory, Network
+from .network import Decoded, Features, Memory, Network
 from .prompt_maps import SIDE, Maps
 
 BATCH = 64
@@ -39,6 +39,7 @@ class Guess:
     logits: NDArray[np.float32]  # (56, 56), positive inside the mask
     score: float  # predicted intersection over union, 0..1
     presence: float = 1.0  # how sure the network is that the object is there, 0..1
+    middle: float = 1.0  # how clearly the dense head sees the middle of an object in it, 0..1
 
     @property
     def box(self) -> NDArray[np.float64]:
@@ -90,32 +91,44 @@ def ask(network: Network, pyramid: Pyramid, questions: Sequence[Question]) -> li
     answers: list[list[Guess]] = []
     for start in range(0, len(questions), BATCH):
         batch = questions[start : start + BATCH]
-        answers += _guesses(batch, _decode(network, pyramid, batch))
+        features = pyramid.cut(network, [question.crop for question in batch])
+        decoded = _decode(network, features, batch)
+        answers += _guesses(batch, decoded, _middles(features, decoded))
     return answers
 
 
-def _decode(network: Network, pyramid: Pyramid, batch: Sequence[Question]) -> Decoded:
-    fine, coarse = pyramid.cut(network, [question.crop for question in batch])
-    maps = torch.from_numpy(np.stack([question.maps for question in batch])).to(fine.device)
+def _decode(network: Network, features: Features, batch: Sequence[Question]) -> Decoded:
+    maps = torch.from_numpy(np.stack([question.maps for question in batch]))
     memories = [question.memory for question in batch if question.memory is not None]
     memory = Memory(*map(torch.cat, zip(*memories, strict=True))) if memories else None
-    return network.decode(_last(fine), _last(coarse), _last(maps), memory)
+    fine, coarse, maps = map(_last, (features.fine, features.coarse, maps.to(features.fine.device)))
+    return network.decode(fine, coarse, maps, memory)
+
+
+def _middles(features: Features, decoded: Decoded) -> Tensor:
+    """Return the highest centre distance inside each reading, (N, 3)."""
+    centre = torch.sigmoid(features.dense[:, 1:2].float())
+    return (centre * (decoded.logits > 0)).amax((2, 3))
 
 
 def _last(tensor: Tensor) -> Tensor:
     return tensor.float().contiguous(memory_format=torch.channels_last)
 
 
-def _guesses(batch: Sequence[Question], decoded: Decoded) -> list[list[Guess]]:
+def _guesses(batch: Sequence[Question], decoded: Decoded, middles: Tensor) -> list[list[Guess]]:
     logits = decoded.logits.float().cpu().numpy()
     scores = decoded.scores.float().clamp(0, 1).cpu().numpy()
     presence = torch.sigmoid(decoded.presence.float()).cpu().numpy()
     return [
         [
-            Guess(question.crop, logits[n, k], float(scores[n, k]), float(presence[n]))
+            Guess(
+                question.crop,
+                logits[n, k],
+                float(scores[n, k]),
+                float(presence[n]),
+                float(middles[n, k]),
+            )
             for k in range(logits.shape[1])
         ]
         for n, question in enumerate(batch)
     ]
-
-

@@ -46,7 +46,7 @@ def start_track(
 ) -> Track:
     """Remember an object by its mask, (H, W), or go on with its track."""
     crop = crops_around(extent_of(mask), pyramid)[0]
-    _, coarse = pyramid.cut(network, [crop])
+    coarse = pyramid.cut(network, [crop]).coarse
     cut = crop.cut(mask)
     contrast = contrast_of(halved(cut) > 0.5, crop, pyramid) if track is None else track.contrast
     return Track(crop, coarse, cut, contrast)

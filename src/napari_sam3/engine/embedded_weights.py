@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -33,7 +34,8 @@ def load_network(path: Path) -> Network:
     network = Network()
     _check(path, tensors, network.state_dict())
     network.load_state_dict(tensors)
-    return fold_batchnorm(network).requires_grad_(False)
+    fold_batchnorm(network).requires_grad_(False)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def weights_revision(path: Path) -> str:

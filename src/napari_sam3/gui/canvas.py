@@ -44,7 +44,7 @@ class Canvas:
         self._controller = controller
         self._actions = actions
         self._bound: list[tuple[ViewerModel | Layer, int, Callable[..., Any] | None]] = []
-        self._viewer = viewer
+        self._viewer = getattr(viewer, "__wrapped__", viewer)
 
     def open(self) -> None:
         """Take keys and clicks."""

@@ -11,7 +11,7 @@ import numpy as np
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QFrame, QMessageBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QFrame, QMessageBox, QVBoxLayout, QWidget
 
 from ..controller import Controller
 from ..controller.obstacles import obstacle
@@ -40,7 +40,7 @@ class SegmentationDock(QWidget):
 
     def __init__(
         self,
-        viewer: "napari.viewer.Viewer",  # noqa: UP037  napari compares this text
+        viewer: napari.viewer.Viewer,  # napari compares this text
         load: Callable[[str, str], Engine] = shared_engine,
     ) -> None:
         super().__init__()
@@ -62,7 +62,11 @@ class SegmentationDock(QWidget):
         self._lay_out()
         self._connect()
         self._canvas = Canvas(viewer, self.controller, self._actions())
-        self.destroyed.connect(partial(_let_go, self._canvas, self.jobs, self.controller))
+        let_go = partial(_let_go, self._canvas, self.jobs, self.controller)
+        self.destroyed.connect(let_go)
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(let_go)
         self.show_state()
         self._load_model("auto")
 

@@ -9,10 +9,13 @@ from threading import Event, Semaphore
 from typing import Any
 
 from napari.qt.threading import create_worker
+from qtpy.QtCore import QThreadPool
 
 from napari_sam3.engine import Sam3Error
 
 RESULTS_AHEAD = 4  # results a stream may be ahead of the viewer, so that memory stays flat
+THREADS = 2  # at least, even on one core: clicks are answered while objects are followed
+PATIENCE_MS = 5000  # with a worker that ends within one frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +34,8 @@ class BackgroundJobs:
         self._current: _Question | None = None
         self._forgotten: _Question | None = None
         self._streams: set[BackgroundStream] = set()
+        self._closed = Event()
+        _pool().setMaxThreadCount(max(THREADS, _pool().maxThreadCount()))
 
     def ask(
         self,
@@ -64,21 +69,33 @@ class BackgroundJobs:
         return stream
 
     def close(self) -> None:
-        """Forget what waits and stop what runs."""
+        """Forget what waits, stop what runs, and wait for it, or else Qt ends under a worker."""
+        is_busy = self._current is not None or len(self._streams) > 0
+        self._closed.set()
         self._waiting.clear()
         self._current = None
         for stream in list(self._streams):
             stream.stop()
+        if is_busy:
+            _pool().waitForDone(PATIENCE_MS)
 
     def _start_next(self) -> None:
         if self._current is not None or not self._waiting:
             return
         question = self._waiting.pop(next(iter(self._waiting)))
         self._current = question
-        worker = create_worker(_outcome, question.ask)
+        worker = create_worker(self._outcome, question)
         worker.returned.connect(lambda outcome: self._on_question_answered(question, outcome))
         worker.errored.connect(lambda _: self._on_question_ended(question))
         worker.start()
+
+    def _outcome(self, question: _Question) -> _Outcome:
+        if self._closed.is_set():
+            return _Outcome()
+        try:
+            return _Outcome(value=question.ask())
+        except Sam3Error as error:
+            return _Outcome(error=error)
 
     def _on_question_answered(self, question: _Question, outcome: _Outcome) -> None:
         is_wanted = self._current is question and question is not self._forgotten
@@ -121,14 +138,16 @@ class BackgroundStream:
         self._stopped.set()
         self._room.release()
 
-    def _results(self) -> Generator[Any, None, Sam3Error | None]:
+    def _results(self) -> Generator[Any, None, _Outcome]:
         try:
             yield from self._paced()
         except Sam3Error as error:
-            return error
-        return None
+            return _Outcome(error=error)  # napari raises an error that is returned as it is
+        return _Outcome()
 
     def _paced(self) -> Generator[Any, None, None]:
+        if self._stopped.is_set():
+            return
         with closing(self._start()) as results:
             for result in results:
                 if self._stopped.is_set():
@@ -143,8 +162,8 @@ class BackgroundStream:
         if not self._stopped.is_set():
             self._arrived(result)
 
-    def _on_worker_returned(self, error: Sam3Error | None) -> None:
-        self._ended(error)
+    def _on_worker_returned(self, outcome: _Outcome) -> None:
+        self._ended(outcome.error)
 
     def _on_worker_errored(self, _: Exception) -> None:
         self._ended(None)
@@ -156,8 +175,9 @@ class _Outcome:
     error: Sam3Error | None = None
 
 
-def _outcome(question: Callable[[], Any]) -> _Outcome:
-    try:
-        return _Outcome(value=question())
-    except Sam3Error as error:
-        return _Outcome(error=error)
+def _pool() -> QThreadPool:
+    """Return the threads that napari's workers run in."""
+    pool = QThreadPool.globalInstance()
+    if pool is None:
+        raise RuntimeError("Qt has no thread pool.")
+    return pool

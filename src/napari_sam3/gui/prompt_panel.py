@@ -40,7 +40,7 @@ class PromptPanel:
         self.reading = Label(
             value="", tooltip="Which reading of the prompts is shown, and how sure."
         )
-        self.next_reading = button("other  A", READING_TIP)
+        self.next_reading = button("Try another  A", READING_TIP)
         self.next_object = button("Next object  M", NEXT_TIP)
         self.undo = button("Undo", UNDO_TIP)
         self.redo = button("Redo", REDO_TIP)

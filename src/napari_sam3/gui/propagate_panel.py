@@ -36,7 +36,8 @@ class PropagatePanel:
         self.progress = ProgressBar(value=0, min=0, max=1, tooltip="Masks done in this run.")
         self.widget: Container[Widget] = column(
             row(heading("Propagate"), self.direction, self.whom),
-            row(heading("frames"), self.first, Label(value="to"), self.last, self.run, self.stop),
+            row(heading("frames"), self.first, Label(value="to"), self.last),
+            row(heading(), self.run, self.stop),
             self.progress,
         )
         self._stack: object = None
@@ -66,12 +67,10 @@ class PropagatePanel:
         self._show_progress(controller.progress)
 
     def _show_progress(self, run: Progress | None) -> None:
-        bar = self.progress.native
+        self.progress.visible = run is not None
         if run is None:
-            bar.setFormat("")
-            self.progress.value = 0
             return
         left = "" if run.seconds_left is None else f", {run.seconds_left:.0f} s left"
         self.progress.max = max(run.total, 1)
         self.progress.value = run.done
-        bar.setFormat(f"{run.done} of {run.total} masks{left}")
+        self.progress.native.setFormat(f"{run.done} of {run.total} masks{left}")

@@ -20,6 +20,7 @@ Layout = Literal["layer per object", "one layer"]
 Color = tuple[float, float, float, float]
 """Red, green, blue and opacity, each 0..1."""
 
+_OPACITY = 0.5  # the image is still seen under a mask
 _SHARED = 0  # key of the sheet that all objects are on
 _UNKNOWN: Color = (0.5, 0.5, 0.5, 1.0)  # painted with a label that is no object's
 _WHITE: Color = (1.0, 1.0, 1.0, 1.0)
@@ -138,6 +139,7 @@ class LabelSheets:
             name=self._look(object_id).name if is_own else f"{self._image.name} objects",
             colormap=self._colormap(object_id),
             multiscale=False,
+            opacity=_OPACITY,
             **geometry(self._image),
         )
         layer.selected_label = object_id

@@ -55,6 +55,14 @@ def is_box(outline: Outline) -> bool:
     )
 
 
+def covers(outline: Outline, shape: tuple[int, ...]) -> bool:
+    """Tell whether the box around an outline lies partly on an image (H, W)."""
+    top, left, bottom, right = outline.extent
+    height = min(bottom, shape[0] - 0.5) - max(top, -0.5)
+    width = min(right, shape[1] - 0.5) - max(left, -0.5)
+    return height > 0 and width > 0
+
+
 def rasterized(outlines: Iterable[Outline], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Fill the outlines, a path as if it were closed, and clip them to an image (H, W)."""
     mask = np.zeros(shape, bool)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..engine import Prompts
 from .axes import Place, are_inside, is_inside, split_coordinates
-from .outlines import Outline, is_box, rasterized
+from .outlines import Outline, covers, is_box, rasterized
 
 Key = tuple[Place, int]
 """The place of a frame and the id of an object."""
@@ -44,7 +44,8 @@ class PromptState:
     def prompts(self, keys: Iterable[Key] | None = None) -> dict[Key, Prompts]:
         """Read the prompts of every frame and object, or of those that are asked for.
 
-        Points and outlines that lie on no frame of the image are left out.
+        Points and outlines that lie on no frame of the image are left out, and so are boxes that
+        cover no pixel where something else is said too.
         """
         wanted = self._rows if keys is None else [key for key in keys if key in self._rows]
         return {key: self._read(self._rows[key]) for key in wanted}
@@ -93,9 +94,12 @@ class PromptState:
 
     def _read(self, rows: _Rows) -> Prompts:
         drawn = [outline for outline in rows.outlines if not is_box(outline)]
+        boxes = [outline for outline in rows.outlines if is_box(outline)]
+        covering = [outline for outline in boxes if covers(outline, self.shape[-2:])]
+        says_more = covering or drawn or rows.points
         return Prompts(
             points=self.points[rows.points, -2:],
             positive=self.positive[rows.points],
-            boxes=[outline.extent for outline in rows.outlines if is_box(outline)],
+            boxes=[outline.extent for outline in (covering if says_more else boxes)],
             mask=rasterized(drawn, self.shape[-2:]) if drawn else None,
         )

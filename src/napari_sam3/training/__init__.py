@@ -1,0 +1,1 @@
+"""Synthetic microscopy and the training of the embedded network."""

@@ -1,0 +1,24 @@
+"""Command line: make data, train, write weights."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from napari_sam3.training.config import Config
+from napari_sam3.training.factory import fill
+from napari_sam3.training.trainer import Trainer
+
+
+def main(arguments: list[str]) -> None:
+    """Run the training that the config files describe."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    config = Config.read(*map(Path, arguments))
+    fill(config)
+    path = Trainer(config).run()
+    logging.getLogger(__name__).info("final weights: %s", path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,89 @@
+"""Measure models on images with ground truth, as users would use them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from napari_sam3.engine import Engine, FramesError
+from napari_sam3.training.baselines import baselines
+from napari_sam3.training.items import Item, read_items
+from napari_sam3.training.measuring import Result, measure
+from napari_sam3.training.report import as_json, calibration, draw_worst, image_table, model_table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument(
+        "images", type=Path, help="a folder of images, or of */image.tif and */labels.tif"
+    )
+    parser.add_argument(
+        "labels", type=Path, nargs="?", help="a folder of labels with the names of their images"
+    )
+    parser.add_argument(
+        "--model", action="append", help="a model's name or weights; repeat it to compare models"
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda or mps; default auto")
+    parser.add_argument("--baselines", action="store_true", help="also measure classical methods")
+    parser.add_argument(
+        "--only", default="", metavar="WORD", help="measure images with this word in their name"
+    )
+    parser.add_argument(
+        "--partial",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="images with this word in their name have objects without a label; repeat as needed",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
+    parser.add_argument(
+        "--worst", nargs=2, metavar=("N", "FILE"), help="draw the N worst masks of the first model"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, and print tables in Markdown."""
+    items = read_items(arguments.images, arguments.labels, arguments.partial)
+    items = [item for item in items if arguments.only in item.name]
+    if not items:
+        raise FramesError(f"No image has {arguments.only!r} in its name: choose another word.")
+    results = {}
+    for name, engine in _engines(arguments):
+        results[name] = [_measured(engine, item) for item in items]
+        engine.close()
+        _say(f"\n## {name}\n\n{image_table(results[name])}\n\n{_calibrated(results[name])}")
+    if len(results) > 1:
+        _say(f"\n## Side by side\n\n{model_table(results)}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(as_json(results), indent=1), encoding="utf-8")
+    if arguments.worst:
+        count, path = arguments.worst
+        draw_worst(next(iter(results.values())), int(count), Path(path))
+    return 0
+
+
+def _engines(arguments: argparse.Namespace) -> Iterator[tuple[str, Engine]]:
+    for model in arguments.model or ["embedded"]:
+        yield model, Engine.load(model, device=arguments.device)
+    for backend in baselines() if arguments.baselines else []:
+        yield backend.name, Engine(backend)
+
+
+def _measured(engine: Engine, item: Item) -> Result:
+    sys.stderr.write(f"{engine.name}: {item.name}\n")
+    return measure(engine, item)
+
+
+def _calibrated(results: list[Result]) -> str:
+    figures = calibration(results)
+    return (
+        f"Predicted and true overlap of one click correlate by {figures['correlation']:.2f}; "
+        f"choosing the reading by the truth would gain {figures['loss']:.3f}."
+    )
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

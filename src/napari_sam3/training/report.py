@@ -1,0 +1,125 @@
+"""Showing what models reached: tables, figures for programs, and pictures of the worst cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from skimage.io import imsave
+from skimage.segmentation import find_boundaries
+from skimage.transform import resize
+
+from napari_sam3.training.measuring import Result, Trial
+
+TASKS = (
+    "1 click",
+    "1 click, best reading",
+    "3 clicks",
+    "5 clicks",
+    "box",
+    "box, best reading",
+    "propagation",
+    "everything",
+)
+TILE = 160
+"""Side of one picture, in pixels."""
+TRUTH, ANSWER = (0.1, 0.9, 0.2), (1.0, 0.2, 0.6)
+
+Results = Mapping[str, Sequence[Result]]
+"""By name of the model."""
+
+
+def image_table(results: Sequence[Result]) -> str:
+    """Return a Markdown table with a line per image and one per group of images."""
+    rows = {result.item: result.scores for result in results}
+    return _table("image", rows | _groups(results))
+
+
+def model_table(results: Results) -> str:
+    """Return a Markdown table with a line per model and group of images."""
+    rows = {
+        f"{model}, {group}": scores
+        for model, own in results.items()
+        for group, scores in _groups(own).items()
+    }
+    return _table("model", rows)
+
+
+def as_json(results: Results) -> dict[str, Any]:
+    """Return all figures, fit for JSON."""
+    return {
+        model: {
+            "images": {result.item: result.scores for result in own},
+            "groups": _groups(own),
+            "calibration": calibration(own),
+        }
+        for model, own in results.items()
+    }
+
+
+def calibration(results: Sequence[Result]) -> dict[str, float]:
+    """Say how far the model knows how good its first clicks' masks are.
+
+    Returns
+    -------
+    dict
+        "correlation" of predicted with true overlap, and "loss" from choosing by the predicted
+        one among the readings instead of by the truth.
+    """
+    trials = [trial for result in results for trial in result.trials if trial.task == "1 click"]
+    true, predicted = ([t.overlap for t in trials], [t.predicted for t in trials])
+    means = _groups(results)["all"]
+    varied = len(trials) > 1 and np.std(true) > 0 and np.std(predicted) > 0
+    return {
+        "correlation": float(np.corrcoef(true, predicted)[0, 1]) if varied else float("nan"),
+        "loss": means.get("1 click, best reading", np.nan) - means.get("1 click", np.nan),
+    }
+
+
+def draw_worst(results: Sequence[Result], count: int, path: Path) -> None:
+    """Write a picture of the worst trials: truth green, answer pink."""
+    trials = [trial for result in results for trial in result.trials]
+    worst = sorted(trials, key=lambda trial: trial.overlap)[:count]
+    columns = int(np.ceil(np.sqrt(max(len(worst), 1))))
+    tiles = [_tile(trial) for trial in worst]
+    tiles += [np.ones((TILE, TILE, 3))] * (-len(tiles) % columns)
+    rows = [np.hstack(tiles[first : first + columns]) for first in range(0, len(tiles), columns)]
+    imsave(path, (np.vstack(rows) * 255).astype(np.uint8), check_contrast=False)
+
+
+def _tile(trial: Trial) -> npt.NDArray[np.float64]:
+    shape = (TILE, TILE)
+    picture = np.asarray(resize(trial.image, (*shape, 3), order=1), np.float64)
+    for mask, color in ((trial.truth, TRUTH), (trial.answer, ANSWER)):
+        wide = resize(mask.astype(float), shape, order=1) > 0.5
+        picture[find_boundaries(wide, mode="inner")] = color
+    return np.clip(picture, 0, 1)
+
+
+def _groups(results: Sequence[Result]) -> dict[str, dict[str, float]]:
+    """Average over the images of every group, each image with the same weight."""
+    names = sorted({result.group for result in results if result.group})
+    groups = {f"{name}": [r for r in results if r.group == name] for name in names}
+    groups["all"] = list(results)
+    return {f"{name}": _means(own) for name, own in groups.items()}
+
+
+def _means(results: Sequence[Result]) -> dict[str, float]:
+    scores = [result.scores for result in results]
+    return {
+        task: float(np.nanmean([one[task] for one in scores if task in one]))
+        for task in TASKS
+        if any(task in one and not np.isnan(one[task]) for one in scores)
+    }
+
+
+def _table(head: str, rows: Mapping[str, Mapping[str, float]]) -> str:
+    tasks = [task for task in TASKS if any(task in row for row in rows.values())]
+    lines = [f"| {head} | " + " | ".join(tasks) + " |", "|---|" + "---|" * len(tasks)]
+    for name, row in rows.items():
+        cells = [f"{row[task]:.3f}" if task in row else "" for task in tasks]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

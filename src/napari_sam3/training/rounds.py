@@ -1,0 +1,159 @@
+"""Rounds of prompting: the network answers, a simulated user corrects it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from napari_sam3.engine import prompt_maps
+from napari_sam3.engine.network import (
+    COARSE_STRIDE,
+    CROP,
+    FINE_STRIDE,
+    Decoded,
+    Features,
+    Memory,
+    Network,
+)
+from napari_sam3.engine.prompt_maps import Maps
+from napari_sam3.training.clicks import correcting_click
+from napari_sam3.training.dataset import Batch
+from napari_sam3.training.losses import Judged, dense_loss, prompt_loss
+from napari_sam3.training.samples import Sample
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crops:
+    """What the decoder sees of a batch, apart from the prompts."""
+
+    fine: Tensor
+    """(N, 32, 56, 56)"""
+    coarse: Tensor
+    """(N, 64, 28, 28)"""
+    memory: Memory
+    targets: Tensor
+    """(N, 112, 112) bool"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Round:
+    """One answer to all prompts of a batch."""
+
+    number: int
+    decoded: Decoded
+    judged: Judged
+
+
+class Prompting:
+    """Prompts the network about one batch, again and again."""
+
+    def __init__(self, network: Network, batch: Batch, device: torch.device) -> None:
+        self._network = network
+        self._samples = batch.samples
+        self._device = device
+        with self._mixed_precision():
+            features = network.encode(self._tensor(batch.now))
+            coarse = self._past(batch)
+        self.dense = dense_loss(
+            features.dense, self._tensor(batch.labels), self._tensor(batch.depth)
+        )
+        self._crops = self._cut(features, coarse)
+
+    def rounds(self, count: int, rng: np.random.Generator) -> Iterator[Round]:
+        """Answer, be corrected, answer again; the user corrects the first or the best reading."""
+        maps = np.stack([sample.maps for sample in self._samples])
+        for number in range(count):
+            prompts = self._tensor(maps)
+            crops = self._crops
+            with self._mixed_precision():
+                decoded = self._network.decode(
+                    crops.fine, crops.coarse, _channels_last(prompts), crops.memory
+                )
+            judged = prompt_loss(decoded, crops.targets, prompts[:, 4])
+            yield Round(number, decoded, judged)
+            if number < count - 1:
+                maps = corrected(rng, maps, self._samples, _chosen(rng, decoded, judged))
+
+    def _past(self, batch: Batch) -> Tensor | None:
+        if not len(batch.before):
+            return None
+        with torch.no_grad():
+            return self._network.encode(self._tensor(batch.before)).coarse
+
+    def _cut(self, features: Features, past: Tensor | None) -> Crops:
+        per_view = len(self._samples) // len(features.coarse)
+        fine, coarse = (
+            cut(maps, self._samples, per_view, stride)
+            for maps, stride in ((features.fine, FINE_STRIDE), (features.coarse, COARSE_STRIDE))
+        )
+        remembered = torch.zeros_like(coarse)
+        if past is not None:
+            known = len(past) * per_view
+            remembered[:known] = cut(past, self._samples[:known], per_view, COARSE_STRIDE)
+        masks = self._tensor(np.stack([sample.remembered for sample in self._samples]))[:, None]
+        followed = (masks.amax((2, 3), keepdim=True) > 0).to(remembered.dtype)
+        targets = self._tensor(np.stack([sample.target for sample in self._samples]))
+        memory = Memory(remembered * followed, masks.to(remembered.dtype))
+        return Crops(_channels_last(fine), _channels_last(coarse), memory, targets)
+
+    def _tensor(self, array: npt.NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+    def _mixed_precision(self) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16)
+
+
+def cut(maps: Tensor, samples: Sequence[Sample], per_view: int, stride: int) -> Tensor:
+    """Cut the crop of every sample out of its view's features; zeros beyond the picture."""
+    margin, side = CROP // 2 // stride, CROP // stride
+    padded = F.pad(maps, (margin,) * 4)
+    crops = []
+    for number, sample in enumerate(samples):
+        row, col = (corner // stride + margin for corner in sample.origin)
+        crops.append(padded[number // per_view, :, row : row + side, col : col + side])
+    return torch.stack(crops)
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last)
+
+
+def _chosen(rng: np.random.Generator, decoded: Decoded, judged: Judged) -> npt.NDArray[np.float32]:
+    """Logits of the reading that the user goes on from, (N, 56, 56)."""
+    trusting = torch.from_numpy(rng.random(len(judged.best)) < 0.6).to(judged.best.device)
+    reading = torch.where(trusting, judged.first, judged.best)
+    everyone = torch.arange(len(reading), device=reading.device)
+    logits: npt.NDArray[np.float32] = (
+        decoded.logits[everyone, reading].detach().float().cpu().numpy()
+    )
+    return logits
+
+
+def corrected(
+    rng: np.random.Generator,
+    maps: npt.NDArray[np.float32],
+    samples: Sequence[Sample],
+    logits: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float32]:
+    """Draw one more click into the maps of every sample, beside the answer it corrects."""
+    after = maps.copy()
+    for prompt, sample, answer in zip(after, samples, logits, strict=True):
+        _correct(rng, prompt, sample, answer)
+    return after
+
+
+def _correct(
+    rng: np.random.Generator, prompt: Maps, sample: Sample, answer: npt.NDArray[np.float32]
+) -> None:
+    truth = prompt_maps.halved(sample.target) > 0.5
+    click = correcting_click(rng, answer > 0, truth)
+    if click is not None:
+        (row, col), adds = click
+        prompt_maps.add_click(prompt, (row * 2 + 0.5, col * 2 + 0.5), adds)
+    prompt[5] = np.tanh(answer / 4)

@@ -1,0 +1,181 @@
+"""Training samples: views of frame pairs with objects and the prompts that ask for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from napari_sam3.engine import prompt_maps
+from napari_sam3.engine.network import COARSE_STRIDE, CROP
+from napari_sam3.engine.prompt_maps import Maps
+from napari_sam3.training.clicks import Mask, click_inside, rough_copy
+from napari_sam3.training.colours import Picture
+from napari_sam3.training.exposure import exposed
+from napari_sam3.training.shards import SIZE, Pair
+
+VIEW = 192
+"""Side of the square that is cut from a shard's pictures."""
+LONGEST = 100
+"""Longest side of an object that is asked for, in pixels."""
+
+Asking = Literal["click", "box", "mask", "both", "follow"]
+Planes = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A square cut from a frame pair, turned, zoomed and exposed."""
+
+    now: Picture
+    before: Picture
+    objects: tuple[Planes, Planes]
+    """(192, 192) labels now and before."""
+    nested: tuple[Planes, Planes]
+    depth: npt.NDArray[np.float32]
+    """(192, 192) 0..1 depth inside the labels now."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One object, and what is said about it."""
+
+    asking: Asking
+    origin: tuple[int, int]
+    """(row, col) of the crop in its view, multiples of 4; may be negative."""
+    target: Mask
+    """(112, 112) the object on the crop; empty if it is gone."""
+    maps: Maps
+    remembered: npt.NDArray[np.float32]
+    """(28, 28) where the object was on the frame before; zeros unless it is followed."""
+
+
+def draw_view(rng: np.random.Generator, pair: Pair) -> View:
+    """Cut a random view out of a pair, whose second frame is the present one."""
+    frames = _cut(rng, pair)
+    return _view(frames, exposed(rng, [frame[:3] / np.float32(255) for frame in frames]))
+
+
+def fixed_view(pair: Pair) -> View:
+    """Cut the middle out of a pair, as it is."""
+    margin = (SIZE - VIEW) // 2
+    frames = pair[:, :, margin : margin + VIEW, margin : margin + VIEW]
+    return _view(frames, [frame[:3] / np.float32(255) for frame in frames])
+
+
+def _view(frames: Pair, pictures: list[Picture]) -> View:
+    labels = frames[:, 3:5].astype(np.int32)
+    objects, nested = (labels[1, 0], labels[0, 0]), (labels[1, 1], labels[0, 1])
+    return View(pictures[1], pictures[0], objects, nested, frames[1, 5] / np.float32(255))
+
+
+def _cut(rng: np.random.Generator, pair: Pair) -> npt.NDArray[np.uint8]:
+    side = VIEW
+    if rng.random() < 0.3:
+        side = int(VIEW * np.exp(rng.uniform(np.log(0.7), np.log(SIZE / VIEW))))
+    row, col = rng.integers(0, SIZE - side + 1, 2)
+    frames = pair[:, :, row : row + side, col : col + side]
+    if side != VIEW:
+        frames = _zoomed(frames, side)
+    frames = np.rot90(frames, int(rng.integers(4)), axes=(2, 3))
+    return np.ascontiguousarray(frames[..., ::-1] if rng.random() < 0.5 else frames)
+
+
+def _zoomed(frames: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """Resize pictures smoothly and labels by the nearest pixel."""
+    centres = (np.arange(VIEW) + 0.5) * side / VIEW - 0.5
+    nearest = np.clip(np.round(centres).astype(int), 0, side - 1)
+    zoomed = frames[:, :, nearest][:, :, :, nearest]
+    grid = np.stack(np.meshgrid(centres, centres, indexing="ij"))
+    for frame, source in zip(zoomed, frames, strict=True):
+        for plane in (0, 1, 2, 5):
+            frame[plane] = ndimage.map_coordinates(source[plane], grid, order=1, mode="nearest")
+    return zoomed
+
+
+def draw_sample(rng: np.random.Generator, view: View, following: float) -> Sample | None:
+    """Choose an object and a prompt for it; None when the choice was a poor one.
+
+    Parameters
+    ----------
+    following : share of objects that are followed from the frame before.
+    """
+    asking: Asking = "follow"
+    if rng.random() >= following:
+        asking = rng.choice(("click", "box", "mask", "both"), p=(0.64, 0.24, 0.06, 0.06))
+    inner = view.nested[0].any() and rng.random() < 0.35
+    now, before = view.nested if inner else view.objects
+    known = before if asking == "follow" else now
+    number = _choose(rng, known)
+    if number is None:
+        return None
+    if inner and not _shows(view.before if asking == "follow" else view.now, known == number):
+        return None
+    return _sample(rng, asking, now == number, known == number)
+
+
+def _choose(rng: np.random.Generator, labels: Planes) -> int | None:
+    """Pick an object that is neither tiny nor longer than the crop."""
+    places = [(n, p) for n, p in enumerate(ndimage.find_objects(labels), 1) if p is not None]
+    if not places:
+        return None
+    number, place = places[rng.integers(len(places))]
+    longest = max(s.stop - s.start for s in place)
+    fits = longest <= LONGEST and (labels[place] == number).sum() >= 12
+    return number if fits else None
+
+
+def _shows(picture: Picture, mask: Mask) -> bool:
+    """Whether an inner object differs in brightness from what is around it."""
+    around = ndimage.binary_dilation(mask, iterations=4) & ~ndimage.binary_dilation(mask)
+    if not around.any():
+        return False
+    return bool(np.abs(picture[:, mask].mean(1) - picture[:, around].mean(1)).max() > 0.03)
+
+
+def _sample(rng: np.random.Generator, asking: Asking, now: Mask, known: Mask) -> Sample | None:
+    rows, cols = np.nonzero(known)
+    middle = (rows.min() + rows.max()) / 2, (cols.min() + cols.max()) / 2
+    point = click_inside(rng, known)
+    origin = _origin(rng, point if asking == "click" else middle)
+    target, seen = _crop(now, origin), _crop(known, origin)
+    if (target.sum() < 10 and now.any()) or seen.sum() < 10:
+        return None
+    inside = point[0] - origin[0], point[1] - origin[1]
+    remembered = np.zeros((CROP // COARSE_STRIDE,) * 2, np.float32)
+    if asking == "follow":
+        guess = rough_copy(rng, seen, rng.choice((0, 0.3, 0.6)))
+        maps = prompt_maps.render(mask=guess)
+        remembered = prompt_maps.halved(prompt_maps.halved(guess))
+    elif asking == "mask":
+        maps = prompt_maps.render(mask=rough_copy(rng, target, rng.uniform(0.3, 1)))
+    else:
+        box = _loose_box(rng, rows - origin[0], cols - origin[1]) if asking != "click" else None
+        clicks = [inside] if asking != "box" else []
+        maps = prompt_maps.render(clicks, [True] * len(clicks), box)
+    return Sample(asking, origin, target, maps, remembered)
+
+
+def _origin(rng: np.random.Generator, centre: tuple[float, float]) -> tuple[int, int]:
+    corner = np.round((np.array(centre) + rng.uniform(-10, 10, 2)) / 4) * 4 - CROP // 2
+    row, col = np.clip(corner, -CROP // 2, VIEW - CROP // 2).astype(int)
+    return int(row), int(col)
+
+
+def _crop(mask: Mask, origin: tuple[int, int]) -> Mask:
+    row, col = origin[0] + CROP // 2, origin[1] + CROP // 2
+    return np.pad(mask, CROP // 2)[row : row + CROP, col : col + CROP]
+
+
+def _loose_box(
+    rng: np.random.Generator, rows: npt.NDArray[np.intp], cols: npt.NDArray[np.intp]
+) -> tuple[float, float, float, float]:
+    """Box around an object, every edge off by some 5 % of the side."""
+    low, high = np.array([rows.min(), cols.min()]), np.array([rows.max(), cols.max()])
+    slip = rng.normal(size=(2, 2)) * 0.05 * (high - low + 1)
+    row0, col0 = low - 0.5 + slip[0]
+    row1, col1 = high + 0.5 + slip[1]
+    return float(row0), float(col0), float(row1), float(col1)

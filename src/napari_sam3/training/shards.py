@@ -1,0 +1,56 @@
+"""Frame pairs on disk, ready to be trained on.
+
+A shard is an array (N, 2, 6, 256, 256) of uint8: pairs, frames, planes. The planes are red, green,
+blue, labels, nested labels and depth inside the labels; objects have one number on both frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_sam3.training.colours import Picture
+from napari_sam3.training.labels import centre_distance, redrawn
+from napari_sam3.training.movies import draw_change, next_scene
+from napari_sam3.training.rendering import choose_look, film, focused_on
+from napari_sam3.training.scenes import Labels, draw_scene
+
+SIZE = 256
+Pair = npt.NDArray[np.uint8]
+"""(2, 6, 256, 256)"""
+
+
+def synthetic_pair(rng: np.random.Generator) -> Pair:
+    """Invent two frames."""
+    first = draw_scene(rng, SIZE)
+    look = choose_look(rng, first.kind)
+    scenes = focused_on(look, (first, next_scene(rng, first, draw_change(rng))))
+    pictures = film(rng, scenes, look)
+    dark, bright = np.percentile(pictures[0], (0.1, 99.9))
+    habit = int(rng.choice((-1, 0, 1), p=(0.2, 0.6, 0.2)))
+    frames = [
+        packed(
+            (picture - dark) / (bright - dark + 1e-6), redrawn(scene.labels, habit), scene.nested
+        )
+        for picture, scene in zip(pictures, scenes, strict=True)
+    ]
+    return np.stack(frames)
+
+
+def packed(picture: Picture, labels: Labels, nested: Labels) -> npt.NDArray[np.uint8]:
+    """Put one frame into the planes of a shard; `picture` in 0..1."""
+    colours = np.round(np.clip(picture, 0, 1) * 255)
+    depth = np.round(centre_distance(labels) * 255)
+    planes = [*colours, labels, nested, depth]
+    return np.stack([plane.astype(np.uint8) for plane in planes])
+
+
+def write_shard(path: Path, pairs: Sequence[Pair]) -> None:
+    """Write the pairs of one shard; the file appears when it is complete."""
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("wb") as file:
+        np.save(file, np.stack(pairs))
+    unfinished.rename(path)

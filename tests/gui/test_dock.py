@@ -1,0 +1,226 @@
+"""The dock: what it shows, and what it lets a user do."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QMessageBox,
+    QProgressBar,
+    QPushButton,
+    QRadioButton,
+    QTreeWidget,
+    QWidget,
+)
+
+from napari_sam3.engine import ModelError
+from napari_sam3.gui.dock import SegmentationDock
+from tests.controller.bench import PATH
+from tests.gui.backends import PacedBackend
+from tests.gui.window import Window
+
+CONTROLS = (
+    QAbstractSpinBox,
+    QCheckBox,
+    QComboBox,
+    QProgressBar,
+    QPushButton,
+    QRadioButton,
+    QTreeWidget,
+)
+HEIGHT = 640  # what a window of 768 rows leaves for a dock
+
+
+def controls(dock: QWidget) -> list[QWidget]:
+    """Return all controls that are to be seen."""
+    return [one for one in dock.findChildren(QWidget) if isinstance(one, CONTROLS)]
+
+
+def click_cell(window: Window, frame: int = 0) -> None:
+    window.viewer.dims.set_current_step(0, frame)
+    window.click(PATH[frame])
+    window.until(lambda: window.dock.controller.reading)
+    window.settle()
+
+
+def test_dock_fits_a_small_screen(window: Window) -> None:
+    assert window.dock.width() <= 400
+    assert window.dock.minimumSizeHint().width() <= 400
+    assert window.dock.minimumSizeHint().height() <= HEIGHT
+
+
+def test_every_control_has_a_tooltip_of_its_own(window: Window) -> None:
+    without = [one for one in controls(window.dock) if not tip(one).strip()]
+
+    assert [(type(one).__name__, one.objectName()) for one in without] == []
+
+
+def test_what_cannot_work_says_why(open_window: Callable[..., Window]) -> None:
+    window = open_window()
+
+    disabled = [one for one in controls(window.dock) if not one.isEnabled()]
+
+    assert window.dock.prompt.next_object.native in disabled
+    assert window.dock.propagate.run.native in disabled
+    silent = [one for one in disabled if "\n" not in tip(one) and isinstance(one, QPushButton)]
+    assert [one.text() for one in silent] == []
+
+
+def test_disabled_tools_say_that_there_is_no_image(open_window: Callable[..., Window]) -> None:
+    window = open_window()
+
+    tools = [tool.native for tool in window.dock.prompt.tools.values()]
+
+    assert not any(tool.isEnabled() for tool in tools)
+    assert all("There is no image yet" in tool.toolTip() for tool in tools)
+
+
+def test_click_enables_what_can_be_done_next(window: Window) -> None:
+    click_cell(window)
+
+    dock = window.dock
+    for button in (dock.prompt.next_object, dock.prompt.undo, dock.prompt.next_reading):
+        assert button.native.isEnabled()
+        assert "\n" not in button.native.toolTip()
+    assert not dock.prompt.redo.native.isEnabled()
+    assert dock.propagate.run.native.isEnabled()
+
+
+def test_letters_of_the_keys_are_on_the_buttons(window: Window) -> None:
+    dock = window.dock
+    buttons = [*dock.prompt.tools.values(), dock.prompt.next_reading, dock.prompt.next_object]
+    letters = [button.native.text().split()[-1] for button in [*buttons, dock.propagate.run]]
+
+    assert letters == ["P", "N", "B", "L", "A", "M", "G"]
+
+
+def test_tool_in_hand_is_the_button_that_is_down(window: Window) -> None:
+    window.key(Qt.Key.Key_N)
+    window.settle()
+
+    down = [name for name, tool in window.dock.prompt.tools.items() if tool.native.isChecked()]
+    assert down == ["negative"]
+
+
+def test_objects_are_listed_with_frames_and_score(window: Window) -> None:
+    click_cell(window)
+
+    item = window.dock.objects.table.topLevelItem(0)
+    assert [item.text(column) for column in range(3)] == ["cell 1", "1 of 10", "0.90"]
+
+
+def test_run_and_stop_are_buttons(window: Window, backend: PacedBackend) -> None:
+    click_cell(window)
+    backend.hold_back()
+    window.press(window.dock.propagate.run)
+    running = window.dock.controller.is_running
+
+    window.press(window.dock.propagate.stop)
+    backend.go_on()
+
+    assert running
+    assert not window.dock.controller.is_running
+
+
+def test_clicks_are_answered_while_a_run_is_under_way(
+    window: Window, backend: PacedBackend
+) -> None:
+    controller = window.dock.controller
+    click_cell(window)
+    backend.hold_back()
+    window.press(window.dock.propagate.run)
+    window.until(lambda: backend.is_waiting)
+
+    window.viewer.dims.set_current_step(0, 9)
+    window.click((50, 20))
+    backend.take_step()
+    window.until(lambda: controller.reading)
+
+    assert controller.is_running
+    backend.go_on()
+    window.until(lambda: not controller.is_running)
+    last = np.asarray(window.viewer.layers["cell 1"].data[9])
+    assert last[50, 20]
+    assert not last[PATH[9]]
+
+
+def test_run_shows_its_progress(window: Window, backend: PacedBackend) -> None:
+    click_cell(window)
+    backend.hold_back()
+    window.press(window.dock.propagate.run)
+
+    for _ in range(3):
+        backend.take_step()
+    window.until(lambda: window.dock.controller.progress.done == 4)
+    window.settle()
+
+    assert window.dock.propagate.progress.native.text().startswith("4 of 10 masks")
+    assert window.dock.objects.table.topLevelItem(0).text(1) == "4 of 10"
+    backend.go_on()
+    window.until(lambda: not window.dock.controller.is_running)
+
+
+def test_error_is_one_sentence_without_a_traceback(
+    window: Window, backend: PacedBackend, monkeypatch: pytest.MonkeyPatch, messages: list[Any]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ModelError("The model is out of memory: close another image.")
+
+    monkeypatch.setattr(backend, "segment", fail)
+
+    window.click(PATH[0])
+
+    window.until(lambda: messages)
+    assert [str(one.message) for one in messages] == [
+        "The model is out of memory: close another image."
+    ]
+    assert not hasattr(messages[0], "exception")
+
+
+def test_removal_is_asked_about(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
+    click_cell(window)
+    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: answers.pop(0))
+
+    window.dock.objects.remove.click()
+    kept = "cell 1" in window.viewer.layers
+    window.dock.objects.remove.click()
+
+    assert kept
+    assert "cell 1" not in window.viewer.layers
+
+
+def test_viewer_closed_during_a_run_leaves_quietly(window: Window, backend: PacedBackend) -> None:
+    click_cell(window)
+    jobs = window.dock.jobs
+    backend.hold_back()
+    window.press(window.dock.propagate.run)
+    window.until(lambda: backend.is_waiting)
+
+    window.viewer.close()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    backend.go_on()
+
+    window.until(lambda: not jobs._streams)
+
+
+def test_dock_opens_from_the_menu(make_napari_viewer: Callable[..., Any]) -> None:
+    viewer = make_napari_viewer()
+
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam3", "SAM 3: segment and follow")
+
+    assert type(dock) is SegmentationDock
+    assert dock.controller.viewer is viewer
+
+
+def tip(control: QWidget) -> str:
+    """Return the tooltip of a control, or of the group it belongs to."""
+    is_in_group = isinstance(control, QRadioButton)
+    parent = control.parentWidget()
+    return control.toolTip() or (parent.toolTip() if is_in_group and parent else "")

@@ -1,0 +1,78 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_sam3.training.movies import Change, ghosts, next_scene
+from napari_sam3.training.scenes import Scene
+
+STILL = Change(0, 0, 0, 0, 0, 0, 0)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """Two squares, number 1 at the top and number 2 below."""
+    labels = np.zeros((96, 96), np.int32)
+    labels[20:36, 30:46] = 1
+    labels[60:80, 50:70] = 2
+    return Scene("blob", 9, labels, np.zeros_like(labels))
+
+
+def test_nothing_changes_in_a_still(rng, scene):
+    after = next_scene(rng, scene, STILL)
+
+    assert (after.labels == scene.labels).all()
+
+
+def test_moved_objects_keep_number_and_size(rng, scene):
+    after = next_scene(rng, scene, replace(STILL, travel=0.4))
+
+    for number in (1, 2):
+        before, now = (s.labels == number for s in (scene, after))
+        assert (before != now).any()
+        assert now.sum() == pytest.approx(before.sum(), rel=0.1)
+
+
+def test_pixels_know_where_they_came_from(rng, scene):
+    after = next_scene(rng, scene, replace(STILL, travel=0.4))
+
+    row, col = np.round(after.source[:, after.labels == 1]).astype(int)
+    assert (scene.labels[row, col] == 1).all()
+
+
+def test_objects_vanish(rng, scene):
+    after = next_scene(rng, scene, replace(STILL, vanishing=1))
+
+    assert not after.labels.any()
+
+
+def test_both_halves_of_a_divided_object_stay(rng, scene):
+    after = next_scene(rng, scene, replace(STILL, dividing=1))
+
+    assert set(np.unique(after.labels)) == {0, 1, 2, 3, 4}
+    assert (after.labels > 0).sum() == pytest.approx((scene.labels > 0).sum(), rel=0.05)
+
+
+def test_a_tissue_moves_as_one(rng):
+    labels = 1 + np.indices((96, 96)).sum(0) // 24
+    tissue = Scene("tissue", 12, labels.astype(np.int32), np.zeros((96, 96), np.int32))
+
+    after = next_scene(rng, tissue, replace(STILL, drift=6))
+
+    assert (after.labels != tissue.labels).any()
+    assert (after.labels > 0).all()
+
+
+def test_what_went_out_of_focus_leaves_a_faint_blur(rng, scene):
+    dark = np.zeros((3, 96, 96), np.float32)
+    bright = dark + (scene.labels > 0).astype(np.float32)
+    gone = next_scene(rng, scene, replace(STILL, vanishing=1))
+
+    after = ghosts(rng, (bright, dark), (scene, gone))
+
+    assert 0 < after[:, 25:30, 35:40].mean() < 0.4

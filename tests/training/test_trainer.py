@@ -1,0 +1,90 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from napari_sam3.engine.network import Network
+from napari_sam3.training.config import Config
+from napari_sam3.training.dataset import Batches, Mixture
+from napari_sam3.training.factory import fill
+from napari_sam3.training.trainer import Trainer
+from napari_sam3.training.weights import load_weights
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """A folder with three shards of two pairs each."""
+    folder = tmp_path_factory.mktemp("data")
+    fill(replace(Config.read(), data=folder, shards=1, pairs=2, processes=1))
+    return folder
+
+
+@pytest.fixture
+def config(data, tmp_path) -> Config:
+    return replace(
+        Config.read(),
+        data=data,
+        output=tmp_path,
+        shards=1,
+        processes=1,
+        steps=2,
+        views=2,
+        samples=2,
+        threads=1,
+        device="cpu",
+    )
+
+
+def test_shards_that_exist_are_not_made_again(config):
+    path = config.data / "training-synthetic-0000.npy"
+    made = path.stat().st_mtime_ns
+
+    fill(config)
+
+    assert path.stat().st_mtime_ns == made
+
+
+def test_a_batch_follows_objects_on_half_of_its_views(config):
+    batch = next(iter(Batches(config.data, Mixture(4, 3, 0.0), seed=0)))
+
+    assert batch.now.shape == (4, 3, 192, 192)
+    assert batch.before.shape == (2, 3, 192, 192)
+    assert len(batch.samples) == 12
+    assert not any(sample.remembered.any() for sample in batch.samples[6:])
+
+
+def test_training_ends_with_weights_and_their_facts(config):
+    path = Trainer(config).run()
+
+    load_weights(Network(), path)
+    with safe_open(path, "pt") as file:
+        facts = file.metadata()
+    assert facts["format"] == "napari-sam3 embedded 1"
+    assert facts["steps"] == "2"
+
+
+def test_an_interrupted_run_is_taken_up_again(config):
+    Trainer(config).run()
+
+    path = Trainer(replace(config, steps=3)).run()
+
+    assert path.name == "weights-000003.safetensors"
+
+
+def test_training_starts_from_given_weights(config, tmp_path):
+    start = Trainer(config).run()
+
+    trainer = Trainer(replace(config, start=start, output=tmp_path / "next"))
+
+    torch.testing.assert_close(
+        trainer.network.encoder.dense.bias.detach(),
+        _loaded(start).encoder.dense.bias.detach(),
+    )
+
+
+def _loaded(path: Path) -> Network:
+    network = Network()
+    load_weights(network, path)
+    return network
