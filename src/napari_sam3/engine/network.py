@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .network_layers import conv_batch_act, conv_group_act, resized, stage
+
 CROP = 112
 """Side of the square a prompt is decoded in, in pixels of the encoded picture."""
 FINE_STRIDE = 2
@@ -75,39 +77,7 @@ def _surroundings(grey: Tensor) -> Tensor:
     small = F.avg_pool2d(grey, 8, ceil_mode=True)
     small = F.avg_pool2d(F.pad(small, (2, 2, 2, 2), mode="replicate"), 5, 1)
     small = F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    return _resized(small, grey)
-
-
-def _resized(source: Tensor, like: Tensor) -> Tensor:
-    size = [int(like.shape[-2]), int(like.shape[-1])]
-    return F.interpolate(source, size=size, mode="bilinear", align_corners=False)
-
-
-def _conv_batch(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
-
-
-def _conv_batch_act(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
-    return _conv_batch(inputs, outputs, size, stride).append(nn.SiLU(inplace=True))
-
-
-def _conv_group_act(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-    return nn.Sequential(conv, nn.GroupNorm(8, outputs), nn.SiLU(inplace=True))
-
-
-class Residual(nn.Module):
-    """Two convolutions around which the input is carried."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = _conv_batch_act(channels, channels)
-        self.second = _conv_batch(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Add what the convolutions found to `x`."""
-        return F.silu(x + self.second(self.first(x)))
+    return resized(small, grey)
 
 
 class Encoder(nn.Module):
@@ -116,22 +86,18 @@ class Encoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         half, quarter, eighth, deepest = 24, 64, 112, 160
-        self.stage2 = nn.Sequential(_conv_batch_act(4, half, 5, 2), Residual(half))
-        self.stage4 = nn.Sequential(_conv_batch_act(half, quarter, 3, 2), Residual(quarter))
-        self.stage8 = nn.Sequential(
-            _conv_batch_act(quarter, eighth, 3, 2), Residual(eighth), Residual(eighth)
-        )
-        self.stage16 = nn.Sequential(
-            _conv_batch_act(eighth, deepest, 3, 2), Residual(deepest), Residual(deepest)
-        )
-        self.rise16 = _conv_batch_act(deepest, eighth, 1)
-        self.merge8 = _conv_batch_act(eighth, eighth)
-        self.rise8 = _conv_batch_act(eighth, COARSE_CHANNELS, 1)
-        self.side4 = _conv_batch_act(quarter, COARSE_CHANNELS, 1)
-        self.merge4 = _conv_batch_act(COARSE_CHANNELS, COARSE_CHANNELS)
-        self.rise4 = _conv_batch_act(COARSE_CHANNELS, FINE_CHANNELS, 1)
-        self.side2 = _conv_batch_act(half, FINE_CHANNELS, 1)
-        self.merge2 = _conv_batch_act(FINE_CHANNELS, FINE_CHANNELS)
+        self.stage2 = stage(4, half, residuals=1, size=5)
+        self.stage4 = stage(half, quarter, residuals=1)
+        self.stage8 = stage(quarter, eighth, residuals=2)
+        self.stage16 = stage(eighth, deepest, residuals=2)
+        self.rise16 = conv_batch_act(deepest, eighth, 1)
+        self.merge8 = conv_batch_act(eighth, eighth)
+        self.rise8 = conv_batch_act(eighth, COARSE_CHANNELS, 1)
+        self.side4 = conv_batch_act(quarter, COARSE_CHANNELS, 1)
+        self.merge4 = conv_batch_act(COARSE_CHANNELS, COARSE_CHANNELS)
+        self.rise4 = conv_batch_act(COARSE_CHANNELS, FINE_CHANNELS, 1)
+        self.side2 = conv_batch_act(half, FINE_CHANNELS, 1)
+        self.merge2 = conv_batch_act(FINE_CHANNELS, FINE_CHANNELS)
         self.dense = nn.Conv2d(FINE_CHANNELS, 3, 3, 1, 1)
 
     def forward(self, prepared: Tensor) -> Features:
@@ -140,9 +106,9 @@ class Encoder(nn.Module):
         at4 = self.stage4(at2)
         at8 = self.stage8(at4)
         at16 = self.stage16(at8)
-        at8 = self.merge8(at8 + _resized(self.rise16(at16), at8))
-        coarse = self.merge4(self.side4(at4) + _resized(self.rise8(at8), at4))
-        fine = self.merge2(self.side2(at2) + _resized(self.rise4(coarse), at2))
+        at8 = self.merge8(at8 + resized(self.rise16(at16), at8))
+        coarse = self.merge4(self.side4(at4) + resized(self.rise8(at8), at4))
+        fine = self.merge2(self.side2(at2) + resized(self.rise4(coarse), at2))
         return Features(fine, coarse, self.dense(fine))
 
 
@@ -193,26 +159,26 @@ class Decoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         wide, deep, slim = 64, 96, 24
-        self.prompt = _conv_group_act(PROMPT_MAPS, 16)
+        self.prompt = conv_group_act(PROMPT_MAPS, 16)
         self.prompt4 = nn.Conv2d(16, wide, 3, 2, 1)
         self.image4 = nn.Conv2d(COARSE_CHANNELS, wide, 1)
         self.recall = Recall(COARSE_CHANNELS)
         self.memory4 = nn.Conv2d(2 * COARSE_CHANNELS + 3, wide, 3, 1, 1, bias=False)
-        self.first4 = _conv_group_act(wide, wide)
-        self.second4 = _conv_group_act(wide, wide)
-        self.down8 = _conv_group_act(wide, deep, 2)
-        self.stage8 = _conv_group_act(deep, deep)
-        self.down16 = _conv_group_act(deep, deep, 2)
-        self.stage16 = _conv_group_act(deep, deep)
+        self.first4 = conv_group_act(wide, wide)
+        self.second4 = conv_group_act(wide, wide)
+        self.down8 = conv_group_act(wide, deep, 2)
+        self.stage8 = conv_group_act(deep, deep)
+        self.down16 = conv_group_act(deep, deep, 2)
+        self.stage16 = conv_group_act(deep, deep)
         self.whole = nn.Linear(deep, deep)
-        self.merge8 = _conv_group_act(deep, deep)
+        self.merge8 = conv_group_act(deep, deep)
         self.rise8 = nn.Conv2d(deep, wide, 1)
-        self.merge4 = _conv_group_act(wide, wide)
+        self.merge4 = conv_group_act(wide, wide)
         self.rise4 = nn.Conv2d(wide, slim, 1)
         self.image2 = nn.Conv2d(FINE_CHANNELS, slim, 1)
         self.prompt2 = nn.Conv2d(16, slim, 1)
-        self.first2 = _conv_group_act(slim, slim)
-        self.second2 = _conv_group_act(slim, slim)
+        self.first2 = conv_group_act(slim, slim)
+        self.second2 = conv_group_act(slim, slim)
         self.masks = nn.Conv2d(slim, READINGS, 1)
         seen = deep + READINGS * wide
         self.scores = nn.Sequential(nn.Linear(seen, 96), nn.SiLU(), nn.Linear(96, READINGS))
@@ -228,7 +194,7 @@ class Decoder(nn.Module):
             at4 = at4 + self.memory4(self._remembered(coarse, memory))
         at4 = F.silu(at4)
         at4, overview = self._surveyed(at4 + self.second4(self.first4(at4)))
-        at2 = _resized(self.rise4(at4), fine) + self.image2(fine) + self.prompt2(prompt)
+        at2 = resized(self.rise4(at4), fine) + self.image2(fine) + self.prompt2(prompt)
         logits = self.masks(self.second2(self.first2(F.silu(at2))))
         seen = torch.cat([overview, _mean_inside(logits, at4)], dim=1)
         return Decoded(logits, self.scores(seen), self.presence(seen)[:, 0])
@@ -243,8 +209,8 @@ class Decoder(nn.Module):
         at16 = self.stage16(self.down16(at8))
         overview = at16.mean((2, 3))
         at16 = at16 + self.whole(overview)[..., None, None]
-        at8 = self.merge8(at8 + _resized(at16, at8))
-        return self.merge4(at4 + _resized(self.rise8(at8), at4)), overview
+        at8 = self.merge8(at8 + resized(at16, at8))
+        return self.merge4(at4 + resized(self.rise8(at8), at4)), overview
 
 
 def _mean_inside(logits: Tensor, at4: Tensor) -> Tensor:

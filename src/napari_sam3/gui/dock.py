@@ -11,7 +11,7 @@ import numpy as np
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QApplication, QFrame, QMessageBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QFrame, QMessageBox, QSizePolicy, QVBoxLayout, QWidget
 
 from ..controller import Controller
 from ..controller.obstacles import obstacle
@@ -92,11 +92,14 @@ class SegmentationDock(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(4)
-        for part in (self.image.widget, self.model.widget, None, self.prompt.widget, None):
-            layout.addWidget(_line() if part is None else part.native)
+        layout.addWidget(_compact(self.image.widget.native))
+        for above in (self.model, self.prompt):
+            layout.addWidget(_compact(above.widget.native))
+            layout.addWidget(_line())
         layout.addWidget(self.objects.native, stretch=1)
-        for part in (None, self.output.widget, None, self.propagate.widget):
-            layout.addWidget(_line() if part is None else part.native)
+        for below in (self.output, self.propagate):
+            layout.addWidget(_line())
+            layout.addWidget(_compact(below.widget.native))
         self.setMaximumWidth(WIDTH)
 
     def _connect(self) -> None:
@@ -181,6 +184,12 @@ def _warmed_up(load: Callable[[], Engine]) -> Engine:
         session.segment(0, Prompts(points=[(32, 32)]))
     compile_colors()
     return engine
+
+
+def _compact(panel: QWidget) -> QWidget:
+    """Let a panel be no higher than it must, so that the list of objects has the room."""
+    panel.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+    return panel
 
 
 def _line() -> QFrame:

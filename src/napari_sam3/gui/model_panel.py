@@ -24,9 +24,7 @@ class ModelPanel:
         self.device = choice(["auto"], DEVICE_TIP, "device")
         self.device.native.setMaximumWidth(DEVICE_WIDTH)
         self.state = Label(value="loading …", tooltip=STATE_TIP, name="state")
-        self.widget: Container[Widget] = row(
-            heading("Model"), self.model, Label(value="on"), self.device, self.state
-        )
+        self.widget: Container[Widget] = row(heading("Model"), self.model, self.device, self.state)
         self.device.changed.connect(self._on_device_changed)
 
     def show_devices(self, devices: list[str]) -> None:
