@@ -45,6 +45,15 @@ def test_prompts_of_a_removed_image_are_not_asked_about(bench: Bench) -> None:
     assert bench.messages == []
 
 
+def test_prompt_layers_of_a_removed_image_draw_no_longer(bench: Bench) -> None:
+    bench.click_disk(0)
+    points = bench.workspace.prompts.points
+
+    bench.viewer.layers.remove(bench.image)
+
+    assert points.mode == "pan_zoom"
+
+
 def test_other_pixels_of_the_same_size_are_seen_anew(bench: Bench) -> None:
     bench.click_disk(0)
 

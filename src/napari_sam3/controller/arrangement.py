@@ -50,6 +50,11 @@ class Arrangement:
         self._viewer.layers.selection.active = points
         points.mode = "add"
 
+    def lay_down(self, workspace: Workspace) -> None:
+        """Let clicks on prompts that are no longer answered draw nothing."""
+        for layer in (workspace.prompts.shapes, workspace.prompts.points):
+            layer.mode = "pan_zoom"
+
     def _below_prompts(self, workspace: Workspace) -> int:
         prompts = (workspace.prompts.shapes, workspace.prompts.points)
         layers = self._viewer.layers

@@ -138,6 +138,7 @@ class Works:
         work = self._works.pop(image)
         image.events.data.disconnect(self._on_pixels_replaced)
         work.segmentation.close()
+        self.arrangement.lay_down(work.workspace)
         work.propagation.stop(_ending(image, what_happened))
 
     def _forget_objects_of(self, labels: Layer) -> None:

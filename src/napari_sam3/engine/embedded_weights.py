@@ -35,7 +35,10 @@ def load_network(path: Path) -> Network:
     _check(path, tensors, network.state_dict())
     network.load_state_dict(tensors)
     fold_batchnorm(network).requires_grad_(False)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    return network
 
 
 def weights_revision(path: Path) -> str:

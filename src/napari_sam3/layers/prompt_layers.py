@@ -19,6 +19,7 @@ from .prompt_state import Key, PromptState
 from .prompt_style import PromptStyle
 
 _DONE = (ActionType.ADDED, ActionType.CHANGED, ActionType.REMOVED)
+_NO_AREA = "The box covers no pixel of the image: draw it larger, inside the image."
 _OUTSIDE = "The point lies outside the image: click inside it."
 
 
@@ -35,7 +36,7 @@ class PromptLayers:
     """
 
     changed = Signal(frozenset)  # the keys, (place, object id), whose prompts are not as before
-    refused = Signal(str)  # why a point that was just added has been taken out again
+    refused = Signal(str)  # why a point or a box that was just added does not count
 
     def __init__(self, image: Image) -> None:
         self.image = image
@@ -234,6 +235,8 @@ class PromptLayers:
 
     def _announce(self) -> None:
         before, self._state = self._state, self.snapshot()
+        if len(self._state.empty_boxes) > len(before.empty_boxes):
+            self.refused.emit(_NO_AREA)
         differing = self._state.keys_that_differ(before)
         if differing:
             self.changed.emit(differing)

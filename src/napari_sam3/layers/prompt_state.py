@@ -37,6 +37,12 @@ class PromptState:
     outlines: tuple[Outline, ...]
 
     @property
+    def empty_boxes(self) -> list[Outline]:
+        """The boxes that cover no pixel of the image."""
+        plane = self.shape[-2:]
+        return [one for one in self.outlines if is_box(one) and not covers(one, plane)]
+
+    @property
     def keys(self) -> frozenset[Key]:
         """The frames and objects about which something is said."""
         return frozenset(self._rows)
@@ -45,7 +51,7 @@ class PromptState:
         """Read the prompts of every frame and object, or of those that are asked for.
 
         Points and outlines that lie on no frame of the image are left out, and so are boxes that
-        cover no pixel where something else is said too.
+        cover no pixel.
         """
         wanted = self._rows if keys is None else [key for key in keys if key in self._rows]
         return {key: self._read(self._rows[key]) for key in wanted}
@@ -75,7 +81,8 @@ class PromptState:
         for index in np.flatnonzero(on_frame).tolist():
             key = places[index], int(self.objects[index])
             rows.setdefault(key, _Rows()).points.append(index)
-        for outline in self.outlines:
+        empty = self.empty_boxes
+        for outline in (one for one in self.outlines if one not in empty):
             where = outline.place
             if where is not None and is_inside(where, self.shape):
                 rows.setdefault((where, outline.object_id), _Rows()).outlines.append(outline)
@@ -94,12 +101,9 @@ class PromptState:
 
     def _read(self, rows: _Rows) -> Prompts:
         drawn = [outline for outline in rows.outlines if not is_box(outline)]
-        boxes = [outline for outline in rows.outlines if is_box(outline)]
-        covering = [outline for outline in boxes if covers(outline, self.shape[-2:])]
-        says_more = covering or drawn or rows.points
         return Prompts(
             points=self.points[rows.points, -2:],
             positive=self.positive[rows.points],
-            boxes=[outline.extent for outline in (covering if says_more else boxes)],
+            boxes=[outline.extent for outline in rows.outlines if is_box(outline)],
             mask=rasterized(drawn, self.shape[-2:]) if drawn else None,
         )
