@@ -98,7 +98,7 @@ class LabelStore:
 
     def create(self, name: str, shape: tuple[int, ...]) -> LabelArray:
         """Make an empty array of this shape, rows and columns last."""
-        if (self.path / name).exists():
+        if (self.path / name / "0").exists():
             raise StorageError(
                 f"{self.path} already holds labels named {name}: choose another folder under "
                 "Output."
@@ -117,7 +117,8 @@ class LabelStore:
 
     def _create(self, name: str, shape: tuple[int, ...]) -> LabelArray:
         with storing_in(self.path):
-            group = zarr.open_group(self.path, mode="a").create_group(name)
+            # A group that holds no array was left by a failure that zarr had not quite ended.
+            group = zarr.open_group(self.path, mode="a").create_group(name, overwrite=True)
             shown, model = (_empty(group, part, shape) for part in ("0", "model"))
         return LabelArray(self.path, shown, model)
 
