@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import without_triton  # noqa: F401  before torch imports it
 from .network_layers import conv_batch_act, conv_group_act, resized, stage
 
 CROP = 112
