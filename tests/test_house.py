@@ -24,7 +24,9 @@ WAYS = {
     "gui": {"gui", "controller", "layers", "engine", "objects", "samples", "sample_data"},
 }
 INSIDE_THE_ENGINE = {"engine", "training", "benchmark.py", "stopwatch.py"}
-TORCH = re.compile(r"(engine/(devices|embedded|embeddings|network|prompt_maps)|training/)\w*\.py")
+TORCH = re.compile(
+    r"(engine/(devices|embedded|embeddings|network|prompt_maps|without_triton)|training/)\w*\.py"
+)
 WIDGETS = {"qtpy", "magicgui", "superqt", "PyQt6", "PySide6"}
 THREADS = {
     "Thread",
