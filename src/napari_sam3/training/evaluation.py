@@ -79,10 +79,12 @@ def _measured(engine: Engine, item: Item) -> Result:
 
 def _calibrated(results: list[Result]) -> str:
     figures = calibration(results)
-    return (
-        f"Predicted and true overlap of one click correlate by {figures['correlation']:.2f}; "
-        f"choosing the reading by the truth would gain {figures['loss']:.3f}."
-    )
+    lines = []
+    if "correlation" in figures:
+        lines.append(f"Predicted and true overlap correlate by {figures['correlation']:.2f}.")
+    if "loss" in figures:
+        lines.append(f"Always choosing the best reading would gain {figures['loss']:.3f}.")
+    return " ".join(lines)
 
 
 def _say(text: str) -> None:

@@ -55,8 +55,10 @@ def measure(engine: Engine, item: Item) -> Result:
     session = engine.open(item.frames)
     trials = [*measure_clicks(session, item), *measure_boxes(session, item)]
     scores = _mean_scores(trials)
-    if item.kind != "image":
-        scores["propagation"] = measure_propagation(session, item)
+    followed = measure_propagation(session, item) if item.kind != "image" else []
+    if followed:
+        scores["propagation"] = float(np.mean(followed))
+        scores["through z" if item.kind == "volume" else "through time"] = scores["propagation"]
     if item.is_whole:
         truth = item.labels[item.start]
         scores["everything"] = average_precision(session.everything(item.start).labels(), truth)
@@ -90,19 +92,21 @@ def measure_boxes(session: Session, item: Item) -> list[Trial]:
     return _trials(session, item, "box", answers)
 
 
-def measure_propagation(session: Session, item: Item) -> float:
-    """Follow true masks through the stack; mean overlap over frames, then over objects."""
+def measure_propagation(session: Session, item: Item) -> list[float]:
+    """Follow true masks through the stack; for every object, the mean overlap over frames.
+
+    Frames count on which the object is, and in a volume also those on which it is only found.
+    """
     given = {
         (item.start, i): ObjectMask(item.start, i, truth, 1.0) for i, truth in _truths(item).items()
     }
     overlaps: dict[int, list[float]] = {i: [] for _, i in given}
-    for mask in session.propagate(given):
+    for mask in session.propagate(given) if given else ():
         truth = item.mask(mask.frame, mask.object_id)
         is_asked = truth.any() or (item.kind == "volume" and mask.pixels.any())
         if mask.frame != item.start and is_asked:
             overlaps[mask.object_id].append(overlap(mask.pixels, truth))
-    means = [float(np.mean(values)) for values in overlaps.values() if values]
-    return float(np.mean(means)) if means else float("nan")
+    return [float(np.mean(values)) for values in overlaps.values() if values]
 
 
 def _truths(item: Item) -> dict[int, Mask]:

@@ -22,6 +22,8 @@ TASKS = (
     "box",
     "box, best reading",
     "propagation",
+    "through z",
+    "through time",
     "everything",
 )
 TILE = 160
@@ -67,16 +69,17 @@ def calibration(results: Sequence[Result]) -> dict[str, float]:
     -------
     dict
         "correlation" of predicted with true overlap, and "loss" from choosing by the predicted
-        one among the readings instead of by the truth.
+        one among the readings instead of by the truth; as far as there is anything to compare.
     """
     trials = [trial for result in results for trial in result.trials if trial.task == "1 click"]
     true, predicted = ([t.overlap for t in trials], [t.predicted for t in trials])
-    means = _groups(results)["all"]
-    varied = len(trials) > 1 and np.std(true) > 0 and np.std(predicted) > 0
-    return {
-        "correlation": float(np.corrcoef(true, predicted)[0, 1]) if varied else float("nan"),
-        "loss": means.get("1 click, best reading", np.nan) - means.get("1 click", np.nan),
-    }
+    figures = {}
+    if len(trials) > 1 and np.ptp(true) > 0 and np.ptp(predicted) > 0:
+        figures["correlation"] = float(np.corrcoef(true, predicted)[0, 1])
+    if trials:
+        means = _groups(results)["all"]
+        figures["loss"] = means["1 click, best reading"] - means["1 click"]
+    return figures
 
 
 def draw_worst(results: Sequence[Result], count: int, path: Path) -> None:
@@ -102,17 +105,17 @@ def _tile(trial: Trial) -> npt.NDArray[np.float64]:
 def _groups(results: Sequence[Result]) -> dict[str, dict[str, float]]:
     """Average over the images of every group, each image with the same weight."""
     names = sorted({result.group for result in results if result.group})
-    groups = {f"{name}": [r for r in results if r.group == name] for name in names}
+    groups = {name: [result for result in results if result.group == name] for name in names}
     groups["all"] = list(results)
-    return {f"{name}": _means(own) for name, own in groups.items()}
+    return {name: _means(own) for name, own in groups.items()}
 
 
 def _means(results: Sequence[Result]) -> dict[str, float]:
     scores = [result.scores for result in results]
     return {
-        task: float(np.nanmean([one[task] for one in scores if task in one]))
+        task: float(np.mean([one[task] for one in scores if task in one]))
         for task in TASKS
-        if any(task in one and not np.isnan(one[task]) for one in scores)
+        if any(task in one for one in scores)
     }
 
 
