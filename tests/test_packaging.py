@@ -73,8 +73,8 @@ def fresh_python(tmp_path):
 
 def install(python: Path, *what: object) -> dict:
     """Install into an environment and return what napari's plugin manager finds in it."""
-    quiet = ("--no-deps", "--no-index", "--no-build-isolation", "--quiet")
-    run(sys.executable, "-m", "pip", "--python", python, "install", *quiet, *what)
+    alone = ("--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed", "--quiet")
+    run(sys.executable, "-m", "pip", "--python", python, "install", *alone, *what)
     return json.loads(run(python, "-c", FIND))
 
 
