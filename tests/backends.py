@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam3.engine.backend import Answer
-from napari_sam3.engine.concepts import Candidates
+from napari_sam3.engine.concepts import Candidates, Concept
 from napari_sam3.engine.masks import named_readings
 from napari_sam3.engine.prompts import Prompts
 
@@ -47,11 +47,13 @@ class DiskBackend:
     name: str = "disks"
     revision: str = "1"
     device: str = "cpu"
+    reads_concepts: bool = False
     encoded: int = 0
     segmented: int = 0
     followed: int = 0
     asked: list[Prompts] = field(default_factory=list)
     refined: list[Answer | None] = field(default_factory=list)
+    found: list[Concept] = field(default_factory=list)
     images: list[tuple[int, ...]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -86,10 +88,14 @@ class DiskBackend:
             embedding.grey.shape, np.array(boxes, np.int64).reshape(-1, 4), masks, scores
         )
 
+    def find(self, embedding: DiskEmbedding, concept: Concept) -> Candidates:
+        self.found.append(concept)
+        return self.everything(embedding)
+
     def remember(
-        self, track: tuple[float, float] | None, embedding: DiskEmbedding, mask: Pixels
+        self, track: tuple[float, float] | None, embedding: DiskEmbedding, answer: Answer
     ) -> tuple[float, float]:
-        row, col = ndimage.center_of_mass(mask)
+        row, col = ndimage.center_of_mass(answer.pixels)
         return float(row), float(col)
 
     def follow(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine.backend import Answer, Backend, Embedding
-from .engine.concepts import Candidates
+from .engine.concepts import Candidates, Concept
 from .engine.prompts import Prompts
 
 
@@ -29,6 +29,7 @@ class TimedBackend:
         self.name = backend.name
         self.revision = backend.revision
         self.device = backend.device
+        self.reads_concepts = backend.reads_concepts
         self.spent: dict[str, list[float]] = defaultdict(list)
         self._backend = backend
 
@@ -57,10 +58,15 @@ class TimedBackend:
         with self._timing("everything"):
             return self._backend.everything(embedding)
 
-    def remember(self, track: Any | None, embedding: Embedding, mask: NDArray[np.bool_]) -> Any:
-        """Return the track of an object that has this mask, (H, W)."""
+    def find(self, embedding: Embedding, concept: Concept) -> Candidates:
+        """Find all objects that a text or exemplars describe."""
+        with self._timing("find"):
+            return self._backend.find(embedding, concept)
+
+    def remember(self, track: Any | None, embedding: Embedding, answer: Answer) -> Any:
+        """Return the track of an object that is on the image as answered."""
         with self._timing("remember"):
-            return self._backend.remember(track, embedding, mask)
+            return self._backend.remember(track, embedding, answer)
 
     def follow(self, embedding: Embedding, tracks: Sequence[Any]) -> list[Answer]:
         """Find the tracked objects on the next image."""

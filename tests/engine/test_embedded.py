@@ -187,7 +187,7 @@ def test_images_of_any_size_are_answered(backend, shape):
 
     answer = ask(backend, embedding, Prompts([(0, 1)]))
     found = backend.everything(embedding)
-    track = backend.remember(None, embedding, answer.readings[0].pixels)
+    track = backend.remember(None, embedding, answer)
     followed = backend.follow(embedding, [track])[0]
 
     assert answer.readings[0].pixels.shape == shape
@@ -246,7 +246,7 @@ def test_everything_finds_the_cells(backend, embedding, cells):
 def test_a_moved_cell_is_followed(backend, cells):
     shape = (128, 140)
     before, after = disc(shape, 60, 60, 13), disc(shape, 64, 65, 13)
-    track = backend.remember(None, backend.encode(picture(before)), before)
+    track = backend.remember(None, backend.encode(picture(before)), Answer.given(before))
 
     answer = backend.follow(backend.encode(picture(after)), [track])[0]
 
@@ -257,7 +257,7 @@ def test_a_moved_cell_is_followed(backend, cells):
 def test_a_vanished_cell_ends(backend):
     shape = (128, 140)
     before, other = disc(shape, 40, 40, 13), disc(shape, 100, 110, 13)
-    track = backend.remember(None, backend.encode(picture(before, other)), before)
+    track = backend.remember(None, backend.encode(picture(before, other)), Answer.given(before))
 
     answer = backend.follow(backend.encode(picture(other)), [track])[0]
 
@@ -266,7 +266,7 @@ def test_a_vanished_cell_ends(backend):
 
 
 def test_following_leaves_a_track_as_it_was(backend, embedding, cells):
-    track = backend.remember(None, embedding, cells[0])
+    track = backend.remember(None, embedding, Answer.given(cells[0]))
 
     first = backend.follow(embedding, [track, track])
     again = backend.follow(embedding, [track])

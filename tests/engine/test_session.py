@@ -346,3 +346,23 @@ def test_memory_is_flat_over_many_frames(backend: DiskBackend) -> None:
     frame_bytes = 64 * 64 * 4
     assert occupied[1] - occupied[0] < 5 * frame_bytes
     assert engine.embeddings.nbytes <= engine.embeddings.max_bytes
+
+
+def test_model_that_reads_concepts_is_asked_about_every_frame() -> None:
+    backend = DiskBackend(reads_concepts=True)
+    session = Engine(backend).open(MOVIE)
+
+    found = list(session.find_all(text="nucleus", exemplars=[(20, 0, 40, 22)]))
+
+    assert [one.frame for one in found] == list(range(10))
+    assert backend.encoded == 10
+    assert backend.found[0].text == "nucleus"
+    assert backend.found[0].exemplars == ((20, 0, 40, 22),)
+
+
+@pytest.mark.parametrize("text", [None, "  "])
+def test_concept_that_says_nothing_is_refused(text: str | None) -> None:
+    session = Engine(DiskBackend(reads_concepts=True)).open(MOVIE)
+
+    with pytest.raises(PromptError, match="type a text or draw a box"):
+        session.find(0, text=text)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .concepts import Candidates
+from .concepts import Candidates, Concept
 from .masks import Reading
 from .prompts import Prompts
 
@@ -28,7 +28,17 @@ class Answer:
 
     readings: tuple[Reading, ...]  # best first, at least one; pixels (H, W) of the image
     presence: float = 1.0  # how sure the model is that the object is on the image, 0..1
-    memory: Any = field(default=None, repr=False)  # the model's own, to refine the answer later
+    memory: Any = field(default=None, repr=False)  # the model's own, to refine or remember it later
+
+    @classmethod
+    def given(cls, mask: NDArray[np.bool_]) -> Self:
+        """Take a mask, (H, W), as it is."""
+        return cls((Reading("whole", mask, 1.0),))
+
+    @property
+    def pixels(self) -> NDArray[np.bool_]:
+        """The best reading, (H, W)."""
+        return self.readings[0].pixels
 
 
 class Backend(Protocol):
@@ -42,6 +52,7 @@ class Backend(Protocol):
     name: str
     revision: str  # changes whenever the same image would be embedded differently
     device: str
+    reads_concepts: bool  # whether `find` understands texts and exemplars
 
     def encode(self, image: NDArray[np.float32]) -> Embedding:
         """Embed one image, (H, W, 3)."""
@@ -60,10 +71,14 @@ class Backend(Protocol):
     def everything(self, embedding: Embedding) -> Candidates:
         """Find all objects of the image, without prompts."""
 
-    def remember(self, track: Any | None, embedding: Embedding, mask: NDArray[np.bool_]) -> Any:
-        """Return the track of an object that has this mask, (H, W), on the embedded image.
+    def find(self, embedding: Embedding, concept: Concept) -> Candidates:
+        """Find all objects of the image that a text or exemplars describe."""
 
-        ``track`` is the object's track so far, or None where it starts.
+    def remember(self, track: Any | None, embedding: Embedding, answer: Answer) -> Any:
+        """Return the track of an object that is on the embedded image as answered.
+
+        ``track`` is the object's track so far, or None where it starts. The answer is one of
+        `follow`, or `Answer.given`; its best reading is not empty.
         """
 
     def follow(self, embedding: Embedding, tracks: Sequence[Any]) -> list[Answer]:

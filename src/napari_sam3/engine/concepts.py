@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+Box = tuple[float, float, float, float]
+"""Row, col, row, col of two opposite corners, in pixels of the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """What all objects to be found have in common: a text, exemplars, or both."""
+
+    text: str | None = None
+    exemplars: Sequence[Box] = field(default=())  # boxes around objects that are meant
+    negatives: Sequence[Box] = field(default=())  # boxes around objects that are not
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing says what is meant."""
+        return not (self.text or "").strip() and not len(self.exemplars)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from .backend import Answer, Embedding
-from .concepts import Candidates
+from .concepts import Candidates, Concept
 from .devices import checked_device
 from .embedded_answers import answer_prompts, answer_tracks
 from .embedded_everything import find_everything
@@ -31,6 +31,7 @@ class EmbeddedBackend:
     """
 
     name = "embedded"
+    reads_concepts = False
 
     def __init__(self, network: Network, device: str, revision: str) -> None:
         self.device = device
@@ -72,10 +73,14 @@ class EmbeddedBackend:
         """Find all objects of the image, without prompts."""
         return find_everything(self._network, _own(embedding))
 
+    def find(self, embedding: Embedding, concept: Concept) -> Candidates:
+        """Refuse: this model reads neither texts nor exemplars."""
+        raise ModelError("The embedded model reads neither text nor exemplars: click instead.")
+
     @torch.inference_mode()
-    def remember(self, track: Track | None, embedding: Embedding, mask: NDArray[np.bool_]) -> Track:
-        """Return the track of an object that has this mask, (H, W), on the embedded image."""
-        return start_track(self._network, track, _own(embedding), mask)
+    def remember(self, track: Track | None, embedding: Embedding, answer: Answer) -> Track:
+        """Return the track of an object that is on the embedded image as answered."""
+        return start_track(self._network, track, _own(embedding), answer.pixels)
 
     @torch.inference_mode()
     def follow(self, embedding: Embedding, tracks: Sequence[Track]) -> list[Answer]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from .backend import Answer
-from .concepts import Candidates
+from .concepts import Box, Candidates, Concept
 from .contrast import Contrast
 from .embeddings import BoundedCache
 from .errors import ModelError, PromptError, Sam3Error
@@ -20,7 +20,6 @@ from .propagation import Key, Plan
 from .results import Results
 from .walking import Walker
 
-Box = tuple[float, float, float, float]
 ANSWER_BYTES = 2**28
 """What the answers may occupy that later prompts can refine."""
 
@@ -122,9 +121,16 @@ class Session:
         exemplars: Sequence[Box] = (),
         negatives: Sequence[Box] = (),
     ) -> Candidates:
-        """Return all objects of a frame that a text or exemplars describe."""
+        """Return all objects of a frame that a text or exemplars describe.
+
+        Raises
+        ------
+        ModelError
+            If the model reads neither texts nor exemplars.
+        """
         self._check(frame)
-        raise self._reads_no_concepts()
+        concept = self._concept(text, exemplars, negatives)
+        return self._found(frame, concept, self._model.turns.interactive())
 
     def find_all(
         self,
@@ -133,7 +139,12 @@ class Session:
         negatives: Sequence[Box] = (),
     ) -> Iterator[Candidates]:
         """Return what `find` returns, for every frame of the stack."""
-        raise self._reads_no_concepts()
+        self._check(0)
+        concept = self._concept(text, exemplars, negatives)
+        return (
+            self._found(frame, concept, self._model.turns.background())
+            for frame in range(self.frames.count)
+        )
 
     def remove(self, object_id: int) -> None:
         """Forget what was said about an object; its results on disk stay."""
@@ -216,11 +227,28 @@ class Session:
             raise Sam3Error("This session is closed: open the image again.")
         self.frames.check(frame)
 
-    def _reads_no_concepts(self) -> ModelError:
-        return ModelError(
-            f"The model {self._model.backend.name} reads neither text nor exemplars: click on the "
-            "objects, or load facebook/sam3, which does."
-        )
+    def _concept(
+        self, text: str | None, exemplars: Sequence[Box], negatives: Sequence[Box]
+    ) -> Concept:
+        backend = self._model.backend
+        if not backend.reads_concepts:
+            raise ModelError(
+                f"The model {backend.name} reads neither text nor exemplars: click on the "
+                "objects, or load facebook/sam3, which does."
+            )
+        concept = Concept(text, tuple(exemplars), tuple(negatives))
+        if concept.is_empty:
+            raise PromptError("Nothing says what to find: type a text or draw a box around one.")
+        if len(exemplars) + len(negatives):
+            Prompts(boxes=[*exemplars, *negatives]).check(self.frames.shape)
+        return concept
+
+    def _found(
+        self, frame: int, concept: Concept, turn: AbstractContextManager[None]
+    ) -> Candidates:
+        self._check(frame)
+        with self._model.embedded(self._picture(frame), turn) as embedding:
+            return replace(self._model.backend.find(embedding, concept), frame=frame)
 
 
 def segmented_mask(frame: int, object_id: int, answer: Answer) -> ObjectMask:

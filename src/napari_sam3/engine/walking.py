@@ -78,7 +78,8 @@ class Walker:
         for mask in masks:
             track = None
             if mask.pixels.any():
-                track = self._model.backend.remember(None, embedding, mask.pixels)
+                given = Answer.given(mask.pixels)
+                track = self._model.backend.remember(None, embedding, given)
             self._trails[mask.object_id] = Trail(track)
             if (mask.frame, mask.object_id) in self._turning:
                 self._turned[mask.frame, mask.object_id] = Trail(track)
@@ -98,10 +99,9 @@ class Walker:
         }
 
     def _continued(self, trail: Trail, answer: Answer, embedding: Embedding) -> Trail:
-        pixels = answer.readings[0].pixels
-        if not pixels.any():
+        if not answer.pixels.any():
             return replace(trail, absent=trail.absent + 1)
-        return Trail(self._model.backend.remember(trail.track, embedding, pixels))
+        return Trail(self._model.backend.remember(trail.track, embedding, answer))
 
 
 def followed_mask(frame: int, object_id: int, answer: Answer) -> ObjectMask:

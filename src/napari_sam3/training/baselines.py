@@ -14,6 +14,7 @@ from skimage.segmentation import watershed
 
 from napari_sam3.engine import Candidates, ModelError, Prompts, Reading
 from napari_sam3.engine.backend import Answer, Embedding
+from napari_sam3.engine.concepts import Concept
 from napari_sam3.training.outlining import (
     box_ellipse,
     box_otsu,
@@ -59,6 +60,7 @@ class ClassicalBackend:
     """
 
     device = "cpu"
+    reads_concepts = False
 
     def __init__(
         self, name: str, outline_clicks: Outline, outline_box: Outline, follow_mask: Follow
@@ -94,9 +96,13 @@ class ClassicalBackend:
             np.ones(len(places)),
         )
 
-    def remember(self, track: Mask | None, embedding: Embedding, mask: Mask) -> Mask:
+    def find(self, embedding: Embedding, concept: Concept) -> Candidates:
+        """Refuse: no classical method reads texts or exemplars."""
+        raise ModelError(f"The method {self.name} reads neither text nor exemplars.")
+
+    def remember(self, track: Mask | None, embedding: Embedding, answer: Answer) -> Mask:
         """Remember nothing but the mask."""
-        return mask
+        return answer.pixels
 
     def follow(self, embedding: Embedding, tracks: Sequence[Mask]) -> list[Answer]:
         """Find every object near its last mask."""

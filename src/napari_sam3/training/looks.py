@@ -104,13 +104,25 @@ def phase(rng: Random, stage: Stage) -> Field:
         -0.3, 0.6
     )
     height = blurred(height.astype(np.float32), rng.uniform(0.3, 1.2))
-    reach = log_uniform(rng, 2.5, max(5, 0.9 * stage.scene.radius))
+    reach = log_uniform(rng, 2.5, max(5, 4 * stage.scene.radius))
     sign = rng.choice((1, -1), p=(0.75, 0.25))
     grey = -sign * (height - rng.uniform(0.5, 1.1) * blurred(height, reach))
     grey = grey + rng.uniform(0.02, 0.12) * stage.cloud + rng.uniform(0, 0.06) * stage.grain
     halo = np.exp(-((np.maximum(stage.signed, 0) / log_uniform(rng, 1, 6)) ** 2))
     strength = rng.choice((0, rng.uniform(0.2, 0.9)), p=(0.55, 0.45)) * height.mean() * 2
     return np.asarray(grey + strength * halo * (1 - stage.inside), np.float32)
+
+
+def crowded_phase(rng: Random, stage: Stage) -> Field:
+    """Show a thick crowd of dark bodies whose halos wash each other out."""
+    even = 1 + (stage.level - 1) * rng.uniform(0, 0.3)
+    body = stage.inside * even * (rng.uniform(0.4, 1) + stage.roundness * rng.uniform(0, 0.6))
+    body = blurred((body * (1 + 0.1 * stage.grain)).astype(np.float32), rng.uniform(0.4, 1.4))
+    reach = stage.scene.radius * log_uniform(rng, 1, 6)
+    halo = blurred(body, reach) * rng.uniform(0.4, 1.3)
+    gaps = blurred((1 - stage.inside) * (stage.edge < 3), 0.8) * rng.uniform(0, 0.5) * halo
+    grey = halo - body + gaps + rng.uniform(0.01, 0.08) * stage.cloud
+    return np.asarray(grey + rng.uniform(0, 0.04) * stage.grain, np.float32)
 
 
 def adherent_phase(rng: Random, stage: Stage) -> Field:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_sam3.training.labels import Mask
+from napari_sam3.training.labels import Mask, boundaries
 from napari_sam3.training.noise import Field, blurred, log_uniform, texture
 from napari_sam3.training.scenes import Labels, Scene
 
@@ -35,6 +35,8 @@ class Change:
     """Share of objects that are gone."""
     dividing: float
     """Share of objects that divide."""
+    slicing: bool = False
+    """Whether it is a step along z: what vanishes was already small before."""
 
 
 def draw_change(rng: np.random.Generator) -> Change:
@@ -48,7 +50,8 @@ def draw_change(rng: np.random.Generator) -> Change:
     if kind == 2:
         vanishing, travel = rng.uniform(0, 0.15), rng.uniform(0.2, 0.7)
         return Change(travel, rng.uniform(0, 12), 0.1, 0.12, 0.4, vanishing, 0.06)
-    return Change(0.03, rng.uniform(0, 2), rng.uniform(0.03, 0.3), 0.15, 0.03, 0.15, 0)
+    growth, vanishing = rng.uniform(0.03, 0.3), rng.uniform(0.05, 0.3)
+    return Change(0.03, rng.uniform(0, 2), growth, 0.15, 0.03, vanishing, 0, slicing=True)
 
 
 def next_scene(rng: np.random.Generator, scene: Scene, change: Change) -> Scene:
@@ -58,6 +61,29 @@ def next_scene(rng: np.random.Generator, scene: Scene, change: Change) -> Scene:
     if scene.kind in ("tissue", "neurite") or (scene.labels > 0).mean() > 0.75:
         return _flowed(rng, scene, change)
     return _moved(rng, scene, change)
+
+
+def dwindled(rng: np.random.Generator, first: Scene, second: Scene) -> Scene:
+    """Shrink the objects of the first slice that are gone on the second, most of them."""
+    gone = ~np.isin(np.arange(256), second.labels) & (rng.random(256) < 0.8)
+    gone[0] = False
+    deepest = ndimage.maximum(depth := _depths(first.labels), first.labels, np.arange(256))
+    shed = gone * np.asarray(deepest, np.float32) * rng.uniform(0, 0.75, 256)
+    lost = (first.labels > 0) & (depth <= shed[first.labels])
+    if not lost.any() or lost.all():
+        return first
+    labels = np.where(lost, 0, first.labels)
+    if (first.labels > 0).mean() > 0.75 and (labels > 0).any():
+        ground = lost | gone[labels] | (labels == 0)
+        nearest = ndimage.distance_transform_edt(
+            ground, return_distances=False, return_indices=True
+        )
+        labels = np.where(lost, labels[tuple(nearest)], labels)
+    return replace(first, labels=labels, nested=np.where(labels == first.labels, first.nested, 0))
+
+
+def _depths(labels: Labels) -> npt.NDArray[np.float32]:
+    return np.asarray(ndimage.distance_transform_edt(~boundaries(labels)), np.float32)
 
 
 def identity(shape: tuple[int, ...]) -> Source:

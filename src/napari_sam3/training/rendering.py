@@ -23,12 +23,12 @@ LOOKS: dict[Kind, tuple[Look, ...]] = {
         colours.channels, colours.section, colours.section, colours.labelled_section,
     ),
     "rod": (
-        *(looks.phase,) * 4, looks.fluorescence, looks.fluorescence, looks.brightfield, looks.ring,
-        looks.interference,
+        *(looks.crowded_phase,) * 4, looks.phase, looks.phase, looks.fluorescence,
+        looks.fluorescence, looks.brightfield, looks.ring, looks.interference,
     ),
     "yeast": (
-        looks.brightfield, looks.brightfield, looks.phase, looks.phase, looks.fluorescence,
-        looks.interference, looks.ring,
+        looks.brightfield, looks.brightfield, looks.phase, looks.crowded_phase,
+        looks.fluorescence, looks.interference, looks.ring,
     ),
     "spread": (
         looks.fluorescence, looks.phase, *(looks.adherent_phase,) * 3, looks.interference,

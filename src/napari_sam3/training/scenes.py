@@ -53,7 +53,7 @@ class Crowd:
 def draw_scene(rng: np.random.Generator, size: int) -> Scene:
     """Invent a scene of a random kind, `size` pixels square."""
     makers = (_blobs, _rods, _colony, _yeasts, _spread, _tissue, _neurites, _vesicles, _blood)
-    shares = (0.24, 0.08, 0.10, 0.08, 0.12, 0.13, 0.12, 0.05, 0.08)
+    shares = (0.20, 0.09, 0.14, 0.07, 0.13, 0.13, 0.12, 0.04, 0.08)
     for _ in range(5):
         scene = makers[rng.choice(len(makers), p=shares)](rng, size)
         if scene.labels.any():
@@ -113,7 +113,14 @@ def _yeasts(rng: np.random.Generator, size: int) -> Scene:
 def _spread(rng: np.random.Generator, size: int) -> Scene:
     radius, roughness = log_uniform(rng, 10, 40), rng.uniform(0.1, 0.5)
     crowd = _crowd(rng, radius, overlap=rng.uniform(0.05, 0.4))
-    labels = arrange(rng, size, crowd, lambda r: shapes.spread(rng, r, roughness))
+    slender = rng.choice((0, 0.3, 0.9))
+
+    def draw(radius: float) -> Patch:
+        if rng.random() < slender:
+            return shapes.spindle(rng, radius)
+        return shapes.spread(rng, radius, roughness)
+
+    labels = arrange(rng, size, crowd, draw)
     scene = _bare("spread", radius, labels)
     return with_nuclei(rng, scene) if rng.random() < 0.5 else scene
 

@@ -45,10 +45,11 @@ def blob(
 
 
 def rod(rng: np.random.Generator, radius: float, length: float, angle: float) -> Patch:
-    """Draw a bent capsule: bacteria."""
+    """Draw a bent capsule: bacteria, some of them curved like a comma."""
     y, x = _plane(length / 2 + radius + 1)
     along, across = _turned(y, x, angle)
-    across = across - rng.normal() * 0.25 * along**2 / max(length, 1)
+    bend = rng.normal() * (0.25 if rng.random() < 0.7 else 0.8)
+    across = across - bend * along**2 / max(length, 1)
     beyond = np.maximum(np.abs(along) - max(length / 2 - radius, 0), 0)
     width = radius * (1 + rng.uniform(-0.12, 0.12) * np.cos(along / max(length, 1) * 6.28))
     inside: Patch = beyond**2 + across**2 < width**2
@@ -66,6 +67,23 @@ def spread(rng: np.random.Generator, radius: float, roughness: float) -> Patch:
         height = roughness * 0.5 * rng.normal() / wave
         edge += height * np.cos(wave * angle + rng.uniform(0, 6.3))
     inside: Patch = distance < radius * np.clip(edge, 0.3, 2.4)
+    return inside
+
+
+def spindle(rng: np.random.Generator, radius: float) -> Patch:
+    """Draw a long adherent cell that tapers to both ends, some with a forked one."""
+    half = radius * rng.uniform(1.5, 3.2)
+    y, x = _plane(half * 1.2)
+    along, across = _turned(y, x, rng.uniform(0, 6.3))
+    across = across - rng.normal() * 0.3 * along**2 / half - rng.normal() * 0.2 * along
+    along = along + rng.normal() * 0.2 * half * (1 - (along / half) ** 2)
+    taper = np.clip(1 - np.abs(along / half) ** rng.uniform(0.8, 2), 0, 1)
+    width = radius * rng.uniform(0.3, 0.6) * taper
+    tail = (np.abs(along) < half) & (np.abs(across) < radius * rng.uniform(0.05, 0.15) + 0.7)
+    inside: Patch = (np.abs(across) < width) | tail
+    if rng.random() < 0.4:
+        fork = np.abs(across - 0.5 * (along - 0.5 * half)) < 0.12 * radius + 0.7
+        inside = inside | (fork & (along > 0.4 * half) & (along < half))
     return inside
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from napari_sam3.training.colours import Picture
 from napari_sam3.training.labels import centre_distance, redrawn
-from napari_sam3.training.movies import draw_change, next_scene
+from napari_sam3.training.movies import draw_change, dwindled, next_scene
 from napari_sam3.training.rendering import choose_look, film, focused_on
 from napari_sam3.training.scenes import Labels, draw_scene
 
@@ -26,8 +26,10 @@ Pair = npt.NDArray[np.uint8]
 def synthetic_pair(rng: np.random.Generator) -> Pair:
     """Invent two frames."""
     first = draw_scene(rng, SIZE)
-    look = choose_look(rng, first.kind)
-    scenes = focused_on(look, (first, next_scene(rng, first, draw_change(rng))))
+    look, change = choose_look(rng, first.kind), draw_change(rng)
+    second = next_scene(rng, first, change)
+    first = dwindled(rng, first, second) if change.slicing else first
+    scenes = focused_on(look, (first, second))
     pictures = film(rng, scenes, look)
     dark, bright = np.percentile(pictures[0], (0.1, 99.9))
     habit = int(rng.choice((-1, 0, 1), p=(0.2, 0.6, 0.2)))
