@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_sam3.training.movies import Change, ghosts, next_scene
+from napari_sam3.training.movies import Change, dwindled, ghosts, next_scene
 from napari_sam3.training.scenes import Scene
 
 STILL = Change(0, 0, 0, 0, 0, 0, 0)
@@ -66,6 +66,35 @@ def test_a_tissue_moves_as_one(rng):
 
     assert (after.labels != tissue.labels).any()
     assert (after.labels > 0).all()
+
+
+def test_what_is_gone_on_the_next_slice_was_small_before(scene):
+    after = replace(scene, labels=np.where(scene.labels == 2, 2, 0))
+
+    before = [dwindled(np.random.default_rng(seed), scene, after).labels for seed in range(8)]
+
+    assert min((labels == 1).sum() for labels in before) < 0.6 * (scene.labels == 1).sum()
+    assert all((labels[scene.labels == 2] == 2).all() for labels in before)
+
+
+def test_neighbours_grow_into_a_cell_that_ends(rng):
+    labels = 1 + np.indices((96, 96))[1] // 32
+    tissue = Scene("tissue", 16, labels.astype(np.int32), np.zeros((96, 96), np.int32))
+    after = replace(tissue, labels=np.where(labels == 2, 3, labels))
+
+    before = [dwindled(np.random.default_rng(seed), tissue, after).labels for seed in range(8)]
+
+    assert any((one == 2).sum() < 0.8 * (labels == 2).sum() for one in before)
+    assert all((one > 0).all() for one in before)
+
+
+def test_others_come_into_focus_where_objects_were(scene):
+    change = replace(STILL, vanishing=1, slicing=True)
+
+    after = [next_scene(np.random.default_rng(seed), scene, change) for seed in range(8)]
+
+    assert any(one.labels.any() for one in after)
+    assert not any(np.isin(one.labels, (1, 2)).any() for one in after)
 
 
 def test_what_went_out_of_focus_leaves_a_faint_blur(rng, scene):

@@ -12,7 +12,14 @@ from napari_sam3.engine import Engine, FramesError
 from napari_sam3.training.baselines import baselines
 from napari_sam3.training.items import Item, read_items
 from napari_sam3.training.measuring import Result, measure
-from napari_sam3.training.report import as_json, calibration, draw_worst, image_table, model_table
+from napari_sam3.training.report import (
+    as_json,
+    calibration,
+    draw_range,
+    draw_worst,
+    image_table,
+    model_table,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--worst", nargs=2, metavar=("N", "FILE"), help="draw the N worst masks of the first model"
     )
+    parser.add_argument(
+        "--range",
+        nargs=2,
+        metavar=("N", "FILE"),
+        help="draw N masks of its first clicks, evenly from the worst to the best",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -62,6 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.worst:
         count, path = arguments.worst
         draw_worst(next(iter(results.values())), int(count), Path(path))
+    if arguments.range:
+        count, path = arguments.range
+        draw_range(next(iter(results.values())), int(count), Path(path))
     return 0
 
 

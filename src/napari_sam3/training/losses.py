@@ -10,6 +10,9 @@ from torch import Tensor
 
 from napari_sam3.engine.network import Decoded
 
+GONE_WEIGHT = 3.0
+"""Weight of objects that are gone, which are rare, where their presence is judged."""
+
 
 class Judged(NamedTuple):
     """Loss of a batch of prompts, with what the next round and the log need."""
@@ -40,8 +43,9 @@ def prompt_loss(decoded: Decoded, targets: Tensor, boxes: Tensor) -> Judged:
     masks = torch.where(present, best_of_three, 0.3 * losses.mean(1)).mean()
     ranking = _mean_of(_score_losses(scores, overlaps), present)
     spill = _outside_box(logits, boxes).mean()
-    presence = F.binary_cross_entropy_with_logits(decoded.presence.float(), present.float())
-    loss = masks + ranking + 0.2 * spill + 0.2 * presence
+    rare = torch.where(present, 1.0, GONE_WEIGHT)
+    presence = F.binary_cross_entropy_with_logits(decoded.presence.float(), present.float(), rare)
+    loss = masks + ranking + 0.2 * spill + 0.4 * presence
     return Judged(loss, overlaps, losses.argmin(1), scores.argmax(1))
 
 

@@ -48,7 +48,7 @@ def draw_change(rng: np.random.Generator) -> Change:
         vanishing = rng.choice((0, rng.uniform(0, 0.1)))
         return Change(rng.uniform(0, 0.2), rng.uniform(0, 4), 0.04, 0.06, 0.1, vanishing, 0.03)
     if kind == 2:
-        vanishing, travel = rng.uniform(0, 0.15), rng.uniform(0.2, 0.7)
+        vanishing, travel = rng.uniform(0, 0.15), rng.uniform(0.2, 1.0)
         return Change(travel, rng.uniform(0, 12), 0.1, 0.12, 0.4, vanishing, 0.06)
     growth, vanishing = rng.uniform(0.03, 0.3), rng.uniform(0.05, 0.3)
     return Change(0.03, rng.uniform(0, 2), growth, 0.15, 0.03, vanishing, 0, slicing=True)
@@ -69,7 +69,7 @@ def dwindled(rng: np.random.Generator, first: Scene, second: Scene) -> Scene:
     gone[0] = False
     deepest = ndimage.maximum(depth := _depths(first.labels), first.labels, np.arange(256))
     shed = gone * np.asarray(deepest, np.float32) * rng.uniform(0, 0.75, 256)
-    lost = (first.labels > 0) & (depth <= shed[first.labels])
+    lost = (first.labels > 0) & (depth < shed[first.labels])
     if not lost.any() or lost.all():
         return first
     labels = np.where(lost, 0, first.labels)
@@ -140,8 +140,34 @@ def _moved(rng: np.random.Generator, scene: Scene, change: Change) -> Scene:
         halves = _divided(rng, mask, number, spare) if rng.random() < change.dividing else None
         for piece, name in halves or [(mask, number)]:
             _put(rng, (labels, source), piece, name, (change, drift))
+    if change.slicing:
+        _fill_places(rng, scene, (labels, source), spare)
     nested = np.where(labels > 0, taken(scene.nested, source), 0).astype(np.int32)
     return replace(scene, labels=labels, nested=nested, source=source)
+
+
+def _fill_places(
+    rng: np.random.Generator,
+    scene: Scene,
+    frame: tuple[Labels, Source],
+    spare: Iterator[int],
+) -> None:
+    """Let others come into focus near half of the places where objects were, in place."""
+    numbers = [int(number) for number in np.unique(scene.labels) if number]
+    for number in np.setdiff1d(numbers, frame[0]):
+        name = next(spare, 0)
+        if rng.random() < 0.5 or not name:
+            continue
+        place = _middle(scene.labels == number)
+        other = scene.labels == rng.choice(numbers)
+        beside = rng.normal(size=2) * 0.6 * np.sqrt(other.sum() / np.pi)
+        still = Change(0, 0, 0.2, 0.15, 0.5, 0, 0)
+        _put(rng, frame, other, name, (still, place - _middle(other) + beside))
+
+
+def _middle(mask: Mask) -> npt.NDArray[np.floating]:
+    rows, cols = np.nonzero(mask)
+    return np.array([rows.mean(), cols.mean()])
 
 
 def _divided(

@@ -84,10 +84,24 @@ def calibration(results: Sequence[Result]) -> dict[str, float]:
 
 def draw_worst(results: Sequence[Result], count: int, path: Path) -> None:
     """Write a picture of the worst trials: truth green, answer pink."""
+    _draw(_by_overlap(results)[:count], path)
+
+
+def draw_range(results: Sequence[Result], count: int, path: Path) -> None:
+    """Write a picture of trials after one click, evenly spaced from the worst to the best."""
+    trials = [trial for trial in _by_overlap(results) if trial.task == "1 click"]
+    places = np.linspace(0, len(trials) - 1, min(count, len(trials)))
+    _draw([trials[round(place)] for place in places], path)
+
+
+def _by_overlap(results: Sequence[Result]) -> list[Trial]:
     trials = [trial for result in results for trial in result.trials]
-    worst = sorted(trials, key=lambda trial: trial.overlap)[:count]
-    columns = int(np.ceil(np.sqrt(max(len(worst), 1))))
-    tiles = [_tile(trial) for trial in worst]
+    return sorted(trials, key=lambda trial: trial.overlap)
+
+
+def _draw(trials: Sequence[Trial], path: Path) -> None:
+    columns = int(np.ceil(np.sqrt(max(len(trials), 1))))
+    tiles = [_tile(trial) for trial in trials]
     tiles += [np.ones((TILE, TILE, 3))] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[first : first + columns]) for first in range(0, len(tiles), columns)]
     imsave(path, (np.vstack(rows) * 255).astype(np.uint8), check_contrast=False)
