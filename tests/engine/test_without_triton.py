@@ -16,7 +16,16 @@ except ImportError:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="triton has a use here")
-@pytest.mark.parametrize("module", ["napari_sam3.engine.embedded", "napari_sam3.training.trainer"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "napari_sam3.engine.embedded",
+        "napari_sam3.engine.sam1",
+        "napari_sam3.engine.sam2",
+        "napari_sam3.engine.sam3",
+        "napari_sam3.training.trainer",
+    ],
+)
 def test_triton_cannot_be_imported_once_the_network_is(module: str) -> None:
     asked = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", ASK.format(module=module)],

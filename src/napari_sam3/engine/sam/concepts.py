@@ -1,0 +1,157 @@
+"""Finding all objects on an image that a text or exemplars describe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from ..concepts import Box, Candidates, Concept
+from .sam3_model import Sam3, Sam3Embedding
+from .texts import Texts
+
+NO_TEXT = "visual"
+"""What the detector was taught to read where exemplars say it all."""
+
+LOWEST_SCORE = 0.05
+"""Candidates of less are not kept; a threshold above it can be moved afterwards."""
+
+SAME = 0.5
+"""Masks with a larger intersection over union are the same object."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """What the detector says about all its candidates, good ones and bad ones."""
+
+    logits: Tensor  # (N, h, w) float32 of their masks, on the square that the model sees
+    scores: Tensor  # (N,) float32 in 0..1
+
+    def best(self) -> Detections:
+        """Return those worth keeping, the best first."""
+        order = self.scores.argsort(descending=True, stable=True)
+        order = order[self.scores[order] >= LOWEST_SCORE]
+        return Detections(self.logits[order].cpu(), self.scores[order].cpu())
+
+
+class Detector:
+    """Asks the detector of SAM 3 about images that are embedded."""
+
+    def __init__(self, model: Sam3, texts: Texts) -> None:
+        self._model = model
+        self._texts = texts
+
+    def find(self, embedding: Sam3Embedding, concept: Concept) -> Candidates:
+        """Find all objects of an image that are meant."""
+        best = self.detect(embedding, concept).best()
+        masks = best.logits > 0
+        crops = {n: Crop.drawn(best.logits[n], embedding.shape) for n in distinct(masks)}
+        kept = [n for n, crop in crops.items() if crop.mask.any()]
+        return Candidates(
+            embedding.shape,
+            np.array([crops[n].box for n in kept], np.int64).reshape(-1, 4),
+            tuple(crops[n].mask for n in kept),
+            best.scores[kept].numpy().astype(np.float64),
+        )
+
+    def detect(self, embedding: Sam3Embedding, concept: Concept) -> Detections:
+        """Return all that the detector considers."""
+        phrase = self._texts.read((concept.text or "").strip() or NO_TEXT)
+        boxes = [*concept.exemplars, *concept.negatives]
+        signs = [1] * len(concept.exemplars) + [0] * len(concept.negatives)
+        device = self._model.device
+        answer = self._model.detector(
+            vision_embeds=self._model.features(embedding),
+            text_embeds=BaseModelOutputWithPooling(pooler_output=phrase.features),
+            attention_mask=phrase.is_said,
+            input_boxes=relative_boxes(boxes, embedding.shape).to(device) if boxes else None,
+            input_boxes_labels=torch.tensor([signs], device=device) if boxes else None,
+        )
+        scores = answer.pred_logits.sigmoid() * answer.presence_logits.sigmoid()
+        return Detections(answer.pred_masks[0], scores[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crop:
+    """The mask of one object, and where on the image it lies."""
+
+    box: tuple[int, int, int, int]  # first row, first col, last row + 1, last col + 1
+    mask: NDArray[np.bool_]  # of the size of the box
+
+    @classmethod
+    def drawn(cls, logits: Tensor, shape: tuple[int, int]) -> Crop:
+        """Draw logits (h, w) of a whole image (H, W) where they are positive, and only there."""
+        inside = logits > 0
+        rows = _reach(inside.any(dim=1), shape[0])
+        cols = _reach(inside.any(dim=0), shape[1])
+        mask = _sampled(logits, _relative(rows, shape[0]), _relative(cols, shape[1])) > 0
+        if not mask.any():
+            return cls((0, 0, 0, 0), np.zeros((0, 0), bool))
+        (top, bottom), (left, right) = _extent(mask, 1), _extent(mask, 0)
+        box = (rows.start + top, cols.start + left, rows.start + bottom, cols.start + right)
+        return cls(box, mask[top:bottom, left:right].copy())
+
+
+def distinct(masks: Tensor) -> list[int]:
+    """Return which masks, (N, h, w) bool with the best first, no better one repeats."""
+    flat = masks.flatten(1).float()
+    shared = flat @ flat.T
+    areas = shared.diagonal()
+    likeness = shared / (areas[:, None] + areas - shared).clamp(min=1)
+    kept: list[int] = []
+    for n in range(len(masks)):
+        if not (likeness[n, kept] > SAME).any():
+            kept.append(n)
+    return kept
+
+
+def relative_boxes(boxes: Sequence[Box], shape: tuple[int, int]) -> Tensor:
+    """Turn boxes in pixels of an image (H, W) into x, y, width, height of 0..1, (1, N, 4).
+
+    Pixel centres are at integers in pixels, the edges of the image at 0 and 1 here.
+    """
+    corners = (np.array(boxes, np.float64).reshape(-1, 2, 2) + 0.5) / shape
+    corners = np.sort(corners.clip(0, 1), axis=1)
+    middles, sizes = corners.mean(axis=1), corners[:, 1] - corners[:, 0]
+    parts = np.concatenate([middles[:, ::-1], sizes[:, ::-1]], axis=1)
+    return torch.tensor(parts[None], dtype=torch.float32)
+
+
+def _reach(is_inside: Tensor, size: int) -> range:
+    """Return the pixels that the cells of a coarse row or column can reach, by interpolation."""
+    cells = is_inside.nonzero().flatten().tolist()
+    if not cells:
+        return range(0)
+    pixels = size / len(is_inside)
+    first, last = (cells[0] - 0.5) * pixels, (cells[-1] + 1.5) * pixels
+    return range(max(int(first), 0), min(math.ceil(last), size))
+
+
+def _relative(pixels: range, size: int) -> Tensor:
+    """Return the centres of pixels, the edges of the image being at -1 and 1."""
+    return (torch.arange(pixels.start, pixels.stop, dtype=torch.float32) + 0.5) * 2 / size - 1
+
+
+def _sampled(logits: Tensor, rows: Tensor, cols: Tensor) -> NDArray[np.float32]:
+    """Interpolate logits (h, w) at these places of -1 to 1."""
+    y, x = torch.meshgrid(rows, cols, indexing="ij")
+    sampled = F.grid_sample(
+        logits[None, None],
+        torch.stack([x, y], dim=-1)[None],
+        padding_mode="border",
+        align_corners=False,
+    )
+    return sampled[0, 0].numpy()
+
+
+def _extent(mask: NDArray[np.bool_], across: int) -> tuple[int, int]:
+    """Return the first row (across axis 1) or column (across 0) of a mask, and the last + 1."""
+    places = np.flatnonzero(mask.any(across))
+    return int(places[0]), int(places[-1]) + 1

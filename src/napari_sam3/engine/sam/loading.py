@@ -1,0 +1,59 @@
+"""Reading the weights of the SAM family from folders."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+from transformers import PreTrainedModel
+
+from ..errors import WeightsError
+
+Model = TypeVar("Model", bound=PreTrainedModel)
+
+ADVICE = "download it again, or choose another in the Model panel."
+
+
+def load_model(kind: type[Model], folder: Path) -> Model:
+    """Read a model from its folder, without asking any server.
+
+    Raises
+    ------
+    WeightsError
+        If the folder cannot be read, or lacks weights.
+    """
+    try:
+        loaded: Any = kind.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise WeightsError(f"The model in {folder} cannot be read: {ADVICE}") from error
+    model, found = loaded
+    if found["missing_keys"]:
+        first, *others = sorted(found["missing_keys"])
+        rest = f" and {len(others)} other weights" if others else ""
+        raise WeightsError(f"The model in {folder} lacks {first}{rest}: {ADVICE}")
+    frozen: Model = model.eval().requires_grad_(False)
+    return frozen
+
+
+def digest(model: nn.Module) -> str:
+    """Name weights by the first numbers of each of them."""
+    firsts = torch.cat([weights.detach().flatten()[:16] for weights in model.parameters()])
+    return hashlib.sha256(firsts.cpu().numpy().tobytes()).hexdigest()[:12]
+
+
+def model_name(folder: Path) -> str:
+    """Return the name that a model has on the hub, where it lies in its cache, or of its folder."""
+    for part in folder.parts:
+        if part.startswith("models--"):
+            return part.removeprefix("models--").replace("--", "/", 1)
+    return folder.name

@@ -1,0 +1,41 @@
+"""The numbers in which a model calculates."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import ModelError
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def checked_precision(device: str, asked: Precision | None = None) -> Precision:
+    """Return the precision to calculate with: short numbers by default where they are faster.
+
+    Raises
+    ------
+    ModelError
+        If the device does not know short numbers.
+    """
+    if torch.device(device).type == "cuda":
+        is_short = torch.cuda.get_device_capability(device) >= (8, 0)
+        return asked or ("bfloat16" if is_short else "float32")
+    if asked == "bfloat16" and device != "cpu":
+        raise ModelError(f'The device "{device}" does not calculate in bfloat16: choose float32.')
+    return asked or "float32"
+
+
+def calculating(device: str, precision: Precision) -> AbstractContextManager[Any]:
+    """Calculate with a precision meanwhile, where the result allows it."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(torch.device(device).type, torch.bfloat16)
+
+
+def stored(values: Tensor, precision: Precision) -> Tensor:
+    """Keep values in the main memory."""
+    return values.to("cpu", getattr(torch, precision))

@@ -1,0 +1,169 @@
+"""SAM 2 and its small relative EdgeTAM: models that follow what is clicked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from . import without_triton  # noqa: F401  before transformers imports it
+from .backend import Answer, Embedding
+from .checkpoints import read_config
+from .concepts import Candidates, Concept
+from .devices import checked_device
+from .errors import ModelError, WeightsError
+from .prompts import Prompts
+from .sam.edgetam import EdgeTracker
+from .sam.loading import ADVICE, digest, load_model, model_name
+from .sam.maps import Maps
+from .sam.memory import Track
+from .sam.passes import enough_memory
+from .sam.pictures import IMAGENET, Scaling, pixel_values
+from .sam.precision import Precision, calculating, checked_precision, stored
+from .sam.prompting import PromptDecoder
+from .sam.seeds import everything
+from .sam.tracking import Tracker
+
+from transformers import EdgeTamVideoModel, PreTrainedModel, Sam2VideoModel  # isort: skip
+
+MODELS: dict[str, type[PreTrainedModel]] = {
+    "sam2": Sam2VideoModel,
+    "sam2_video": Sam2VideoModel,
+    "edgetam": EdgeTamVideoModel,
+    "edgetam_video": EdgeTamVideoModel,
+}
+"""What reads the weights of each type that a configuration may name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sam2Embedding:
+    """What the image encoder says about one image, in the main memory."""
+
+    levels: tuple[Tensor, Tensor, Tensor]  # the fine, middle and coarse map of `Maps`
+    shape: tuple[int, int]  # (H, W) of the image
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes it occupies."""
+        return sum(level.nbytes for level in self.levels)
+
+
+class Sam2Backend:
+    """Answers clicks, boxes and outlines, follows objects, and finds all of them.
+
+    Use `load`. The methods are those of `Backend`. In short numbers, images are embedded and
+    objects are followed; clicks are answered with full precision.
+    """
+
+    reads_concepts = False
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        name: str,
+        device: str,
+        precision: Precision = "float32",
+    ) -> None:
+        self.name = name
+        self.device = device
+        self.revision = f"{model.config.model_type}-{digest(model)}-{precision}"
+        self._model: Any = nn.Module.to(model, device)
+        self._precision = precision
+        self._side = int(model.config.image_size)
+        self._decoder = PromptDecoder(model, self._side, torch.float32, device)
+        memory = EdgeTracker if isinstance(model, EdgeTamVideoModel) else Tracker
+        self._tracker = memory(model, self._decoder)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "auto", precision: Precision | None = None) -> Self:
+        """Load the folder of a model such as facebook/sam2.1-hiera-tiny.
+
+        Parameters
+        ----------
+        folder : Path
+            Where weights and configuration lie.
+        device : str
+            "auto", "cpu", "cuda" or "mps".
+        precision : {"float32", "bfloat16"}, optional
+            In which numbers to calculate; by default short ones on CUDA alone.
+
+        Raises
+        ------
+        WeightsError
+            If the folder lacks something, or holds another model.
+        ModelError
+            If there is no such device, or it does not know the precision.
+        """
+        chosen = checked_device(device)
+        kind = MODELS.get(str(read_config(folder).get("model_type")))
+        if kind is None:
+            raise WeightsError(f"The folder {folder} holds neither SAM 2 nor EdgeTAM: {ADVICE}")
+        model = load_model(kind, folder)
+        return cls(model, model_name(folder), chosen, checked_precision(chosen, precision))
+
+    @torch.inference_mode()
+    def encode(self, image: NDArray[np.float32]) -> Sam2Embedding:
+        """Embed one image, (H, W, 3)."""
+        shape = image.shape[:2]
+        with enough_memory():
+            square = Scaling.squeezed(shape, self._side)
+            levels = self._levels(pixel_values(image, square, IMAGENET, self.device))
+        return Sam2Embedding(levels, shape)
+
+    @torch.inference_mode()
+    def segment(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompts],
+        previous: Sequence[Answer | None],
+    ) -> list[Answer]:
+        """Answer the prompts of several objects in one pass."""
+        return self._decoder.segment(self._maps(embedding), prompts, previous)
+
+    @torch.inference_mode()
+    def everything(self, embedding: Embedding) -> Candidates:
+        """Find all objects of the image, without prompts."""
+        return everything(self._decoder, self._maps(embedding))
+
+    def find(self, embedding: Embedding, concept: Concept) -> Candidates:
+        """Refuse: this model reads neither texts nor exemplars."""
+        raise ModelError(
+            f"The model {self.name} reads neither text nor exemplars: click on the objects, or "
+            "load facebook/sam3, which does."
+        )
+
+    @torch.inference_mode()
+    def remember(self, track: Track | None, embedding: Embedding, answer: Answer) -> Track:
+        """Return the track of an object that is on the embedded image as answered."""
+        with calculating(self.device, self._precision), enough_memory():
+            return self._tracker.remember(track, self._maps(embedding), answer)
+
+    @torch.inference_mode()
+    def follow(self, embedding: Embedding, tracks: Sequence[Track]) -> list[Answer]:
+        """Find the tracked objects on the next image, in one pass."""
+        with calculating(self.device, self._precision):
+            return self._tracker.follow(self._maps(embedding), tracks)
+
+    def _levels(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode the square of an image, (1, 3, side, side)."""
+        decoder = self._model.mask_decoder
+        with calculating(self.device, self._precision):
+            fine, middle, coarse = self._model.vision_encoder(pixels).fpn_hidden_states
+            fine, middle = decoder.conv_s0(fine), decoder.conv_s1(middle)
+        keep = partial(stored, precision=self._precision)
+        return keep(fine), keep(middle), keep(coarse)
+
+    def _maps(self, embedding: Embedding) -> Maps:
+        if not isinstance(embedding, Sam2Embedding):
+            raise ModelError("This image was embedded by another model: embed it again.")
+        fine, middle, coarse = (level.to(self.device, torch.float32) for level in embedding.levels)
+        places = self._model.vision_encoder.neck.position_encoding
+        position = places(coarse.shape, coarse.device, coarse.dtype)
+        return Maps(fine, middle, coarse, position, embedding.shape)

@@ -1,0 +1,124 @@
+"""SAM 3: a model that finds what a text names, and follows what is clicked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from . import without_triton  # noqa: F401  before transformers imports it
+from .backend import Answer, Embedding
+from .concepts import Candidates, Concept
+from .devices import checked_device
+from .errors import ModelError
+from .prompts import Prompts
+from .sam.concepts import Detector
+from .sam.loading import model_name
+from .sam.maps import Maps
+from .sam.memory import Track
+from .sam.passes import enough_memory
+from .sam.pictures import CENTRED, Scaling, pixel_values
+from .sam.precision import Precision
+from .sam.prompting import PromptDecoder
+from .sam.sam3_model import Sam3, Sam3Embedding
+from .sam.seeds import everything
+from .sam.texts import Texts
+from .sam.tracking import Tracker
+
+
+class Sam3Backend:
+    """Answers texts, exemplars, clicks, boxes and outlines from one embedding of an image.
+
+    Use `load`. The methods are those of `Backend`.
+    """
+
+    reads_concepts = True
+
+    def __init__(self, model: Sam3, texts: Texts, name: str) -> None:
+        self.name = name
+        self.revision = model.revision
+        self.device = model.device
+        self._model = model
+        self._detector = Detector(model, texts)
+        self._decoder = PromptDecoder(model.tracker, model.side, torch.float32, model.device)
+        self._tracker = Tracker(model.tracker, self._decoder)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "auto", precision: Precision | None = None) -> Self:
+        """Load the folder of a checkpoint such as facebook/sam3.
+
+        Parameters
+        ----------
+        folder : Path
+            Where weights, configuration and tokenizer lie.
+        device : str
+            "auto", "cpu", "cuda" or "mps".
+        precision : {"float32", "bfloat16"}, optional
+            In which numbers images and texts are encoded; by default short ones on CUDA alone.
+
+        Raises
+        ------
+        WeightsError
+            If the folder lacks something, or holds another model.
+        ModelError
+            If there is no such device, or it is too small or not built for the precision.
+        """
+        with enough_memory():
+            model = Sam3.load(folder, checked_device(device), precision)
+        return cls(model, Texts.load(folder, model), model_name(folder))
+
+    @enough_memory()
+    @torch.inference_mode()
+    def encode(self, image: NDArray[np.float32]) -> Sam3Embedding:
+        """Embed one image, (H, W, 3)."""
+        shape = image.shape[:2]
+        square = Scaling.squeezed(shape, self._model.side)
+        return self._model.embed(pixel_values(image, square, CENTRED, self.device), shape)
+
+    @torch.inference_mode()
+    def segment(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompts],
+        previous: Sequence[Answer | None],
+    ) -> list[Answer]:
+        """Answer the prompts of several objects in one pass."""
+        return self._decoder.segment(self._maps(embedding), prompts, previous)
+
+    @torch.inference_mode()
+    def everything(self, embedding: Embedding) -> Candidates:
+        """Find all objects of the image, without prompts."""
+        return everything(self._decoder, self._maps(embedding))
+
+    @enough_memory()
+    @torch.inference_mode()
+    def find(self, embedding: Embedding, concept: Concept) -> Candidates:
+        """Find all objects of the image that a text or exemplars describe."""
+        return self._detector.find(_own(embedding), concept)
+
+    @torch.inference_mode()
+    def remember(self, track: Track | None, embedding: Embedding, answer: Answer) -> Track:
+        """Return the track of an object that is on the embedded image as answered."""
+        maps = self._maps(embedding)
+        with self._model.calculating():
+            return self._tracker.remember(track, maps, answer)
+
+    @torch.inference_mode()
+    def follow(self, embedding: Embedding, tracks: Sequence[Track]) -> list[Answer]:
+        """Find the tracked objects on the next image, in one pass."""
+        maps = self._maps(embedding)
+        with self._model.calculating():
+            return self._tracker.follow(maps, tracks)
+
+    def _maps(self, embedding: Embedding) -> Maps:
+        return self._model.maps(_own(embedding))
+
+
+def _own(embedding: Embedding) -> Sam3Embedding:
+    if not isinstance(embedding, Sam3Embedding):
+        raise ModelError("This image was embedded by another model: embed it again.")
+    return embedding

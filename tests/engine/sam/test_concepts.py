@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from napari_sam3.engine.concepts import Concept
+from napari_sam3.engine.sam.concepts import (
+    LOWEST_SCORE,
+    Crop,
+    Detections,
+    Detector,
+    distinct,
+    relative_boxes,
+)
+from tests.tiny_models import QUERIES, load_tiny, visits
+
+SHAPE = (150, 200)
+EXEMPLAR, NEGATIVE = (9.5, 19.5, 59.5, 89.5), (79.5, 99.5, 119.5, 149.5)  # row, col, row, col
+STOCK_EXEMPLAR, STOCK_NEGATIVE = [20, 10, 90, 60], [100, 80, 150, 120]  # x, y, x, y
+CONCEPTS = [
+    (Concept("cell"), "cell", []),
+    (Concept(None, [EXEMPLAR]), "visual", [STOCK_EXEMPLAR]),
+    (Concept("cell", [EXEMPLAR], [NEGATIVE]), "cell", [STOCK_EXEMPLAR, STOCK_NEGATIVE]),
+]
+
+
+@pytest.fixture
+def detector(sam3, texts) -> Detector:
+    return Detector(sam3, texts)
+
+
+@pytest.mark.parametrize(("concept", "text", "boxes"), CONCEPTS, ids=["text", "box", "both"])
+@torch.inference_mode()
+def test_a_concept_is_detected_as_the_stock_model_detects_it(
+    tiny_sam3, detector, pixel_values, exact, concept, text, boxes
+):
+    stock = load_tiny("Sam3Model", tiny_sam3)
+    asked = load_tiny("Sam3Processor", tiny_sam3)(
+        text=text,
+        input_boxes=[boxes] if boxes else None,
+        input_boxes_labels=[[1, 0][: len(boxes)]] if boxes else None,
+        original_sizes=[SHAPE],
+        return_tensors="pt",
+    )
+    del asked["original_sizes"]
+    expected = stock(pixel_values=pixel_values, **asked)
+
+    found = detector.detect(exact, concept)
+
+    scores = expected.pred_logits.sigmoid() * expected.presence_logits.sigmoid()
+    torch.testing.assert_close(found.logits, expected.pred_masks[0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.scores, scores[0], atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_exemplars_change_what_is_found(detector, exact):
+    plain, meant, not_meant = (
+        detector.detect(exact, Concept("cell", *boxes)).scores
+        for boxes in ([], [[EXEMPLAR]], [[], [EXEMPLAR]])
+    )
+
+    assert not torch.equal(plain, meant)
+    assert not torch.equal(meant, not_meant)
+
+
+@torch.inference_mode()
+def test_a_second_concept_encodes_no_image(sam3, detector, exact):
+    detector.find(exact, Concept("cell"))
+
+    with visits(sam3.detector.vision_encoder.neck.fpn_layers[0]) as seen:
+        detector.find(exact, Concept("nucleus", [EXEMPLAR]))
+
+    assert seen == []
+
+
+@torch.inference_mode()
+def test_candidates_are_crops_with_the_best_first(detector, exact):
+    candidates = detector.find(exact, Concept("cell"))
+
+    assert 0 < len(candidates) <= QUERIES
+    assert candidates.shape == SHAPE
+    assert (np.diff(candidates.scores) <= 0).all()
+    assert (candidates.scores >= LOWEST_SCORE).all()
+    for box, mask in zip(candidates.boxes, candidates.masks, strict=True):
+        assert mask.shape == (box[2] - box[0], box[3] - box[1])
+        assert mask.any()
+
+
+def test_candidates_too_bad_for_any_threshold_are_dropped():
+    scores = torch.tensor([0.01, 0.3, 0.9])
+    all_of_them = Detections(torch.arange(3.0)[:, None, None], scores)
+
+    best = all_of_them.best()
+
+    assert best.scores.tolist() == scores[[2, 1]].tolist()
+    assert best.logits.flatten().tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("shape", [(150, 200), (20, 333), (32, 32)])
+def test_a_crop_is_what_upscaling_the_whole_map_gives(shape):
+    logits = torch.full((32, 32), -2.0)
+    logits[5:11, 20:29] = torch.rand(6, 9, generator=torch.Generator().manual_seed(0)) * 4
+
+    crop = Crop.drawn(logits, shape)
+
+    whole = F.interpolate(logits[None, None], shape, mode="bilinear")[0, 0].numpy() > 0
+    top, left, bottom, right = crop.box
+    np.testing.assert_array_equal(crop.mask, whole[top:bottom, left:right])
+    assert crop.mask.sum() == whole.sum()
+    assert crop.mask.any(axis=0).all()  # no column and no row is empty
+    assert crop.mask.any(axis=1).all()
+
+
+def test_a_crop_of_nothing_is_empty():
+    crop = Crop.drawn(torch.full((8, 8), -1.0), SHAPE)
+
+    assert crop.mask.size == 0
+
+
+def test_a_mask_that_a_better_one_repeats_is_dropped():
+    masks = torch.zeros(4, 8, 8, dtype=torch.bool)
+    masks[0, :4] = True
+    masks[1, :3] = True  # three quarters of the first
+    masks[2, 3:6] = True  # shares a row with the first
+    masks[3, :2] = True  # half of the first, two thirds of the second, which is gone
+
+    kept = distinct(masks)
+
+    assert kept == [0, 2, 3]
+
+
+def test_boxes_reach_from_edge_to_edge_of_the_image():
+    whole = (SHAPE[0] - 0.5, -0.5, -0.5, SHAPE[1] - 0.5)  # two opposite corners, in any order
+    beyond = (-20.0, -20.0, 74.5, 500.0)
+
+    boxes = relative_boxes([whole, beyond], SHAPE)
+
+    torch.testing.assert_close(boxes, torch.tensor([[[0.5, 0.5, 1, 1], [0.5, 0.25, 1, 0.5]]]))
