@@ -25,7 +25,8 @@ WAYS = {
 }
 INSIDE_THE_ENGINE = {"engine", "training", "benchmark.py", "stopwatch.py"}
 TORCH = re.compile(
-    r"(engine/(devices|embedded|embeddings|network|prompt_maps|without_triton)|training/)\w*\.py"
+    r"(engine/(conversion|devices|embedded|embeddings|loading|network|prompt_maps|without_triton)"
+    r"|engine/sam/|engine/sam\d|training/)\w*\.py"
 )
 WIDGETS = {"qtpy", "magicgui", "superqt", "PyQt6", "PySide6"}
 THREADS = {

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
-from pathlib import Path
+from weakref import WeakValueDictionary, ref
 
 import numpy as np
 import pytest
@@ -15,7 +16,6 @@ from napari_sam3.engine import (
     Frames,
     ModelError,
     Prompts,
-    WeightsError,
     shared_engine,
 )
 from tests.backends import DiskBackend, disk_frames
@@ -33,7 +33,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, str]]:
         return Engine(DiskBackend())
 
     monkeypatch.setattr(Engine, "load", load)
-    monkeypatch.setattr(engine_file, "_shared", {})
+    monkeypatch.setattr(engine_file, "_shared", WeakValueDictionary())
     return asked
 
 
@@ -83,31 +83,26 @@ def test_closed_engine_says_so_in_its_sessions(engine: Engine) -> None:
         session.segment(0, CLICK)
 
 
-@pytest.mark.parametrize("name", ["facebook/sam3", "nonsense", Path("no/such/folder")])
-def test_other_models_are_not_in_this_version(name) -> None:
-    with pytest.raises(ModelError, match="this version carries the embedded model"):
-        Engine.load(name)
-
-
-@pytest.mark.parametrize("files", [[], ["a.safetensors", "b.safetensors"]])
-def test_folder_without_a_single_file_of_weights_is_refused(tmp_path: Path, files: list) -> None:
-    for name in files:
-        (tmp_path / name).touch()
-
-    with pytest.raises(WeightsError, match=f"holds {len(files)} .safetensors files"):
-        Engine.load(tmp_path)
-
-
 def test_engine_is_shared_by_the_process(loaded: list) -> None:
-    assert shared_engine() is shared_engine("embedded", "auto")
-    assert shared_engine("embedded", "cpu") is not shared_engine()
+    engine, other = shared_engine(), shared_engine("embedded", "cpu")
+
+    assert shared_engine("embedded", "auto") is engine
+    assert other is not engine
     assert loaded == [("embedded", "auto"), ("embedded", "cpu")]
 
 
 def test_closed_engine_is_not_shared_again(loaded: list) -> None:
-    shared_engine().close()
+    engine = shared_engine()
+    engine.close()
 
     assert not shared_engine().is_closed
+
+
+def test_engine_that_nobody_holds_is_freed(loaded: list) -> None:
+    freed = ref(shared_engine())
+    gc.collect()
+
+    assert freed() is None
 
 
 def test_engine_is_imported_without_torch_napari_or_qt() -> None:

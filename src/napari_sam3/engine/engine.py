@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 from .backend import Backend
 from .contrast import Contrast
 from .embeddings import EmbeddingCache
-from .errors import ModelError, WeightsError
 from .frames import Frames
+from .loading import load_backend
 from .model import Model
 from .results import Results, described
 from .session import Session
@@ -42,15 +43,19 @@ class Engine:
         Parameters
         ----------
         model : str or Path
-            "embedded", or a ``.safetensors`` file made for the embedded model, or the folder of
-            one.
+            "embedded"; the name of a model on the Hugging Face hub that was downloaded before,
+            such as "facebook/sam3"; or a folder or file of weights.
         device : str
             "auto", "cpu", "cuda" or "mps".
-        """
-        path = None if model == "embedded" else _weights(model)
-        from .embedded import EmbeddedBackend  # torch takes seconds to import
 
-        return cls(EmbeddedBackend.load(path, device))
+        Raises
+        ------
+        ModelError
+            If the model is not on this computer, or there is no such device.
+        WeightsError
+            If its weights cannot be used.
+        """
+        return cls(load_backend(model, device))
 
     @staticmethod
     def devices() -> list[str]:
@@ -100,31 +105,15 @@ class Engine:
         return Results(folder, frames, {"model": model, "contrast": described(contrast)})
 
 
-def _weights(model: str | Path) -> Path:
-    """Find the file of weights that a name stands for."""
-    path = Path(model).expanduser()
-    if path.suffix == ".safetensors":
-        return path
-    if not path.is_dir():
-        raise ModelError(
-            f"There is no model {model}: this version carries the embedded model; SAM 3 and its "
-            'relatives are not in it yet. Choose "embedded" or a .safetensors file made for it.'
-        )
-    found = sorted(path.glob("*.safetensors"))
-    if len(found) != 1:
-        raise WeightsError(
-            f"The folder {path} holds {len(found)} .safetensors files: choose one of them, or a "
-            "folder with a single one."
-        )
-    return found[0]
-
-
-_shared: dict[tuple[str, str], Engine] = {}
+_shared: WeakValueDictionary[tuple[str, str], Engine] = WeakValueDictionary()
 _sharing = Lock()
 
 
 def shared_engine(model: str = "embedded", device: str = "auto") -> Engine:
-    """Return the engine of this model that the whole process shares, loading it once."""
+    """Return the engine of this model that the whole process shares.
+
+    It is loaded once, and freed when nobody holds it any more.
+    """
     with _sharing:
         known = _shared.get((model, device))
         if known is None or known.is_closed:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
@@ -15,12 +13,12 @@ from qtpy.QtWidgets import QApplication, QFrame, QMessageBox, QSizePolicy, QVBox
 
 from ..controller import Controller
 from ..controller.obstacles import obstacle
-from ..engine import Engine, Prompts, Sam3Error, shared_engine
-from ..layers.label_sheets import compile_colors
+from ..engine import Engine, shared_engine
 from .activity import Activity
 from .canvas import Canvas
 from .image_panel import ImagePanel
 from .jobs import BackgroundJobs
+from .model_choice import FIRST, ModelChoice
 from .model_panel import ModelPanel
 from .objects_panel import ObjectsPanel
 from .output_panel import OutputPanel
@@ -30,7 +28,6 @@ from .propagate_panel import PropagatePanel
 if TYPE_CHECKING:
     import napari
 
-MODELS = ["embedded"]
 WIDTH = 400
 REDRAW_MS = 30  # the panels follow the controller this often, however fast masks come
 
@@ -45,11 +42,10 @@ class SegmentationDock(QWidget):
     ) -> None:
         super().__init__()
         self.jobs = BackgroundJobs()
-        self._load = load
-        self._model_state = "not loaded"
-        self.controller = Controller(viewer, self.jobs, partial(load, MODELS[0], "auto"))
+        self.controller = Controller(viewer, self.jobs, partial(load, FIRST, "auto"))
         self.image = ImagePanel()
-        self.model = ModelPanel(MODELS)
+        self.model = ModelPanel()
+        self.models = ModelChoice(self.model, self, self.jobs, self.controller.works, load)
         self.prompt = PromptPanel()
         self.objects = ObjectsPanel()
         self.output = OutputPanel()
@@ -62,13 +58,13 @@ class SegmentationDock(QWidget):
         self._lay_out()
         self._connect()
         self._canvas = Canvas(viewer, self.controller, self._actions())
-        let_go = partial(_let_go, self._canvas, self.jobs, self.controller)
+        let_go = partial(_let_go, self._canvas, self.models, self.jobs, self.controller)
         self.destroyed.connect(let_go)
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(let_go)
         self.show_state()
-        self._load_model("auto")
+        self.models.load()
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Take clicks and keys of the canvas while the dock can be seen."""
@@ -106,7 +102,6 @@ class SegmentationDock(QWidget):
         controller = self.controller
         controller.changed.connect(self._on_controller_changed)
         controller.failed.connect(self._on_failed)
-        self.model.device_chosen.connect(self._load_model)
         self.image.image_chosen.connect(controller.focus.choose_image)
         self.image.axis_chosen.connect(controller.focus.choose_frame_axis)
         self.prompt.tool_chosen.connect(controller.choose_tool)
@@ -140,22 +135,6 @@ class SegmentationDock(QWidget):
     def _on_failed(self, message: str) -> None:
         show_error(message)
 
-    def _load_model(self, device: str) -> None:
-        self.model.show_state("loading …")
-        load = partial(self.controller.works.load_with, partial(self._load, MODELS[0], device))
-        self.jobs.ask(
-            "load", partial(_warmed_up, load), self._on_model_loaded, self._on_model_failed
-        )
-
-    def _on_model_loaded(self, engine: Engine) -> None:
-        self.model.show_devices(engine.devices())
-        self._model_state = f"ready, {engine.device}"
-        self.model.show_state(self._model_state)
-
-    def _on_model_failed(self, error: Sam3Error) -> None:
-        self.model.show_state(self._model_state)
-        show_error(str(error))
-
     def _on_run_wanted(self) -> None:
         in_the_way = obstacle(self.controller, "run")
         if in_the_way:
@@ -170,20 +149,14 @@ class SegmentationDock(QWidget):
             self.controller.remove_object(object_id)
 
 
-def _let_go(canvas: Canvas, jobs: BackgroundJobs, controller: Controller) -> None:
+def _let_go(
+    canvas: Canvas, models: ModelChoice, jobs: BackgroundJobs, controller: Controller
+) -> None:
     """End what a dock began, once Qt has deleted it."""
     canvas.close()
+    models.close()
     jobs.close()
     controller.close()
-
-
-def _warmed_up(load: Callable[[], Engine]) -> Engine:
-    """Do beforehand what makes a first click slower than others."""
-    engine = load()
-    with closing(engine.open(np.eye(64, dtype=np.float32))) as session:
-        session.segment(0, Prompts(points=[(32, 32)]))
-    compile_colors()
-    return engine
 
 
 def _compact(panel: QWidget) -> QWidget:
