@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,14 +14,16 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from . import benchmark_sam
+from .benchmark_machine import MIB, machine
+from .benchmark_sample import enlarged, points_inside
 from .engine import Engine, Frames, Prompts, Session
 from .engine.backend import Backend
-from .samples import Sample, dividing_cells
+from .samples import dividing_cells
 from .stopwatch import TimedBackend
 
 CACHE_BYTES = 2**26  # while memory is read, so that the cache is full before the first reading
 MEMORY_SIDE = 128  # pixels of the square frames meanwhile
-MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +67,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     parser.add_argument("--quick", action="store_true", help="measure little, to see that it works")
     parser.add_argument("--device", default="auto", help="cpu, cuda or mps; default auto")
+    benchmark_sam.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, and write the figures as Markdown tables as they come."""
+    if benchmark_sam.is_asked(arguments):
+        return benchmark_sam.run(arguments)
     from .engine.embedded import EmbeddedBackend  # torch takes seconds to import
 
     size = QUICK if arguments.quick else FULL
     backend = EmbeddedBackend.load(None, arguments.device)
-    sys.stdout.write(machine(backend))
+    sys.stdout.write(machine(backend.name, backend.device))
     memory = measure_memory(backend, size.memory)
     sys.stdout.write(memory_table(memory) + speed_header(size))
     speeds = []
@@ -129,14 +133,6 @@ def measure_speed(backend: Backend, side: int, size: Size) -> Speed:
     return Speed(side, *(round(1000 * float(seconds), 2) for seconds in figures))
 
 
-def machine(backend: Backend) -> str:
-    """Name what was measured on."""
-    return (
-        f"Model {backend.name} on {backend.device}, {platform.platform()}, "
-        f"Python {platform.python_version()}.\n\n"
-    )
-
-
 def memory_table(memory: Sequence[Memory]) -> str:
     """Write what is occupied as a Markdown table."""
     rows = "".join(f"| {one.frames} | {one.rss:.0f} |\n" for one in memory)
@@ -158,22 +154,6 @@ def speed_row(one: Speed) -> str:
         f"| {one.side} x {one.side} | {one.encode:.0f} | {one.click:.1f} | {one.click_p95:.1f} "
         f"| {one.own:.2f} | {one.batch:.0f} | {one.propagation:.1f} |\n"
     )
-
-
-def enlarged(sample: Sample, side: int, frames: int) -> Sample:
-    """Continue the first frames of a sample as in a mirror, to squares of this side."""
-    rows, cols = sample.image.shape[1:]
-    missing = ((0, 0), (0, side - rows), (0, side - cols))
-    image, labels = (
-        np.pad(stack[:frames], missing, "symmetric") for stack in (sample.image, sample.labels)
-    )
-    return Sample(image, labels)
-
-
-def points_inside(labels: NDArray[np.uint16], count: int) -> NDArray[np.int64]:
-    """Choose points, (count, 2) as row, col, on the objects of a frame (H, W)."""
-    inside = np.argwhere(labels > 0)
-    return np.random.default_rng(0).choice(inside, count)
 
 
 def _at(point: NDArray[np.int64]) -> Prompts:

@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", type=Path, help="a tif; default IMAGE-labels.tif")
     parser.add_argument("--table", type=Path, help="score, area and position of every mask, csv")
-    parser.add_argument("--model", default="embedded", help="a model's name; default embedded")
+    parser.add_argument(
+        "--model", default="embedded", help="a name, folder or file; default embedded"
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or mps; default auto")
 
 

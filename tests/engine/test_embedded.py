@@ -376,3 +376,17 @@ def test_the_model_answers_after_a_canvas_was_drawn(tmp_path: Path):
 
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip().splitlines()[-1] == "False"
+
+
+def test_brightness_says_nothing_about_the_end_of_an_object_that_hardly_stands_out(backend):
+    noise = np.random.default_rng(0).random((128, 140, 1), np.float32).repeat(3, 2)
+    cell = disc((128, 140), 60, 60, 13)
+    faint, clear = noise + 0.1 * cell[..., None], noise * 0.1 + 0.8 * cell[..., None]
+
+    tracks = [
+        backend.remember(None, backend.encode(image.astype(np.float32)), Answer.given(cell))
+        for image in (faint / 1.1, clear)
+    ]
+
+    assert tracks[0].contrast == 0
+    assert tracks[1].contrast > 0.7

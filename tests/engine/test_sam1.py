@@ -28,7 +28,7 @@ def seen(image):
 
 @pytest.fixture(scope="module")
 def sam1(tiny_sam1) -> Sam1Backend:
-    return Sam1Backend.load(tiny_sam1, "cpu")
+    return Sam1Backend.load(tiny_sam1, "cpu", "float32")
 
 
 @pytest.fixture
@@ -184,4 +184,4 @@ def test_the_embedding_of_another_model_is_refused(sam1):
 
 def test_another_model_is_refused(tiny_sam2):
     with pytest.raises(WeightsError, match="does not hold SAM 1"):
-        Sam1Backend.load(tiny_sam2, "cpu")
+        Sam1Backend.load(tiny_sam2, "cpu", "float32")

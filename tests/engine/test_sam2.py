@@ -33,12 +33,12 @@ def seen(image):
 
 @pytest.fixture(scope="module")
 def sam2(tiny_sam2) -> Sam2Backend:
-    return Sam2Backend.load(tiny_sam2, "cpu")
+    return Sam2Backend.load(tiny_sam2, "cpu", "float32")
 
 
 @pytest.fixture(scope="module", params=["tiny_sam2", "tiny_edgetam"])
 def any_backend(request) -> Sam2Backend:
-    return Sam2Backend.load(request.getfixturevalue(request.param), "cpu")
+    return Sam2Backend.load(request.getfixturevalue(request.param), "cpu", "float32")
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_prompts_on_an_image_are_answered_as_by_the_stock_model(
     request, image, seen, tiny, model, prompts, asked, is_ambiguous
 ):
     folder = request.getfixturevalue(tiny)
-    backend = Sam2Backend.load(folder, "cpu")
+    backend = Sam2Backend.load(folder, "cpu", "float32")
     inputs = load_tiny("Sam2Processor", folder)(images=image, return_tensors="pt", **asked)
     sizes = inputs.pop("original_sizes")
     expected = load_tiny(model, folder).eval()(**inputs, multimask_output=is_ambiguous)
@@ -171,8 +171,8 @@ def test_the_revision_names_weights_and_precision(tiny_sam2, folder, sam2):
     weights["no_memory_embedding"] += 1
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
-    same, short = (Sam2Backend.load(tiny_sam2, "cpu", one) for one in (None, "bfloat16"))
-    others = Sam2Backend.load(folder, "cpu")
+    same, short = (Sam2Backend.load(tiny_sam2, "cpu", one) for one in ("float32", "bfloat16"))
+    others = Sam2Backend.load(folder, "cpu", "float32")
 
     assert same.revision == sam2.revision
     assert len({sam2.revision, short.revision, others.revision}) == 3
@@ -184,14 +184,14 @@ def test_weights_without_a_memory_are_refused_by_name(folder):
     save_file(kept, folder / "model.safetensors", {"format": "pt"})
 
     with pytest.raises(WeightsError, match=r"lacks memory_attention\..* other weights"):
-        Sam2Backend.load(folder, "cpu")
+        Sam2Backend.load(folder, "cpu", "float32")
 
 
 def test_another_model_is_refused(folder):
     (folder / "config.json").write_text(json.dumps({"model_type": "sam"}))
 
     with pytest.raises(WeightsError, match="neither SAM 2 nor EdgeTAM"):
-        Sam2Backend.load(folder, "cpu")
+        Sam2Backend.load(folder, "cpu", "float32")
 
 
 def test_a_full_graphics_card_is_told_with_what_to_do(sam2, seen, monkeypatch):

@@ -31,7 +31,7 @@ def last(masks):
 
 @pytest.fixture(scope="module")
 def backend(tiny_sam3) -> Sam3Backend:
-    return Sam3Backend.load(tiny_sam3, "cpu")
+    return Sam3Backend.load(tiny_sam3, "cpu", "float32")
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_colours_are_seen(backend):
 def test_the_model_has_the_name_of_its_folder(tiny_sam3, tmp_path):
     folder = copytree(tiny_sam3, tmp_path / "my-sam3")
 
-    backend = Sam3Backend.load(folder, "cpu")
+    backend = Sam3Backend.load(folder, "cpu", "float32")
 
     assert backend.name == "my-sam3"
     assert backend.device == "cpu"
@@ -171,7 +171,7 @@ def test_a_full_graphics_card_is_told_with_what_to_do(backend, monkeypatch):
 
 def test_another_model_is_refused(tiny_sam1):
     with pytest.raises(WeightsError, match="not SAM 3"):
-        Sam3Backend.load(tiny_sam1, "cpu")
+        Sam3Backend.load(tiny_sam1, "cpu", "float32")
 
 
 def test_short_numbers_answer_all_kinds_of_prompts_nearly_the_same(tiny_sam3, backend, stack):

@@ -22,6 +22,8 @@ FADED = 0.2
 """An object whose contrast falls under this share of its first one has left."""
 FAINT = 0.04
 """A contrast below this says nothing about an object; brightness is 0..1."""
+CLEAR = 0.8
+"""Nor does one below this share of the spread of brightness inside and around the object."""
 RING = 3
 """Width of the surroundings that an object is compared with, in cells of the maps."""
 
@@ -33,7 +35,7 @@ class Track:
     crop: Crop  # around the object
     coarse: Tensor  # (1, 64, 28, 28) float16 features of that frame
     mask: NDArray[np.float32]  # (112, 112) share of each pixel of the crop that was the object
-    contrast: float  # brightness inside minus around it, on the first frame; 0..1
+    contrast: float  # brightness inside minus around it, on the first frame; 0 if that is unclear
 
     @property
     def cells(self) -> NDArray[np.float32]:
@@ -48,7 +50,7 @@ def start_track(
     crop = crops_around(extent_of(mask), pyramid)[0]
     coarse = pyramid.cut(network, [crop]).coarse
     cut = crop.cut(mask)
-    contrast = contrast_of(halved(cut) > 0.5, crop, pyramid) if track is None else track.contrast
+    contrast = _first_contrast(cut, crop, pyramid) if track is None else track.contrast
     return Track(crop, coarse, cut, contrast)
 
 
@@ -69,7 +71,7 @@ def presence_of(guess: Guess, track: Track, pyramid: Pyramid) -> float:
     inside = guess.logits > 0
     if not inside.any():
         return 0.0
-    if abs(track.contrast) < FAINT:
+    if not track.contrast:
         return guess.presence
     left = contrast_of(inside, guess.crop, pyramid) / track.contrast
     return guess.presence if left >= FADED else 0.0
@@ -77,14 +79,29 @@ def presence_of(guess: Guess, track: Track, pyramid: Pyramid) -> float:
 
 def contrast_of(inside: NDArray[np.bool_], crop: Crop, pyramid: Pyramid) -> float:
     """Brightness inside a mask (56, 56) of a crop minus that around it."""
+    within, around = _brightness(inside, crop, pyramid)
+    return float(within.mean() - around.mean()) if within.size and around.size else 0.0
+
+
+def _first_contrast(cut: NDArray[np.float32], crop: Crop, pyramid: Pyramid) -> float:
+    """Contrast of a mask (112, 112) of a crop, if the object stands out by its brightness."""
+    inside = halved(cut) > 0.5
+    contrast = contrast_of(inside, crop, pyramid)
+    if abs(contrast) < FAINT:
+        return 0.0
+    within, around = _brightness(inside, crop, pyramid)
+    return contrast if abs(contrast) >= CLEAR * (within.std() + around.std()) / 2 else 0.0
+
+
+def _brightness(
+    inside: NDArray[np.bool_], crop: Crop, pyramid: Pyramid
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Brightness of the cells inside a mask (56, 56), and of those around it."""
     near = ndimage.binary_dilation(inside, iterations=1 + RING)
     ring = near & ~ndimage.binary_dilation(inside)
     grey = _grey(crop, pyramid)
-    ring &= ~np.isnan(grey)
-    inside = inside & ~np.isnan(grey)
-    if not inside.any() or not ring.any():
-        return 0.0
-    return float(grey[inside].mean() - grey[ring].mean())
+    seen = ~np.isnan(grey)
+    return grey[inside & seen], grey[ring & seen]
 
 
 def _likeness(guess: Guess, track: Track) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from ..engine import (
     wait_hint,
 )
 from ..layers.label_sheets import compile_colors
+from ..layers.prompt_layers import import_tables
 from .jobs import BackgroundJobs
 from .model_dialog import ModelDialog
 from .model_panel import ModelPanel
@@ -212,7 +214,9 @@ def _put_to_work(works: Works, load: Callable[[], Engine]) -> _Loaded:
         with closing(engine.open(np.eye(64, dtype=np.float32))) as session:
             session.segment(0, Prompts(points=[(32, 32)]))
     compile_colors()
+    import_tables()
     works.load_with(load)
+    gc.collect()  # now, that it need not happen during the first click: it takes a second
     here = frozenset(model.id for model in CATALOG if is_here(model.id))
     return _Loaded(engine, here, recommended_here())
 

@@ -255,5 +255,10 @@ class PromptLayers:
         self._announce()
 
 
+def import_tables() -> None:
+    """Let napari import what it keeps features in, which takes a second, before the first click."""
+    Points(np.zeros((1, 2)), features={"object": [0]})
+
+
 def _owners(layer: Points | Shapes) -> NDArray[np.int64]:
     return np.asarray(layer.features["object"], np.int64)

@@ -11,7 +11,7 @@ from napari_sam3.engine.sam.texts import Texts
 
 @pytest.fixture(scope="session")
 def sam3(tiny_sam3: Path) -> Sam3:
-    return Sam3.load(tiny_sam3)
+    return Sam3.load(tiny_sam3, precision="float32")
 
 
 @pytest.fixture(scope="session")

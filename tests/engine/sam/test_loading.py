@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_sam3.engine.errors import ModelError, WeightsError
+from napari_sam3.engine.sam import precision
 from napari_sam3.engine.sam.loading import digest, load_model, model_name
 from napari_sam3.engine.sam.precision import calculating, checked_precision
 from tests.tiny_models import load_tiny
@@ -38,6 +39,25 @@ def test_weights_that_lack_one_are_refused_by_name(kind, folder):
 
     with pytest.raises(WeightsError, match=r"lacks mask_decoder\.iou_token\.weight: download"):
         load_model(kind, folder)
+
+
+def test_weights_under_other_names_are_told_beside_those_that_are_lacking(kind, folder):
+    weights = load_file(folder / "model.safetensors")
+    weights["mask_decoder.other"] = weights.pop("mask_decoder.iou_token.weight")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+    with pytest.raises(WeightsError, match=r"iou_token\.weight, and holds mask_decoder\.other"):
+        load_model(kind, folder)
+
+
+def test_weights_that_nothing_uses_are_logged(kind, folder, caplog):
+    weights = load_file(folder / "model.safetensors")
+    weights["mask_decoder.other"] = torch.zeros(3)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+    load_model(kind, folder)
+
+    assert "also holds mask_decoder.other" in caplog.text
 
 
 def test_weights_that_are_cut_short_are_refused(kind, folder):
@@ -83,8 +103,12 @@ def test_a_model_has_the_name_of_its_folder_or_that_on_the_hub(place, name):
     assert model_name(Path(place)) == name
 
 
-def test_a_processor_calculates_with_full_precision_unless_told():
-    assert checked_precision("cpu") == "float32"
+@pytest.mark.parametrize("built_for", ["float32", "bfloat16"])
+def test_a_processor_calculates_with_what_it_is_built_for_unless_told(monkeypatch, built_for):
+    monkeypatch.setattr(precision, "arithmetic", lambda _: built_for)
+
+    assert checked_precision("cpu") == built_for
+    assert checked_precision("cpu", "float32") == "float32"
     assert checked_precision("cpu", "bfloat16") == "bfloat16"
 
 

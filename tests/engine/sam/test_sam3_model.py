@@ -105,7 +105,11 @@ def test_the_revision_names_weights_and_precision(tiny_sam3, folder, sam3):
     rewrite(folder, lambda weights: weights["tracker_neck.fpn_layers.0.proj1.bias"].add_(1))
     stock = load_tiny("Sam3VideoModel", tiny_sam3)
 
-    same, short, others = Sam3.load(tiny_sam3), Sam3(stock, "cpu", "bfloat16"), Sam3.load(folder)
+    same, short, others = (
+        Sam3.load(tiny_sam3, precision="float32"),
+        Sam3(stock, "cpu", "bfloat16"),
+        Sam3.load(folder, precision="float32"),
+    )
 
     assert same.revision == sam3.revision
     assert len({sam3.revision, short.revision, others.revision}) == 3
@@ -115,7 +119,7 @@ def test_weights_that_lack_one_are_refused_by_name(folder):
     rewrite(folder, lambda weights: weights.pop("tracker_model.no_memory_embedding"))
 
     with pytest.raises(WeightsError, match=r"lacks .*tracker_model\.no_memory_embedding"):
-        Sam3.load(folder)
+        Sam3.load(folder, precision="float32")
 
 
 def test_weights_of_another_shape_are_refused(folder):
@@ -123,16 +127,16 @@ def test_weights_of_another_shape_are_refused(folder):
     rewrite(folder, lambda weights: weights.update({name: torch.zeros(1, 1, 3)}))
 
     with pytest.raises(WeightsError, match="cannot be read"):
-        Sam3.load(folder)
+        Sam3.load(folder, precision="float32")
 
 
 def test_another_model_is_refused(tiny_sam1):
     with pytest.raises(WeightsError, match="holds sam, not SAM 3"):
-        Sam3.load(tiny_sam1)
+        Sam3.load(tiny_sam1, precision="float32")
 
 
 def test_sam_3_1_is_refused(folder):
     (folder / "config.json").write_text(json.dumps({"model_type": "sam3.1_multiplex"}))
 
     with pytest.raises(WeightsError, match=r"holds sam3\.1_multiplex, not SAM 3"):
-        Sam3.load(folder)
+        Sam3.load(folder, precision="float32")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +14,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..errors import WeightsError
+
+LOG = logging.getLogger(__name__)
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
@@ -37,12 +41,23 @@ def load_model(kind: type[Model], folder: Path) -> Model:
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"The model in {folder} cannot be read: {ADVICE}") from error
     model, found = loaded
+    surplus = _listed(found["unexpected_keys"])
     if found["missing_keys"]:
-        first, *others = sorted(found["missing_keys"])
-        rest = f" and {len(others)} other weights" if others else ""
-        raise WeightsError(f"The model in {folder} lacks {first}{rest}: {ADVICE}")
+        instead = f", and holds {surplus} instead" if surplus else ""
+        lacking = _listed(found["missing_keys"])
+        raise WeightsError(f"The model in {folder} lacks {lacking}{instead}: {ADVICE}")
+    if surplus:
+        LOG.warning("The model in %s also holds %s, which nothing uses.", folder, surplus)
     frozen: Model = model.eval().requires_grad_(False)
     return frozen
+
+
+def _listed(names: Collection[str]) -> str:
+    """Name the first weights of some, and count the others."""
+    if not names:
+        return ""
+    first, *others = sorted(names)
+    return f"{first} and {len(others)} other weights" if others else first
 
 
 def digest(model: nn.Module) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ..embedded_levels import arithmetic
 from ..errors import ModelError
 
 Precision = Literal["float32", "bfloat16"]
@@ -21,12 +22,15 @@ def checked_precision(device: str, asked: Precision | None = None) -> Precision:
     ModelError
         If the device does not know short numbers.
     """
-    if torch.device(device).type == "cuda":
-        is_short = torch.cuda.get_device_capability(device) >= (8, 0)
-        return asked or ("bfloat16" if is_short else "float32")
-    if asked == "bfloat16" and device != "cpu":
+    if asked == "bfloat16" and torch.device(device).type not in ("cpu", "cuda"):
         raise ModelError(f'The device "{device}" does not calculate in bfloat16: choose float32.')
-    return asked or "float32"
+    return asked or ("bfloat16" if _is_built_for_short(torch.device(device)) else "float32")
+
+
+def _is_built_for_short(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and arithmetic(device) == "bfloat16"
 
 
 def calculating(device: str, precision: Precision) -> AbstractContextManager[Any]:
