@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from napari_sam3 import benchmark_sam, cli
+from napari_sam3 import benchmark_sample, cli
 from napari_sam3.benchmark import QUICK, enlarged, measure_memory, measure_speed, points_inside
+from napari_sam3.benchmark_sam import steps
 from napari_sam3.samples import dividing_cells
 from napari_sam3.stopwatch import TimedBackend
 from tests.backends import DiskBackend
@@ -39,7 +40,7 @@ def tiny_edgetam(tmp_path_factory):
 @pytest.fixture
 def small(monkeypatch):
     """Measure on images of the size of the sample."""
-    monkeypatch.setattr(benchmark_sam, "SIDE", 256)
+    monkeypatch.setattr(benchmark_sample, "SIDE", 256)
 
 
 def measured(capsys, *options):
@@ -185,11 +186,11 @@ def test_stock_classes_embed_no_frame_that_is_followed(fixture, request):
     from tests.tiny_models import visits
 
     shared = with_its_weights(str(request.getfixturevalue(fixture)), "cpu")
-    scene = benchmark_sam.scene(repeat=1, objects=1)
+    scene = benchmark_sample.scene(repeat=1, objects=1)
     trial = shared.stock_trial(scene.image)
-    encoder = trial._models.images.vision_encoder
+    encoder = getattr(shared.model, "detector_model", shared.model).vision_encoder
 
     with visits(encoder) as seen:
-        dict(benchmark_sam.steps(trial, scene))
+        dict(steps(trial, scene))
 
     assert len(seen) <= 2  # by the class for images, and by that for videos

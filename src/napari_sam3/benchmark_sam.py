@@ -6,39 +6,25 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .benchmark_machine import MIB, machine, peak_memory
-from .benchmark_sample import enlarged, points_inside
+from .benchmark_sample import CLICKS, Scene, scene
 from .engine import ModelError
-from .samples import dividing_cells
 
 if TYPE_CHECKING:  # takes seconds to import
     from .engine.sam.comparing import Shared
     from .engine.sam.trials import Trial
 
-SIDE = 1024  # pixels of the square image
-CLICKS, STEPS = 5, 2  # for every repetition
+STEPS = 2  # frames of every repetition
 GPU_MEMORY = "peak memory of the GPU, MiB"
 
 Figures = dict[str, float]
 """What was measured, by the name of its row."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scene:
-    """What a model is asked about."""
-
-    image: NDArray[np.float32]  # (H, W, 3) in 0..1
-    points: NDArray[np.int64]  # (N, 2) row, col on objects
-    masks: list[NDArray[np.bool_]]  # (H, W) of the objects that are followed
-    repeat: int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,18 +86,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def scene(repeat: int, objects: int) -> Scene:
-    """Show dividing cells, and choose some of them."""
-    sample = enlarged(dividing_cells(), SIDE, 1)
-    grey = sample.image[0].astype(np.float32)
-    image = np.repeat((grey / grey.max())[..., None], 3, axis=-1)
-    labels = sample.labels[0]
-    points = points_inside(labels, CLICKS * repeat + 1)
-    numbers = [number for number in np.unique(labels) if number > 0]
-    masks = [labels == numbers[n % len(numbers)] for n in range(objects)]
-    return Scene(image, points, masks, repeat)
-
-
 def table(columns: dict[str, Figures]) -> str:
     """Write figures as a Markdown table, with a column for how they compare if there are two."""
     names = [*columns, *(["ours / stock"] if len(columns) > 1 else [])]
@@ -150,7 +124,10 @@ def _measured(arguments: argparse.Namespace, scene: Scene) -> dict[str, Figures]
     backend = shared.backend if shared else alone(arguments.model, arguments.device)
     sys.stdout.write(machine(backend.name, backend.device))
     sys.stdout.flush()
-    ours = _figures("ours", OwnTrial(backend, scene.image), scene, backend.device)
+    trial = OwnTrial(backend, scene.image)
+    trial.encode()  # the first pass through any network is slower
+    trial.click(scene.points[0])
+    ours = _figures("ours", trial, scene, backend.device)
     ours["peak memory of the process, MiB"] = peak_memory()
     if not shared or not arguments.stock:
         return {"ours": ours}

@@ -65,10 +65,11 @@ class Transfers:
         self._stopped.set()
 
     def close(self) -> None:
-        """Stop, and tell nobody any more."""
-        self.stop()
-        self._clock.stop()
-        self._stream = None
+        """Stop what is under way, and tell nobody any more."""
+        if self.is_busy:
+            self.stop()
+            self._clock.stop()
+            self._stream = None
 
     def _look(self) -> None:
         self.advanced.emit(self._what, *self._bytes)

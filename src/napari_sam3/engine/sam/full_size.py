@@ -41,7 +41,8 @@ def random_model(name: str) -> PreTrainedModel:
         )
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        model = build().eval().requires_grad_(False)
+        model = build().requires_grad_(False)
+        model.train(False)
         for weights_name, weights in model.named_parameters():
             if weights_name.endswith("pred_obj_score_head.proj_out.bias"):
                 weights.fill_(SURE)

@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import Sam2ImageProcessor, Sam3ImageProcessor
 
+from .concepts import LOWEST_SCORE
 from .precision import Precision, calculating
 from .stock_models import StockModels
 
@@ -34,7 +36,7 @@ class OneFrame:
 
 
 class StockTrial:
-    """Asks the classes of transformers; masks are taken as they come, not drawn on the image.
+    """Asks the classes of transformers, and draws their masks on the image as transformers does.
 
     Parameters
     ----------
@@ -52,6 +54,7 @@ class StockTrial:
         self.reads_concepts = models.detector is not None
         self._models = models
         self._image = image
+        self._shape = image.shape[:2]
         self._device = device
         self._precision = precision
         self._seen: Any = None  # what the detector sees of the image
@@ -70,15 +73,16 @@ class StockTrial:
 
     def click(self, point: Sequence[float]) -> None:
         """Outline what lies at a point, (row, col) in pixels of the image."""
-        row, col = (np.add(point, 0.5) / self._image.shape[:2]).tolist()
+        row, col = (np.add(point, 0.5) / self._shape).tolist()
         place = torch.tensor([[[[col, row]]]], device=self._device) * self._models.side
         with torch.inference_mode(), self._calculating():
-            self._models.images(
+            answer = self._models.images(
                 image_embeddings=self._maps,
                 input_points=place,
                 input_labels=torch.ones(1, 1, 1, dtype=torch.int32, device=self._device),
                 multimask_output=True,
-            ).pred_masks.cpu()
+            )
+            self._draw(answer.pred_masks[0])
 
     def find(self, word: str) -> None:
         """Find all objects that a word describes."""
@@ -87,17 +91,21 @@ class StockTrial:
         with torch.inference_mode(), self._calculating():
             if self._seen is None:
                 self._seen = detector.get_vision_features(self._pixels)
-            detector(
+            answer = detector(
                 vision_embeds=self._seen,
                 text_embeds=detector.get_text_features(**said),
                 attention_mask=said["attention_mask"],
-            ).pred_masks.cpu()
+            )
+            found = Sam3ImageProcessor().post_process_instance_segmentation(
+                answer, LOWEST_SCORE, target_sizes=[self._shape]
+            )
+            found[0]["masks"].cpu()
 
     def start(self, masks: Sequence[NDArray[np.bool_]]) -> None:
         """Begin to follow objects with these masks, (H, W) each."""
         self._session = self._models.session(
-            video_height=self._image.shape[0],
-            video_width=self._image.shape[1],
+            video_height=self._shape[0],
+            video_width=self._shape[1],
             inference_device=self._device,
             inference_state_device=self._device,
             video_storage_device=self._device,
@@ -116,13 +124,19 @@ class StockTrial:
         self._frame += 1
         self._session.add_new_frame(self._pixels, self._frame)
         with torch.inference_mode(), self._calculating():
-            self._models.videos(self._session, frame_idx=self._frame).pred_masks.cpu()
+            self._draw(self._models.videos(self._session, frame_idx=self._frame).pred_masks)
+
+    def _draw(self, masks: Tensor) -> None:
+        """Draw logits (N, K, h, w) on the image."""
+        processor: Any = Sam2ImageProcessor()
+        processor.post_process_masks([masks], [self._shape])[0].cpu()
 
     def _said(self, word: str) -> Any:
+        tokenizer: Any = self._models.tokenizer
         length = self._models.detector.config.text_config.max_position_embeddings
-        return self._models.tokenizer(
-            word, return_tensors="pt", padding="max_length", max_length=length
-        ).to(self._device)
+        return tokenizer(word, return_tensors="pt", padding="max_length", max_length=length).to(
+            self._device
+        )
 
     def _enlarged(self, mask: NDArray[np.bool_]) -> Tensor:
         drawn = torch.from_numpy(mask)[None, None].float()

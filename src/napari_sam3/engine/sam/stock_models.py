@@ -86,9 +86,9 @@ def _sam3(model: Any, tokenizer: CLIPTokenizer | None) -> StockModels:
     trunk = Remembering(detector.vision_encoder.backbone)
     detector.vision_encoder.backbone = trunk
     with torch.device("meta"):
-        seeing = Sam3VisionModel(tracker.config.vision_config).eval()
+        seeing: Any = Sam3VisionModel(tracker.config.vision_config)
     seeing.backbone, seeing.neck = trunk, model.tracker_neck
-    tracker.vision_encoder = seeing
+    tracker.vision_encoder = seeing.eval()
     return StockModels(
         images=_for_images(Sam3TrackerModel, tracker, seeing),
         videos=tracker,
