@@ -1,16 +1,20 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from tifffile import imwrite
 
 from napari_sam3.engine.network import Network
+from napari_sam3.training.__main__ import main
 from napari_sam3.training.config import Config
 from napari_sam3.training.dataset import Batches, Mixture
 from napari_sam3.training.factory import fill
 from napari_sam3.training.trainer import Trainer
 from napari_sam3.training.weights import load_weights
+from tests.backends import ellipse
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +92,23 @@ def _loaded(path: Path) -> Network:
     network = Network()
     load_weights(network, path)
     return network
+
+
+def test_a_run_makes_data_trains_and_measures(tmp_path, caplog):
+    folder = tmp_path / "images" / "disk"
+    folder.mkdir(parents=True)
+    disk = ellipse((64, 64), (30, 34), (12, 12))
+    imwrite(folder / "image.tif", disk.astype(np.uint8) * 200)
+    imwrite(folder / "labels.tif", disk.astype(np.uint16))
+    file = tmp_path / "run.toml"
+    file.write_text(
+        f'data = "{(tmp_path / "data").as_posix()}"\noutput = "{(tmp_path / "out").as_posix()}"\n'
+        f'measure = "{folder.parent.as_posix()}"\nshards = 1\npairs = 2\nprocesses = 1\n'
+        'steps = 2\nviews = 2\nsamples = 2\nthreads = 1\ndevice = "cpu"\n'
+    )
+
+    with caplog.at_level("INFO"):
+        main([str(file)])
+
+    assert list((tmp_path / "out").glob("weights-*.safetensors"))
+    assert "| disk |" in caplog.text

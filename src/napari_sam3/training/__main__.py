@@ -1,4 +1,4 @@
-"""Command line: make data, train, write weights."""
+"""Command line: make data, train, write weights, measure them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 from napari_sam3.training.config import Config
+from napari_sam3.training.evaluation import measured
 from napari_sam3.training.factory import fill
 from napari_sam3.training.trainer import Trainer
+
+LOG = logging.getLogger("napari_sam3.training")
 
 
 def main(arguments: list[str]) -> None:
@@ -17,7 +20,9 @@ def main(arguments: list[str]) -> None:
     config = Config.read(*map(Path, arguments))
     fill(config)
     path = Trainer(config).run()
-    logging.getLogger(__name__).info("final weights: %s", path)
+    LOG.info("final weights: %s", path)
+    if config.measure is not None:
+        LOG.info("on %s:\n%s", config.measure, measured(path, config.measure))
 
 
 if __name__ == "__main__":

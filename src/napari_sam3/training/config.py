@@ -31,6 +31,7 @@ class Config:
     threads: int
     device: str
     seed: int
+    measure: Path | None
 
     @classmethod
     def read(cls, *files: Path) -> Self:
@@ -41,7 +42,7 @@ class Config:
         unknown = values.keys() - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"Unknown in the config: {', '.join(sorted(unknown))}.")
-        for name in ("data", "output", "real", "start"):
+        for name in ("data", "output", "real", "start", "measure"):
             text = str(values[name])
             values[name] = Path(text).expanduser() if text else None
         return cls(**values)  # type: ignore[arg-type]

@@ -81,6 +81,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def measured(weights: Path, images: Path) -> str:
+    """Measure weights on a folder of images with ground truth; returns tables in Markdown."""
+    engine = Engine.load(weights)
+    results = [_measured(engine, item) for item in read_items(images, None, [])]
+    engine.close()
+    return f"{image_table(results)}\n\n{_calibrated(results)}"
+
+
 def _engines(arguments: argparse.Namespace) -> Iterator[tuple[str, Engine]]:
     for model in arguments.model or ["embedded"]:
         yield model, Engine.load(model, device=arguments.device)
