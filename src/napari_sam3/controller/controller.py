@@ -10,7 +10,7 @@ from napari.layers import Image, Layer
 from numpy.typing import ArrayLike
 from psygnal import Signal
 
-from ..engine import Engine, FramesError, PromptError
+from ..engine import Engine, FramesError, Looking, PromptError
 from ..layers.label_sheets import Layout
 from ..objects import SegmentedObject
 from .arrangement import Tool
@@ -102,6 +102,11 @@ class Controller:
     def progress(self) -> Progress | None:
         """How far the run has come, while there is one."""
         return None if self.work is None else self.work.propagation.progress
+
+    @property
+    def looking(self) -> Looking | None:
+        """How far the model has come with an image, while that takes long."""
+        return self.works.looking
 
     @property
     def score_here(self) -> float | None:
@@ -242,9 +247,14 @@ class Controller:
         self.changed.emit()
 
     def stop(self) -> None:
-        """End the run; what is done is kept."""
-        if self.work is not None:
+        """End the run, or else the questions that wait; looking at an image ends with either."""
+        is_looking = self.looking is not None
+        if self.work is not None and self.is_running:
             self.work.propagation.stop()
+        elif is_looking:
+            self.works.drop_questions()
+        if is_looking:
+            self.works.stop_looking()
 
     def _on_layer_inserted(self) -> None:
         active = self.viewer.layers.selection.active

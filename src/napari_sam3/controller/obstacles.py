@@ -39,7 +39,7 @@ def obstacle(controller: Controller, action: Action) -> str:
         case "run":
             return _to_running(controller)
         case "stop":
-            return "" if controller.is_running else "Nothing is being followed."
+            return _to_stopping(controller)
         case "change_layout":
             return "Stop following first." if controller.is_running else ""
         case "next_object":
@@ -64,6 +64,12 @@ def _to_prompting(controller: Controller) -> str:
     if not controller.focus.shows_frame:
         return "Prompts are drawn on rows and columns: roll the axes back with the button below."
     return ""
+
+
+def _to_stopping(controller: Controller) -> str:
+    if controller.is_running or controller.looking is not None:
+        return ""
+    return "Nothing is being followed."
 
 
 def _has_readings(controller: Controller) -> bool:

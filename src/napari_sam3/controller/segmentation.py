@@ -10,7 +10,16 @@ from functools import partial
 import numpy as np
 from psygnal import Signal
 
-from ..engine import FramesError, ObjectMask, PromptError, Prompts, Reading, Sam3Error, StorageError
+from ..engine import (
+    CancelledError,
+    FramesError,
+    ObjectMask,
+    PromptError,
+    Prompts,
+    Reading,
+    Sam3Error,
+    StorageError,
+)
 from ..layers.axes import Place
 from .found_masks import FoundMasks
 from .jobs import Jobs
@@ -52,6 +61,10 @@ class Segmentation:
     def close(self) -> None:
         """Answer prompts no longer."""
         self._workspace.prompts.changed.disconnect(self._on_prompts_changed)
+        self.drop_questions()
+
+    def drop_questions(self) -> None:
+        """Leave prompts that wait for a mask without one; they are asked again with the next."""
         for key in self.prompted_keys:
             self._jobs.forget((self, key))
 
@@ -174,4 +187,5 @@ class Segmentation:
         self.changed.emit()
 
     def _on_question_failed(self, error: Sam3Error) -> None:
-        self.failed.emit(str(error))
+        if not isinstance(error, CancelledError):  # who stops something knows about it
+            self.failed.emit(str(error))

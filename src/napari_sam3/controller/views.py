@@ -10,7 +10,7 @@ from typing import Any
 
 from napari.layers import Image, Layer
 
-from ..engine import Contrast, Engine, Frames, Session
+from ..engine import Contrast, Engine, Frames, Looking, Session
 from ..layers.axes import StackAxes
 from ..layers.image_stack import contrast_of, frames_of, visible_channels
 
@@ -51,20 +51,36 @@ class Sessions:
         self._load = load
         self._lock = Lock()
         self._sessions: OrderedDict[View, Session] = OrderedDict()
+        self._latest: Session | None = None  # may be asked while the lock is held for a load
 
     def of(self, view: View) -> Session:
         """Return the session of a view."""
         with self._lock:
-            return _known(
+            session: Session = _known(
                 self._sessions,
                 view,
                 lambda: self._load().open(view.frames, contrast=view.contrast),
             )
+            self._latest = session
+            return session
+
+    @property
+    def looking(self) -> Looking | None:
+        """How far the model has come with an image that it looks at."""
+        latest = self._latest
+        return None if latest is None else latest.looking
+
+    def stop_looking(self) -> None:
+        """End looking at that image."""
+        latest = self._latest
+        if latest is not None:
+            latest.stop_looking()
 
     def load_with(self, load: Callable[[], Engine]) -> None:
         """Use another engine from now on."""
         with self._lock:
             self._load = load
+            self._latest = None
             self._sessions.clear()
 
     def forget_object(self, object_id: int) -> None:

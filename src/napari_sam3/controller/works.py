@@ -11,7 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
-from ..engine import Engine, StorageError
+from ..engine import Engine, Looking, StorageError
 from ..layers.axes import Place, StackAxes, data_shape
 from ..layers.label_sheets import Layout
 from .arrangement import Arrangement
@@ -75,6 +75,21 @@ class Works:
         """Return the stack through a place of an image, as it is displayed now."""
         axes = StackAxes.through(image, self._focus.frame_axis, place)
         return self._views.of(self._viewer.layers, image, axes)
+
+    @property
+    def looking(self) -> Looking | None:
+        """How far the model has come with an image that it looks at for long."""
+        looking = self._sessions.looking
+        return looking if looking is not None and looking.is_long else None
+
+    def stop_looking(self) -> None:
+        """End looking at an image, long or not."""
+        self._sessions.stop_looking()
+
+    def drop_questions(self) -> None:
+        """Leave all prompts that wait for a mask without one."""
+        for work in self:
+            work.segmentation.drop_questions()
 
     def load_with(self, load: Callable[[], Engine]) -> Engine:
         """Load another engine and use it from now on; called by a worker."""

@@ -9,6 +9,7 @@ from .disk_room import free_bytes
 from .embeddings import EmbeddingCache
 from .engine import Engine, shared_engine
 from .errors import (
+    CancelledError,
     FramesError,
     ModelError,
     PromptError,
@@ -21,11 +22,13 @@ from .loading import downloaded, hub_folder, is_here, recommended_here
 from .masks import ObjectMask, Reading, ReadingName
 from .prompts import Prompts
 from .session import Session
+from .watch import Looking
 
 __all__ = [
     "CATALOG",
     "SHADES",
     "Blending",
+    "CancelledError",
     "Candidates",
     "CatalogModel",
     "Channel",
@@ -35,6 +38,7 @@ __all__ = [
     "Engine",
     "Frames",
     "FramesError",
+    "Looking",
     "ModelError",
     "ObjectMask",
     "PromptError",

@@ -21,5 +21,9 @@ class ModelError(Sam3Error):
     """The model cannot do what was asked of it."""
 
 
+class CancelledError(Sam3Error):
+    """What was asked was ended by the user before there was an answer."""
+
+
 class StorageError(Sam3Error, OSError):
     """A result could not be written to disk."""

@@ -15,6 +15,7 @@ from .embeddings import EmbeddingCache, EmbeddingKey
 from .errors import ModelError
 from .frames import Frames
 from .turns import Turns
+from .watch import Watch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +42,7 @@ class Model:
         self._backend: Backend | None = backend
         self.embeddings = EmbeddingCache(cache_bytes)
         self.turns = Turns()
+        self.watch = Watch()
         self._latest: tuple[EmbeddingKey, Embedding] | None = None  # even if it is a large one
 
     @property
@@ -76,7 +78,8 @@ class Model:
         known = self._known(key)  # made while this thread waited for its turn?
         if known is not None:
             return known
-        embedding = self.backend.encode(image)
+        with self.watch.kept():
+            embedding = self.backend.encode(image)
         self.embeddings.put(key, embedding)
         self._latest = key, embedding
         return embedding

@@ -31,6 +31,7 @@ from .sam.precision import Precision, calculating, checked_precision, stored
 from .sam.prompting import place_encoding
 from .sam.questions import Question
 from .sam.seeds import find_all
+from .sam.steps import tell_steps
 
 from transformers import SamModel  # isort: skip
 
@@ -71,6 +72,7 @@ class Sam1Backend:
         self._precision = precision
         self._side: int = self._model.prompt_encoder.input_image_size
         self._places = place_encoding(model)
+        tell_steps(self._model.vision_encoder.layers)
         self._encoder = PromptEncoder(model.prompt_encoder, torch.float32, torch.device(device))
         self._passes = Passes()
 

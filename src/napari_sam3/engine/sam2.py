@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,9 +29,15 @@ from .sam.pictures import IMAGENET, Scaling, pixel_values
 from .sam.precision import Precision, calculating, checked_precision, stored
 from .sam.prompting import PromptDecoder
 from .sam.seeds import everything
+from .sam.steps import tell_steps
 from .sam.tracking import Tracker
 
-from transformers import EdgeTamVideoModel, PreTrainedModel, Sam2VideoModel  # isort: skip
+from transformers import (  # isort: skip
+    EdgeTamVideoModel,
+    PreTrainedModel,
+    Sam2HieraDetModel,
+    Sam2VideoModel,
+)
 
 MODELS: dict[str, type[PreTrainedModel]] = {
     "sam2": Sam2VideoModel,
@@ -77,6 +83,7 @@ class Sam2Backend:
         self._model: Any = nn.Module.to(model, device)
         self._precision = precision
         self._side = int(model.config.image_size)
+        tell_steps(_layers(model))
         self._decoder = PromptDecoder(model, self._side, torch.float32, device)
         memory = EdgeTracker if isinstance(model, EdgeTamVideoModel) else Tracker
         self._tracker = memory(model, self._decoder)
@@ -167,3 +174,12 @@ class Sam2Backend:
         places = self._model.vision_encoder.neck.position_encoding
         position = places(coarse.shape, coarse.device, coarse.dtype)
         return Maps(fine, middle, coarse, position, embedding.shape)
+
+
+def _layers(model: Any) -> Iterable[nn.Module]:
+    """Return what the image encoder does one after the other."""
+    backbone = model.vision_encoder.backbone
+    if isinstance(backbone, Sam2HieraDetModel):
+        return backbone.blocks
+    stages: Iterable[nn.Module] = backbone.timm_model.children()
+    return stages

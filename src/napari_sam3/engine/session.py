@@ -19,6 +19,7 @@ from .prompts import Prompts
 from .propagation import Key, Plan
 from .results import Results
 from .walking import Walker
+from .watch import Looking
 
 ANSWER_BYTES = 2**28
 """What the answers may occupy that later prompts can refine."""
@@ -52,6 +53,15 @@ class Session:
         self._results = results
         self._said: BoundedCache[Key, Said] = BoundedCache(ANSWER_BYTES)
         self._is_open = True
+
+    @property
+    def looking(self) -> Looking | None:
+        """How far the model has come with an image that it looks at, of this session or not."""
+        return self._model.watch.looking
+
+    def stop_looking(self) -> None:
+        """End looking at that image; who waits for it gets `CancelledError`."""
+        self._model.watch.cancel()
 
     def segment(self, frame: int, prompts: Prompts, object_id: int = 1) -> ObjectMask:
         """Return the mask of the object that the prompts describe.

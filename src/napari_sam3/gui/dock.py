@@ -18,6 +18,7 @@ from .activity import Activity
 from .canvas import Canvas
 from .image_panel import ImagePanel
 from .jobs import BackgroundJobs
+from .lookout import Lookout
 from .model_choice import FIRST, ModelChoice
 from .model_panel import ModelPanel
 from .objects_panel import ObjectsPanel
@@ -46,6 +47,7 @@ class SegmentationDock(QWidget):
         self.image = ImagePanel()
         self.model = ModelPanel()
         self.models = ModelChoice(self.model, self, self.jobs, self.controller.works, load)
+        self.lookout = Lookout(self.jobs, self.controller)
         self.prompt = PromptPanel()
         self.objects = ObjectsPanel()
         self.output = OutputPanel()
@@ -58,7 +60,9 @@ class SegmentationDock(QWidget):
         self._lay_out()
         self._connect()
         self._canvas = Canvas(viewer, self.controller, self._actions())
-        let_go = partial(_let_go, self._canvas, self.models, self.jobs, self.controller)
+        let_go = partial(
+            _let_go, self._canvas, self.models, self.lookout, self.jobs, self.controller
+        )
         self.destroyed.connect(let_go)
         application = QApplication.instance()
         if application is not None:
@@ -102,6 +106,8 @@ class SegmentationDock(QWidget):
         controller = self.controller
         controller.changed.connect(self._on_controller_changed)
         controller.failed.connect(self._on_failed)
+        self.lookout.advanced.connect(self.models.show_looking)
+        self.lookout.advanced.connect(self._on_controller_changed)
         self.image.image_chosen.connect(controller.focus.choose_image)
         self.image.axis_chosen.connect(controller.focus.choose_frame_axis)
         self.prompt.tool_chosen.connect(controller.choose_tool)
@@ -150,11 +156,16 @@ class SegmentationDock(QWidget):
 
 
 def _let_go(
-    canvas: Canvas, models: ModelChoice, jobs: BackgroundJobs, controller: Controller
+    canvas: Canvas,
+    models: ModelChoice,
+    lookout: Lookout,
+    jobs: BackgroundJobs,
+    controller: Controller,
 ) -> None:
     """End what a dock began, once Qt has deleted it."""
     canvas.close()
     models.close()
+    lookout.close()
     jobs.close()
     controller.close()
 

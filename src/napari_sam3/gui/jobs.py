@@ -9,6 +9,7 @@ from threading import Event, Semaphore
 from typing import Any
 
 from napari.qt.threading import create_worker
+from psygnal import Signal
 from qtpy.QtCore import QThreadPool
 
 from napari_sam3.engine import Sam3Error
@@ -29,6 +30,8 @@ class _Question:
 class BackgroundJobs:
     """Answers questions one after the other, and runs streams beside them."""
 
+    began = Signal()  # a question or a stream
+
     def __init__(self) -> None:
         self._waiting: dict[Hashable, _Question] = {}
         self._current: _Question | None = None
@@ -36,6 +39,11 @@ class BackgroundJobs:
         self._streams: set[BackgroundStream] = set()
         self._closed = Event()
         _pool().setMaxThreadCount(max(THREADS, _pool().maxThreadCount()))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a question or a stream is under way."""
+        return self._current is not None or len(self._streams) > 0
 
     def ask(
         self,
@@ -66,11 +74,12 @@ class BackgroundJobs:
         self._streams.add(stream)
         stream.worker.finished.connect(lambda: self._streams.discard(stream))
         stream.worker.start()
+        self.began.emit()
         return stream
 
     def close(self) -> None:
         """Forget what waits, stop what runs, and wait for it, or else Qt ends under a worker."""
-        is_busy = self._current is not None or len(self._streams) > 0
+        is_busy = self.is_busy
         self._closed.set()
         self._waiting.clear()
         self._current = None
@@ -88,6 +97,7 @@ class BackgroundJobs:
         worker.returned.connect(lambda outcome: self._on_question_answered(question, outcome))
         worker.errored.connect(lambda _: self._on_question_ended(question))
         worker.start()
+        self.began.emit()
 
     def _outcome(self, question: _Question) -> _Outcome:
         if self._closed.is_set():

@@ -81,12 +81,14 @@ class ModelChoice:
         self._load = load
         self._model, self._device = FIRST, "auto"
         self._state = "not loaded"
+        self._is_loading = False
         self._loaded: _Loaded | None = None  # who holds the engine keeps it in memory
         self._opened: dict[str, Checkpoint] = {}  # by their places
         self._connect()
 
     def load(self, model: str = FIRST, device: str = "auto") -> None:
         """Load a model that is on this computer; until it is ready, the one before answers."""
+        self._is_loading = True
         self.panel.show_state("loading …")
         self.panel.show_hint("")
         self._jobs.ask(
@@ -95,6 +97,11 @@ class ModelChoice:
             partial(self._on_loaded, model, device),
             self._on_load_failed,
         )
+
+    def show_looking(self, what: str) -> None:
+        """Say what the model does with an image; where that is nothing, how it stands."""
+        if not self._is_loading:
+            self.panel.show_state(what or self._state)
 
     def close(self) -> None:
         """End what is under way; what has arrived of a download stays."""
@@ -133,12 +140,14 @@ class ModelChoice:
         self.dialog.raise_()
 
     def _on_loaded(self, model: str, device: str, loaded: _Loaded) -> None:
+        self._is_loading = False
         self._model, self._device, self._loaded = model, device, loaded
         self._state = f"ready, {loaded.engine.device}"
         self.dialog.show_computer(loaded.here, loaded.suits)
         self._show_choice()
 
     def _on_load_failed(self, error: Sam3Error) -> None:
+        self._is_loading = False
         self._show_choice()
         show_error(str(error))
 

@@ -17,7 +17,7 @@ DIRECTION_TIP = "Follow from the prompted frames to the end, to the beginning, o
 WHOM_TIP = "Follow every object that was prompted in this stack, or only the current one."
 RANGE_TIP = "The frames to follow through, the last one included."
 RUN_TIP = "Follow the objects through the stack; you can go on clicking meanwhile."
-STOP_TIP = "End within one frame; what is done is kept."
+STOP_TIP = "End following, or looking at an image that takes long; what is done is kept."
 
 
 class PropagatePanel:

@@ -22,6 +22,7 @@ from ..errors import WeightsError
 from .loading import ADVICE, digest, load_model
 from .maps import Maps
 from .precision import Precision, calculating, checked_precision
+from .steps import tell_steps
 
 MODEL_TYPE = "sam3_video"
 """What the configuration of detector and tracker together says it is."""
@@ -94,6 +95,7 @@ class Sam3:
             _shorten(self.detector.text_encoder)
         self._neck = model.tracker_neck
         nn.Module.to(model, device)
+        tell_steps(self.trunk.layers)
         self._maps = Recent(self._tracker_maps, 2)  # one for clicks, one for what runs meanwhile
         self._features = Recent(self._detector_features, 1)
 
