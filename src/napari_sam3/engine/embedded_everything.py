@@ -22,13 +22,13 @@ from .network import FINE_STRIDE, Network
 
 COARSEST = 0.5
 """Objects are sought on this scale and finer ones."""
-RISE = 0.08
+RISE = 0.4
 """Two peaks with no valley of this depth between them are one object."""
-PEAK = 0.3
+PEAK = 0.4
 """How certain the middle of an object must be."""
 SMALLEST_AREA = 12
 """Fewer pixels of the image are no object."""
-SHARED = 0.5
+SHARED = 0.35
 """A candidate that better ones cover by more than this share is a duplicate."""
 
 
