@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .backend import Answer
 from .embedded_drawing import draw
-from .embedded_prompting import previous_guess, questions_on, ranked, second_questions, trust
+from .embedded_prompting import closer_question, previous_guess, questions_on, ranked, trust
 from .embedded_pyramid import Pyramid
 from .embedded_questions import Guess, Question, ask
 from .embedded_tracks import Track, nearest, presence_of, question_about
@@ -35,11 +35,11 @@ def answer_prompts(
         for one, before in zip(prompts, previous, strict=True)
     ]
     guesses = ask_each(network, pyramid, asked)
-    second_looks = [
-        second_questions(one, ranked(own, one)[0], before, pyramid)
-        for one, own, before in zip(prompts, guesses, previous, strict=True)
+    closer = [
+        closer_question(one, ranked(own, one)[0], pyramid)
+        for one, own in zip(prompts, guesses, strict=True)
     ]
-    further = ask_each(network, pyramid, second_looks)
+    further = ask_each(network, pyramid, [[] if one is None else [one] for one in closer])
     return [
         _answer(ranked(own + more, one), one, pyramid.shape)
         for one, own, more in zip(prompts, guesses, further, strict=True)

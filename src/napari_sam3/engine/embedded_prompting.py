@@ -67,21 +67,7 @@ def crops_on_clicks(prompts: Prompts, pyramid: Pyramid) -> list[Crop]:
     return [crop for crop in crops if crop.holds(clicks, MARGIN)] or crops[-1:]
 
 
-def second_questions(
-    prompts: Prompts, best: Guess, before: Answer | None, pyramid: Pyramid
-) -> list[Question]:
-    """Ask about the best guess again.
-
-    At first it is looked at on the scale that suits its size; where it is too small to be seen
-    well, also enlarged.
-    """
-    again = [] if before is not None or prompts.mask is not None else [best]
-    closer = _closer_question(prompts, best, pyramid)
-    further = [] if closer is None else [closer]
-    return [one for guess in again for one in _corrections(prompts, guess, pyramid)] + further
-
-
-def _closer_question(prompts: Prompts, best: Guess, pyramid: Pyramid) -> Question | None:
+def closer_question(prompts: Prompts, best: Guess, pyramid: Pyramid) -> Question | None:
     """Ask again, enlarged, where the best guess is too small to be seen well."""
     clicked = prompts.mask is None and not len(prompts.boxes)
     if not clicked or best.size > TINY or best.crop.scale == ZOOM or not best.size:
