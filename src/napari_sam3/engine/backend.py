@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .concepts import Candidates, Concept
+from .errors import ModelError
 from .masks import Reading
 from .prompts import Prompts
+
+Own = TypeVar("Own")
 
 
 class Embedding(Protocol):
@@ -86,3 +89,24 @@ class Backend(Protocol):
 
         An object that is not there answers with an empty mask and a low presence.
         """
+
+
+def own(embedding: Embedding, kind: type[Own]) -> Own:
+    """Return an embedding that a model has made itself.
+
+    Raises
+    ------
+    ModelError
+        If another model has made it.
+    """
+    if not isinstance(embedding, kind):
+        raise ModelError("This image was embedded by another model: embed it again.")
+    return embedding
+
+
+def reads_no_concepts(name: str) -> ModelError:
+    """Return the error of a model of this name that is asked for a text or exemplars."""
+    return ModelError(
+        f"The model {name} reads neither text nor exemplars: click on the objects, or load "
+        "facebook/sam3, which does."
+    )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .backend import Answer, Embedding
+from .backend import Answer, Embedding, own
 from .concepts import Candidates, Concept
 from .devices import checked_device
 from .embedded_answers import answer_prompts, answer_tracks
@@ -66,12 +66,12 @@ class EmbeddedBackend:
         previous: Sequence[Answer | None],
     ) -> list[Answer]:
         """Answer the prompts of several objects in one pass."""
-        return answer_prompts(self._network, _own(embedding), prompts, previous)
+        return answer_prompts(self._network, own(embedding, Pyramid), prompts, previous)
 
     @torch.inference_mode()
     def everything(self, embedding: Embedding) -> Candidates:
         """Find all objects of the image, without prompts."""
-        return find_everything(self._network, _own(embedding))
+        return find_everything(self._network, own(embedding, Pyramid))
 
     def find(self, embedding: Embedding, concept: Concept) -> Candidates:
         """Refuse: this model reads neither texts nor exemplars."""
@@ -80,15 +80,9 @@ class EmbeddedBackend:
     @torch.inference_mode()
     def remember(self, track: Track | None, embedding: Embedding, answer: Answer) -> Track:
         """Return the track of an object that is on the embedded image as answered."""
-        return start_track(self._network, track, _own(embedding), answer.pixels)
+        return start_track(self._network, track, own(embedding, Pyramid), answer.pixels)
 
     @torch.inference_mode()
     def follow(self, embedding: Embedding, tracks: Sequence[Track]) -> list[Answer]:
         """Find the tracked objects on the next image, in one pass."""
-        return answer_tracks(self._network, _own(embedding), tracks)
-
-
-def _own(embedding: Embedding) -> Pyramid:
-    if not isinstance(embedding, Pyramid):
-        raise ModelError("This image was embedded by another model: embed it again.")
-    return embedding
+        return answer_tracks(self._network, own(embedding, Pyramid), tracks)

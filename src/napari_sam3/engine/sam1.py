@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from . import without_triton  # noqa: F401  before transformers imports it
-from .backend import Answer, Embedding
+from .backend import Answer, Embedding, own, reads_no_concepts
 from .checkpoints import read_config
 from .concepts import Candidates, Concept
 from .devices import checked_device
-from .errors import ModelError, WeightsError
+from .errors import WeightsError
 from .masks import Reading
 from .prompts import Prompts
 from .sam.asking import Guess, View
@@ -87,7 +87,8 @@ class Sam1Backend:
         device : str
             "auto", "cpu", "cuda" or "mps".
         precision : {"float32", "bfloat16"}, optional
-            In which numbers images are embedded; by default short ones on CUDA alone.
+            In which numbers images are embedded; by default short ones where they are
+            faster.
 
         Raises
         ------
@@ -129,10 +130,7 @@ class Sam1Backend:
 
     def find(self, embedding: Embedding, concept: Concept) -> Candidates:
         """Refuse: this model reads neither texts nor exemplars."""
-        raise ModelError(
-            f"The model {self.name} reads neither text nor exemplars: click on the objects, or "
-            "load facebook/sam3, which does."
-        )
+        raise reads_no_concepts(self.name)
 
     @torch.inference_mode()
     def remember(self, track: Question | None, embedding: Embedding, answer: Answer) -> Question:
@@ -146,10 +144,9 @@ class Sam1Backend:
         return [_followed(guess, view.scaling) for guess in view.guess(tracks)]
 
     def _view(self, embedding: Embedding) -> View:
-        if not isinstance(embedding, Sam1Embedding):
-            raise ModelError("This image was embedded by another model: embed it again.")
-        coarse = embedding.coarse.to(self.device, torch.float32)
-        scaling = Scaling.fitted(embedding.shape, self._side)
+        seen = own(embedding, Sam1Embedding)
+        coarse = seen.coarse.to(self.device, torch.float32)
+        scaling = Scaling.fitted(seen.shape, self._side)
         return View(partial(self._ask, coarse), scaling, self._encoder.mask_side, self._passes)
 
     def _ask(self, coarse: Tensor, questions: Sequence[Question]) -> list[Guess]:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from . import without_triton  # noqa: F401  before transformers imports it
-from .backend import Answer, Embedding
+from .backend import Answer, Embedding, own, reads_no_concepts
 from .checkpoints import read_config
 from .concepts import Candidates, Concept
 from .devices import checked_device
-from .errors import ModelError, WeightsError
+from .errors import WeightsError
 from .prompts import Prompts
 from .sam.edgetam import EdgeTracker
 from .sam.loading import ADVICE, digest, load_model, model_name
@@ -99,7 +99,7 @@ class Sam2Backend:
         device : str
             "auto", "cpu", "cuda" or "mps".
         precision : {"float32", "bfloat16"}, optional
-            In which numbers to calculate; by default short ones on CUDA alone.
+            In which numbers to calculate; by default short ones where they are faster.
 
         Raises
         ------
@@ -141,10 +141,7 @@ class Sam2Backend:
 
     def find(self, embedding: Embedding, concept: Concept) -> Candidates:
         """Refuse: this model reads neither texts nor exemplars."""
-        raise ModelError(
-            f"The model {self.name} reads neither text nor exemplars: click on the objects, or "
-            "load facebook/sam3, which does."
-        )
+        raise reads_no_concepts(self.name)
 
     @torch.inference_mode()
     def remember(self, track: Track | None, embedding: Embedding, answer: Answer) -> Track:
@@ -168,12 +165,11 @@ class Sam2Backend:
         return keep(fine), keep(middle), keep(coarse)
 
     def _maps(self, embedding: Embedding) -> Maps:
-        if not isinstance(embedding, Sam2Embedding):
-            raise ModelError("This image was embedded by another model: embed it again.")
-        fine, middle, coarse = (level.to(self.device, torch.float32) for level in embedding.levels)
+        seen = own(embedding, Sam2Embedding)
+        fine, middle, coarse = (level.to(self.device, torch.float32) for level in seen.levels)
         places = self._model.vision_encoder.neck.position_encoding
         position = places(coarse.shape, coarse.device, coarse.dtype)
-        return Maps(fine, middle, coarse, position, embedding.shape)
+        return Maps(fine, middle, coarse, position, seen.shape)
 
 
 def _layers(model: Any) -> Iterable[nn.Module]:

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from . import without_triton  # noqa: F401  before transformers imports it
-from .backend import Answer, Embedding
+from .backend import Answer, Embedding, own
 from .concepts import Candidates, Concept
 from .devices import checked_device
-from .errors import ModelError
 from .prompts import Prompts
 from .sam.concepts import Detector
 from .sam.loading import model_name
@@ -58,7 +57,8 @@ class Sam3Backend:
         device : str
             "auto", "cpu", "cuda" or "mps".
         precision : {"float32", "bfloat16"}, optional
-            In which numbers images and texts are encoded; by default short ones on CUDA alone.
+            In which numbers images and texts are encoded; by default short ones where they are
+            faster.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class Sam3Backend:
     @torch.inference_mode()
     def find(self, embedding: Embedding, concept: Concept) -> Candidates:
         """Find all objects of the image that a text or exemplars describe."""
-        return self._detector.find(_own(embedding), concept)
+        return self._detector.find(own(embedding, Sam3Embedding), concept)
 
     @torch.inference_mode()
     def remember(self, track: Track | None, embedding: Embedding, answer: Answer) -> Track:
@@ -115,10 +115,4 @@ class Sam3Backend:
             return self._tracker.follow(maps, tracks)
 
     def _maps(self, embedding: Embedding) -> Maps:
-        return self._model.maps(_own(embedding))
-
-
-def _own(embedding: Embedding) -> Sam3Embedding:
-    if not isinstance(embedding, Sam3Embedding):
-        raise ModelError("This image was embedded by another model: embed it again.")
-    return embedding
+        return self._model.maps(own(embedding, Sam3Embedding))

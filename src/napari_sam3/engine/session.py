@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from .backend import Answer
+from .backend import Answer, reads_no_concepts
 from .concepts import Box, Candidates, Concept
 from .contrast import Contrast
 from .embeddings import BoundedCache
-from .errors import ModelError, PromptError, Sam3Error
+from .errors import PromptError, Sam3Error
 from .frames import Frames
 from .masks import ObjectMask, ReadingName
 from .model import Model, Picture
@@ -242,10 +242,7 @@ class Session:
     ) -> Concept:
         backend = self._model.backend
         if not backend.reads_concepts:
-            raise ModelError(
-                f"The model {backend.name} reads neither text nor exemplars: click on the "
-                "objects, or load facebook/sam3, which does."
-            )
+            raise reads_no_concepts(backend.name)
         concept = Concept(text, tuple(exemplars), tuple(negatives))
         if concept.is_empty:
             raise PromptError("Nothing says what to find: type a text or draw a box around one.")
