@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from .backend import Embedding
+from .windows import Window
 
 
 class Sized(Protocol):
@@ -86,6 +87,7 @@ class EmbeddingKey(NamedTuple):
     frame: int
     contrast: str  # token of the contrast
     revision: str  # of the model
+    window: Window | None = None  # the part of the frame; None for all of it
 
 
 class EmbeddingCache(BoundedCache[EmbeddingKey, Embedding]):

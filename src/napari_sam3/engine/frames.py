@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import FramesError
+from .windows import Window
 
 MIN_SIDE = 5
 """Fewer rows or columns are not an image: an axis of up to 4 is read as colours, and a shorter
@@ -102,6 +103,11 @@ class Frames:
         self.check(frame)
         sampled = self._sampled.pop(frame, None)
         return self._fetch(frame) if sampled is None else sampled
+
+    def read_window(self, frame: int, window: Window) -> NDArray[Any]:
+        """Read a part of a frame, (h, w, C), at the level of the window."""
+        rows = slice(window.top, window.top + window.height)
+        return self.read(frame)[rows, window.left : window.left + window.width]
 
     def sample(self) -> list[NDArray[Any]]:
         """Read the first, the middle and the last frame, each (H, W, C).

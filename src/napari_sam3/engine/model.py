@@ -16,6 +16,7 @@ from .errors import ModelError
 from .frames import Frames
 from .turns import Turns
 from .watch import Watch
+from .windows import Window
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,14 +26,19 @@ class Picture:
     frames: Frames
     contrast: Contrast
     frame: int
+    window: Window | None = None  # the part that is looked at; None for all of it
 
     def draw(self) -> NDArray[np.float32]:
         """Read the frame and return what is seen, (H, W, 3) in 0..1."""
-        return self.contrast.compose(self.frames.read(self.frame))
+        if self.window is None:
+            return self.contrast.compose(self.frames.read(self.frame))
+        return self.contrast.compose(self.frames.read_window(self.frame, self.window))
 
     def key(self, revision: str) -> EmbeddingKey:
         """Name its embedding by a model of this revision."""
-        return EmbeddingKey(self.frames.token, self.frame, self.contrast.token, revision)
+        return EmbeddingKey(
+            self.frames.token, self.frame, self.contrast.token, revision, self.window
+        )
 
 
 class Model:

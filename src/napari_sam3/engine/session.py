@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
-from .backend import Answer, reads_no_concepts
+from .asking import Asking
 from .concepts import Box, Candidates, Concept
 from .contrast import Contrast
-from .embeddings import BoundedCache
 from .errors import PromptError, Sam3Error
+from .finding import Finding
 from .frames import Frames
 from .masks import ObjectMask, ReadingName
 from .model import Model, Picture
@@ -20,22 +19,6 @@ from .propagation import Key, Plan
 from .results import Results
 from .walking import Walker
 from .watch import Looking
-
-ANSWER_BYTES = 2**28
-"""What the answers may occupy that later prompts can refine."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Said:
-    """What was last asked and answered about one object on one frame."""
-
-    prompts: Prompts
-    answer: Answer
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the masks."""
-        return sum(reading.pixels.nbytes for reading in self.answer.readings)
 
 
 class Session:
@@ -51,7 +34,9 @@ class Session:
         self.contrast = contrast
         self._model = model
         self._results = results
-        self._said: BoundedCache[Key, Said] = BoundedCache(ANSWER_BYTES)
+        self._stack = Picture(frames, contrast, 0)
+        self._asking = Asking(model, self._stack)
+        self._finding = Finding(model, self._stack)
         self._is_open = True
 
     @property
@@ -75,19 +60,15 @@ class Session:
         self._check(frame)
         for one in prompts.values():
             one.check(self.frames.shape)
-        masks = self._answered(frame, prompts, self._model.turns.interactive())
+        masks = self._asking.masks(frame, prompts, self._model.turns.interactive())
         self._keep(masks.values())
         return masks
 
     def prefer(self, frame: int, object_id: int, name: ReadingName) -> None:
         """Let later prompts and propagations start from this reading of the last answer."""
-        said = self._said.get((frame, object_id))
-        if said is None:
-            return
-        readings = tuple(sorted(said.answer.readings, key=lambda reading: reading.name != name))
-        said = replace(said, answer=replace(said.answer, readings=readings))
-        self._said.put((frame, object_id), said)
-        self._keep([segmented_mask(frame, object_id, said.answer)])
+        preferred = self._asking.prefer(frame, object_id, name)
+        if preferred is not None:
+            self._keep([preferred])
 
     def propagate(
         self,
@@ -120,9 +101,7 @@ class Session:
     def everything(self, frame: int) -> Candidates:
         """Return all objects of a frame, found without prompts."""
         self._check(frame)
-        turn = self._model.turns.interactive()
-        with self._model.embedded(self._picture(frame), turn) as embedding:
-            return replace(self._model.backend.everything(embedding), frame=frame)
+        return self._finding.everything(frame, self._model.turns.interactive())
 
     def find(
         self,
@@ -140,7 +119,7 @@ class Session:
         """
         self._check(frame)
         concept = self._concept(text, exemplars, negatives)
-        return self._found(frame, concept, self._model.turns.interactive())
+        return self._finding.found(frame, concept, self._model.turns.interactive())
 
     def find_all(
         self,
@@ -151,18 +130,15 @@ class Session:
         """Return what `find` returns, for every frame of the stack."""
         self._check(0)
         concept = self._concept(text, exemplars, negatives)
-        return (
-            self._found(frame, concept, self._model.turns.background())
-            for frame in range(self.frames.count)
-        )
+        return self._found_on_all(concept)
 
     def remove(self, object_id: int) -> None:
         """Forget what was said about an object; its results on disk stay."""
-        self._said.forget(lambda key: key[1] == object_id)
+        self._asking.forget(object_id)
 
     def reset(self) -> None:
         """Forget what was said about all objects; results on disk stay."""
-        self._said.clear()
+        self._asking.forget_all()
 
     def close(self) -> None:
         """End the session; what is on disk stays."""
@@ -173,7 +149,7 @@ class Session:
         self, plan: Plan, prompted: Mapping[Key, Prompts | ObjectMask]
     ) -> Generator[ObjectMask, None, None]:
         given = partial(self._given, prompted)
-        walker = Walker(self._model, self._picture(0), plan, given)
+        walker = Walker(self._model, self._stack, plan, given)
         for step in plan.steps():
             self._check(step.frame)
             masks = walker.take(step)
@@ -194,43 +170,12 @@ class Session:
                     prompts[object_id] = said
                 case ObjectMask() as mask:
                     masks[object_id] = replace(mask, frame=frame, object_id=object_id)
-        return masks | self._answered(frame, prompts, self._model.turns.background())
-
-    def _answered(
-        self, frame: int, prompts: Mapping[int, Prompts], turn: AbstractContextManager[None]
-    ) -> dict[int, ObjectMask]:
-        """Ask the model only what it was not asked before."""
-        answers: dict[int, Answer] = {}
-        for object_id, one in prompts.items():
-            said = self._said.get((frame, object_id))
-            if said is not None and said.prompts.extends(one) and one.extends(said.prompts):
-                answers[object_id] = said.answer
-        new = {i: one for i, one in prompts.items() if i not in answers}
-        if new:
-            answers |= self._asked(frame, new, turn)
-        return {i: segmented_mask(frame, i, answers[i]) for i in prompts}
-
-    def _asked(
-        self, frame: int, prompts: Mapping[int, Prompts], turn: AbstractContextManager[None]
-    ) -> dict[int, Answer]:
-        previous = [self._previous((frame, i), one) for i, one in prompts.items()]
-        with self._model.embedded(self._picture(frame), turn) as embedding:
-            answers = self._model.backend.segment(embedding, list(prompts.values()), previous)
-        for (object_id, one), answer in zip(prompts.items(), answers, strict=True):
-            self._said.put((frame, object_id), Said(one, answer))
-        return dict(zip(prompts, answers, strict=True))
-
-    def _previous(self, key: Key, prompts: Prompts) -> Answer | None:
-        said = self._said.get(key)
-        return said.answer if said is not None and prompts.extends(said.prompts) else None
+        return masks | self._asking.masks(frame, prompts, self._model.turns.background())
 
     def _keep(self, masks: Iterable[ObjectMask]) -> None:
         if self._results is not None:
             for mask in masks:
                 self._results.write(mask)
-
-    def _picture(self, frame: int) -> Picture:
-        return Picture(self.frames, self.contrast, frame)
 
     def _check(self, frame: int) -> None:
         if not self._is_open:
@@ -240,30 +185,14 @@ class Session:
     def _concept(
         self, text: str | None, exemplars: Sequence[Box], negatives: Sequence[Box]
     ) -> Concept:
-        backend = self._model.backend
-        if not backend.reads_concepts:
-            raise reads_no_concepts(backend.name)
         concept = Concept(text, tuple(exemplars), tuple(negatives))
-        if concept.is_empty:
-            raise PromptError("Nothing says what to find: type a text or draw a box around one.")
-        if len(exemplars) + len(negatives):
-            Prompts(boxes=[*exemplars, *negatives]).check(self.frames.shape)
+        self._finding.check(concept)
         return concept
 
-    def _found(
-        self, frame: int, concept: Concept, turn: AbstractContextManager[None]
-    ) -> Candidates:
-        self._check(frame)
-        with self._model.embedded(self._picture(frame), turn) as embedding:
-            return replace(self._model.backend.find(embedding, concept), frame=frame)
-
-
-def segmented_mask(frame: int, object_id: int, answer: Answer) -> ObjectMask:
-    """Turn the answer to a prompt into a mask, its readings beside it."""
-    for reading in answer.readings:
-        reading.pixels.setflags(write=False)
-    best = answer.readings[0]
-    return ObjectMask(frame, object_id, best.pixels, best.score, answer.readings)
+    def _found_on_all(self, concept: Concept) -> Iterator[Candidates]:
+        for frame in range(self.frames.count):
+            self._check(frame)
+            yield self._finding.found(frame, concept, self._model.turns.background())
 
 
 def _check_given(given: Prompts | ObjectMask, shape: tuple[int, int]) -> None:

@@ -21,6 +21,10 @@ VIEW = 192
 """Side of the square that is cut from a shard's pictures."""
 LONGEST = 100
 """Longest side of an object that is asked for, in pixels."""
+ZOOMED = 0.5
+"""Share of the views that are shown at another scale than they were made for."""
+CLOSEST = 0.42
+"""Side of the smallest cut that is enlarged to a view, relative to the view."""
 
 Asking = Literal["click", "box", "mask", "both", "follow"]
 Planes = npt.NDArray[np.int32]
@@ -74,8 +78,8 @@ def _view(frames: Pair, pictures: list[Picture]) -> View:
 
 def _cut(rng: np.random.Generator, pair: Pair) -> npt.NDArray[np.uint8]:
     side = VIEW
-    if rng.random() < 0.3:
-        side = int(VIEW * np.exp(rng.uniform(np.log(0.7), np.log(SIZE / VIEW))))
+    if rng.random() < ZOOMED:
+        side = int(VIEW * np.exp(rng.uniform(np.log(CLOSEST), np.log(SIZE / VIEW))))
     row, col = rng.integers(0, SIZE - side + 1, 2)
     frames = pair[:, :, row : row + side, col : col + side]
     if side != VIEW:
@@ -105,7 +109,7 @@ def draw_sample(rng: np.random.Generator, view: View, following: float) -> Sampl
     """
     asking: Asking = "follow"
     if rng.random() >= following:
-        asking = rng.choice(("click", "box", "mask", "both"), p=(0.64, 0.24, 0.06, 0.06))
+        asking = rng.choice(("click", "box", "mask", "both"), p=(0.55, 0.29, 0.10, 0.06))
     inner = view.nested[0].any() and rng.random() < 0.35
     now, before = view.nested if inner else view.objects
     known = before if asking == "follow" else now
@@ -151,7 +155,7 @@ def _sample(rng: np.random.Generator, asking: Asking, now: Mask, known: Mask) ->
         maps = prompt_maps.render(mask=guess)
         remembered = prompt_maps.halved(prompt_maps.halved(guess))
     elif asking == "mask":
-        maps = prompt_maps.render(mask=rough_copy(rng, target, rng.uniform(0.3, 1)))
+        maps = prompt_maps.render(mask=rough_copy(rng, target, rng.uniform(0, 1)))
     else:
         box = _loose_box(rng, rows - origin[0], cols - origin[1]) if asking != "click" else None
         clicks = [inside] if asking != "box" else []

@@ -24,6 +24,8 @@ from napari_sam3.training.weights import blank_memory, load_weights, save_weight
 LOG = logging.getLogger(__name__)
 WARM_UP = 150
 """Steps until the full learning rate is reached."""
+FURTHER = (0.75, 0.45, 0.25, 0.15)
+"""How likely each further round of corrections is, after the first answers."""
 
 
 class Trainer:
@@ -80,7 +82,7 @@ class Trainer:
 
     def _advance(self, batch: Batch, tally: Tally) -> None:
         rng = np.random.default_rng((self._config.seed, self._step))
-        rounds = 1 + int(rng.random() < 0.65) + int(rng.random() < 0.3)
+        rounds = 1 + int((rng.random(len(FURTHER)) < FURTHER).sum())
         self._set_rate()
         self.network.train()
         prompting = Prompting(self.network, batch, self._device)
