@@ -125,6 +125,20 @@ def crowded_phase(rng: Random, stage: Stage) -> Field:
     return np.asarray(grey + rng.uniform(0, 0.04) * stage.grain, np.float32)
 
 
+def packed_phase(rng: Random, stage: Stage) -> Field:
+    """Show cells that touch, darkest along their middle; light comes through where gaps are."""
+    radius = stage.scene.radius
+    even = 1 + (stage.level - 1) * rng.uniform(0, 0.3)
+    rounded = 1 - rng.uniform(0.2, 0.9) * (1 - stage.depth ** rng.uniform(0.3, 1.2))
+    body = blurred(
+        (stage.inside * even * rounded).astype(np.float32), radius * rng.uniform(0.05, 0.25)
+    )
+    crowd = blurred(stage.inside, radius * log_uniform(rng, 1.5, 5))
+    light = blurred((1 - stage.inside) * crowd, 0.6) * rng.uniform(0.1, 1.2)
+    grey = crowd * rng.uniform(0, 0.6) + light - body + rng.uniform(0.005, 0.05) * stage.cloud
+    return np.asarray(grey + rng.uniform(0, 0.03) * stage.grain, np.float32)
+
+
 def adherent_phase(rng: Random, stage: Stage) -> Field:
     """Show flat cells, hardly unlike their ground, with bright edges and grainy insides."""
     away = np.maximum(stage.signed, 0)

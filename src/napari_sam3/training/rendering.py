@@ -23,8 +23,8 @@ LOOKS: dict[Kind, tuple[Look, ...]] = {
         colours.channels, colours.section, colours.section, colours.labelled_section,
     ),
     "rod": (
-        *(looks.crowded_phase,) * 4, looks.phase, looks.phase, looks.fluorescence,
-        looks.fluorescence, looks.brightfield, looks.ring, looks.interference,
+        *(looks.crowded_phase,) * 3, *(looks.packed_phase,) * 3, looks.phase, looks.phase,
+        looks.fluorescence, looks.fluorescence, looks.brightfield, looks.ring, looks.interference,
     ),
     "yeast": (
         looks.brightfield, looks.brightfield, looks.phase, looks.crowded_phase,

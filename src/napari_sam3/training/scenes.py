@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_sam3.training import shapes
-from napari_sam3.training.labels import boundaries, distance_inside, relabelled
+from napari_sam3.training.labels import boundaries, distance_inside, redrawn, relabelled
 from napari_sam3.training.noise import log_uniform
 from napari_sam3.training.shapes import Patch
 from napari_sam3.training.tilings import colony, tissue
@@ -96,12 +96,18 @@ def _rods(rng: np.random.Generator, size: int) -> Scene:
         width = radius * 0.55
         return shapes.rod(rng, width, width * aspect * np.exp(rng.normal() * 0.3), angle)
 
-    return _bare("rod", radius, arrange(rng, size, crowd, draw))
+    labels = arrange(rng, size, crowd, draw)
+    if rng.random() < 0.4:
+        labels = redrawn(labels, int(rng.integers(1, 4)))
+    return _bare("rod", radius, labels)
 
 
 def _colony(rng: np.random.Generator, size: int) -> Scene:
     width = log_uniform(rng, 5, 17)
-    return _bare("rod", max(4.0, width * 0.6), colony(rng, size, width))
+    labels = colony(rng, size, width)
+    if rng.random() < 0.4:
+        labels = redrawn(labels, int(rng.integers(1, 3)))
+    return _bare("rod", max(4.0, width * 0.6), labels)
 
 
 def _yeasts(rng: np.random.Generator, size: int) -> Scene:

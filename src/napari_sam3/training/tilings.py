@@ -104,7 +104,7 @@ def _rows_of_rods(
     turn = np.floor((along + start) / period).astype(int)
     past_middle = np.abs(((along + start) / period - turn - 0.5) * period)
     beside = (across / width - np.floor(across / width) - 0.5) * width
-    gap = rng.uniform(0.2, 1.1)
+    gap = rng.uniform(0, 1.1)
     half = width / 2 - gap
     cap = np.maximum(past_middle - (period / 2 - gap * 1.2 - half * blunt), 0) / blunt
     inside = cap**2 + beside**2 < half**2
