@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from .backend import Answer
 from .embedded_drawing import draw
-from .embedded_prompting import closer_question, previous_guess, questions_on, ranked, trust
+from .embedded_prompting import (
+    can_win,
+    closer_question,
+    previous_guess,
+    questions_on,
+    ranked,
+    trust,
+)
 from .embedded_pyramid import Pyramid
 from .embedded_questions import Guess, Question, ask
 from .embedded_tracks import Track, nearest, presence_of, question_about
@@ -19,6 +26,9 @@ from .prompts import Prompts
 
 ALIKE = 0.85
 """Masks that overlap by more than this are one reading."""
+
+FEW = 8
+"""Of so many objects at once, all readings are sought."""
 
 Drawn = tuple[Guess, NDArray[np.bool_]]
 
@@ -34,7 +44,7 @@ def answer_prompts(
         questions_on(one, previous_guess(before), pyramid)
         for one, before in zip(prompts, previous, strict=True)
     ]
-    guesses = ask_each(network, pyramid, asked)
+    guesses = ask_in_turn(network, pyramid, prompts, asked)
     closer = [
         closer_question(one, ranked(own, one)[0], pyramid)
         for one, own in zip(prompts, guesses, strict=True)
@@ -61,6 +71,30 @@ def ask_each(
     """Ask several questions about each of several objects, all in one pass."""
     answers = iter(ask(network, pyramid, [one for own in questions for one in own]))
     return [[guess for _ in own for guess in next(answers)] for own in questions]
+
+
+def ask_in_turn(
+    network: Network,
+    pyramid: Pyramid,
+    prompts: Sequence[Prompts],
+    questions: Sequence[Sequence[Question]],
+) -> list[list[Guess]]:
+    """Ask several questions about each of several objects; of many, only those that matter.
+
+    The first guess is the same in either case. The questions that can no longer change it are
+    what tells other readings of one object, and what takes long for a hundred.
+    """
+    if len(prompts) <= FEW:
+        return ask_each(network, pyramid, questions)
+    found: list[list[Guess]] = [[] for _ in prompts]
+    for turn in range(max(map(len, questions))):
+        wanted = [
+            own[turn : turn + 1] if turn < len(own) and can_win(own[turn], so_far, one) else []
+            for own, so_far, one in zip(questions, found, prompts, strict=True)
+        ]
+        for so_far, more in zip(found, ask_each(network, pyramid, wanted), strict=True):
+            so_far.extend(more)
+    return found
 
 
 def _answer(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int]) -> Answer:

@@ -92,7 +92,18 @@ def trust(guess: Guess, prompts: Prompts) -> float:
     if len(prompts.boxes):
         return value * _overlap(guess.box, _extent(prompts)) ** 0.5
     value *= (guess.middle**0.3 + 0.1) / 1.1
-    return float(value * COARSER ** max(-np.log2(guess.crop.scale), 0))
+    return float(value * _likelihood(guess.crop))
+
+
+def can_win(question: Question, guesses: Sequence[Guess], prompts: Prompts) -> bool:
+    """Whether an answer to this question could be trusted more than all guesses so far."""
+    best = max((trust(guess, prompts) for guess in guesses), default=0.0)
+    return best < (1.0 if len(prompts.boxes) else _likelihood(question.crop))
+
+
+def _likelihood(crop: Crop) -> float:
+    """Trust in what is seen on the level of a crop, relative to the finest."""
+    return float(COARSER ** max(-np.log2(crop.scale), 0))
 
 
 def previous_guess(previous: Answer | None) -> Guess | None:
