@@ -12,7 +12,9 @@ from scipy import ndimage
 
 from napari_sam3.engine.backend import Answer
 from napari_sam3.engine.concepts import Candidates, Concept
+from napari_sam3.engine.exemplars import Appearance, Box
 from napari_sam3.engine.masks import named_readings
+from napari_sam3.engine.packing import Packed
 from napari_sam3.engine.prompts import Prompts
 
 Pixels = NDArray[np.bool_]
@@ -47,8 +49,10 @@ class DiskBackend:
     name: str = "disks"
     revision: str = "1"
     device: str = "cpu"
-    reads_concepts: bool = False
+    reads_text: bool = False
+    reads_exemplars: bool = False
     encoded: int = 0
+    packed: int = 0
     segmented: int = 0
     followed: int = 0
     asked: list[Prompts] = field(default_factory=list)
@@ -65,6 +69,16 @@ class DiskBackend:
         self.encoded += 1
         self.images.append(image.shape)
         return DiskEmbedding(image.mean(axis=2))
+
+    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[DiskEmbedding]:
+        return [self.encode(image) for image in images]
+
+    def pack(self, embedding: DiskEmbedding) -> Packed:
+        self.packed += 1
+        return Packed({"grey": embedding.grey}, {})
+
+    def unpack(self, packed: Packed) -> DiskEmbedding:
+        return DiskEmbedding(packed.arrays["grey"])
 
     def segment(
         self,
@@ -91,6 +105,10 @@ class DiskBackend:
     def find(self, embedding: DiskEmbedding, concept: Concept) -> Candidates:
         self.found.append(concept)
         return self.everything(embedding)
+
+    def appearance(self, embedding: DiskEmbedding, box: Box) -> Appearance:
+        inside = Prompts(boxes=[box]).boxes[0].round().astype(int)
+        return {"grey": embedding.grey[inside[0] : inside[2], inside[1] : inside[3]]}
 
     def remember(
         self, track: tuple[float, float] | None, embedding: DiskEmbedding, answer: Answer

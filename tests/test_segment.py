@@ -6,8 +6,9 @@ from skimage.io import imsave
 from tifffile import imread, imwrite
 
 from napari_sam3 import cli
-from napari_sam3.engine import Engine
+from napari_sam3.engine import Clip, Engine, EnhancedPhrases
 from tests.backends import DiskBackend, disk_frames
+from tests.clips import ColourModel
 
 CENTRES = [(20, 20), (22, 24), (24, 28)]
 
@@ -74,3 +75,24 @@ def test_a_point_has_two_numbers(movie, point, capsys):
         cli.main(["segment", str(movie), "--points", point])
 
     assert "ROW,COL" in capsys.readouterr().err
+
+
+def test_text_is_found_with_a_text_model(movie, monkeypatch):
+    phrases = EnhancedPhrases({}, ("{}",), ("background",))
+    asked = []
+    clip = Clip(ColourModel(), phrases)
+    monkeypatch.setattr(Clip, "load", classmethod(lambda _, *asking: asked.append(asking) or clip))
+    monkeypatch.setattr(Clip, "similarities", lambda _, __, found, ___: np.full(len(found), 0.9))
+
+    cli.main(["segment", str(movie), "--text", "disk, not dust", "--clip", "biomed"])
+
+    labels = imread(movie.with_name("movie-labels.tif"))
+    assert asked == [("biomed", "auto")]
+    assert labels[0][CENTRES[0]] == 1
+
+
+def test_text_without_a_text_model_is_refused_with_advice(movie, capsys):
+    code = cli.main(["segment", str(movie), "--text", "disk"])
+
+    assert code == 2
+    assert "choose a text model" in capsys.readouterr().err

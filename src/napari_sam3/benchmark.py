@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from . import benchmark_sam
 from .benchmark_machine import MIB, machine
 from .benchmark_sample import enlarged, points_inside
-from .engine import Engine, Frames, Prompts, Session
+from .engine import Budgets, Engine, Frames, Prompts, Session
 from .engine.backend import Backend
 from .samples import dividing_cells
 from .stopwatch import TimedBackend
@@ -102,7 +102,7 @@ def measure_memory(backend: Backend, frames: Sequence[int]) -> list[Memory]:
         channels=1,
         read=lambda frame: image[there_and_back[frame % len(there_and_back)]][..., None],
     )
-    session = Engine(backend, CACHE_BYTES).open(stack)
+    session = Engine(backend, Budgets(CACHE_BYTES, CACHE_BYTES)).open(stack)
     prompts = {(0, 1): _at(points_inside(sample.labels[0, :MEMORY_SIDE, :MEMORY_SIDE], 1)[0])}
     process = psutil.Process()
     readings = []

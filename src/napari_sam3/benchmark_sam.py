@@ -106,7 +106,7 @@ def steps(trial: Trial, scene: Scene) -> Iterator[tuple[str, float]]:
     yield "first click, ms", first
     yield "click, ms", _median(later)
     yield "95 % of clicks, ms", float(np.percentile(later, 95))
-    if trial.reads_concepts:
+    if trial.reads_text:
         words = [f"cell {number}" for number in range(scene.repeat + 1)]  # each is new
         first, *later = [_timed(partial(trial.find, word)) for word in words]
         yield "first concept, ms", first

@@ -10,6 +10,7 @@ from importlib import import_module
 COMMANDS = {
     "demo": ("napari_sam3.demo", "segment and follow cells of a sample time-lapse"),
     "segment": ("napari_sam3.segment", "outline objects of an image file"),
+    "encode": ("napari_sam3.encode", "let the model look at an image file beforehand"),
     "evaluate": ("napari_sam3.training.evaluation", "measure a model on images with ground truth"),
     "benchmark": ("napari_sam3.benchmark", "measure speed and memory on this machine"),
 }

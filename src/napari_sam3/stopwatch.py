@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from .engine.backend import Answer, Backend, Embedding
 from .engine.concepts import Candidates, Concept
+from .engine.exemplars import Appearance, Box
+from .engine.packing import Packed
 from .engine.prompts import Prompts
 
 
@@ -29,7 +31,8 @@ class TimedBackend:
         self.name = backend.name
         self.revision = backend.revision
         self.device = backend.device
-        self.reads_concepts = backend.reads_concepts
+        self.reads_text = backend.reads_text
+        self.reads_exemplars = backend.reads_exemplars
         self.spent: dict[str, list[float]] = defaultdict(list)
         self._backend = backend
 
@@ -42,6 +45,21 @@ class TimedBackend:
         """Embed one image, (H, W, 3)."""
         with self._timing("encode"):
             return self._backend.encode(image)
+
+    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[Embedding]:
+        """Embed several images, each (H, W, 3)."""
+        with self._timing("encode"):
+            return self._backend.encode_batch(images)
+
+    def pack(self, embedding: Embedding) -> Packed:
+        """Return an embedding as plain arrays."""
+        with self._timing("pack"):
+            return self._backend.pack(embedding)
+
+    def unpack(self, packed: Packed) -> Embedding:
+        """Return the embedding that was packed."""
+        with self._timing("unpack"):
+            return self._backend.unpack(packed)
 
     def segment(
         self,
@@ -62,6 +80,11 @@ class TimedBackend:
         """Find all objects that a text or exemplars describe."""
         with self._timing("find"):
             return self._backend.find(embedding, concept)
+
+    def appearance(self, embedding: Embedding, box: Box) -> Appearance:
+        """Return what objects like the one in a box of the image are recognised by."""
+        with self._timing("appearance"):
+            return self._backend.appearance(embedding, box)
 
     def remember(self, track: Any | None, embedding: Embedding, answer: Answer) -> Any:
         """Return the track of an object that is on the image as answered."""

@@ -164,3 +164,17 @@ def test_loose_weights_are_refused_with_advice(tmp_path: Path) -> None:
 
     with pytest.raises(WeightsError, match=r"choose a folder that has a config\.json"):
         recognise(tmp_path / "model.safetensors")
+
+
+def test_folder_of_a_text_model_is_recognised(tmp_path: Path) -> None:
+    described = {"model_cfg": {"vision_cfg": {}, "text_cfg": {}}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(described))
+    save_file(CLICKED, tmp_path / "open_clip_model.safetensors")
+    save_file(CLICKED, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "clip"}))
+
+    by_folder = recognise(tmp_path)
+    by_file = recognise(tmp_path / "open_clip_model.safetensors")
+
+    assert by_folder.kind == by_file.kind == "clip"
+    assert "by a text" in by_folder.facts.abilities

@@ -32,3 +32,16 @@ def test_no_candidates_are_empty_labels() -> None:
 
     assert len(nothing) == 0
     assert not nothing.labels().any()
+
+
+def test_candidates_tell_their_sizes_and_what_reaches_the_border(candidates: Candidates) -> None:
+    assert candidates.areas.tolist() == [16, 4, 6]
+    assert candidates.touches_border.tolist() == [True, False, True]
+
+
+def test_some_candidates_are_taken_in_a_new_order(candidates: Candidates) -> None:
+    taken = candidates.taken([2, 0])
+
+    assert taken.scores.tolist() == [0.6, 0.4]
+    assert taken.boxes.tolist() == candidates.boxes[[2, 0]].tolist()
+    assert [mask.shape for mask in taken.masks] == [(2, 3), (4, 4)]

@@ -107,7 +107,7 @@ def test_converted_sam3_answers_clicks_and_words(
 
     prompts = [Prompts(points=[(20, 30)])]
     answers = [one.segment(one.encode(image), prompts, [None]) for one in (backend, original)]
-    assert backend.reads_concepts
+    assert backend.reads_text
     np.testing.assert_array_equal(answers[0][0].pixels, answers[1][0].pixels)
 
 

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 )
 
 from napari_sam3.engine import ModelError, StorageError, downloads, downloads_resuming
-from napari_sam3.engine.downloads import LOST, StoppedError, download
+from napari_sam3.engine.downloads import LOST, TEXT_MODEL, StoppedError, download
 
 NAME = "facebook/sam2.1-hiera-tiny"
 WEIGHTS = bytes(range(250)) * 40
@@ -36,6 +36,7 @@ class FakeHub:
         self.weights = WEIGHTS
         self.asked_from: list[int] = []  # the bytes from which on the weights were sent
         self.here: set[str] = set()
+        self.sent: list[str] = []
         self.failure: Exception | None = None
 
     def snapshot_download(self, name: str, *, dry_run: bool = False, **_: Any) -> Any:
@@ -53,6 +54,7 @@ class FakeHub:
 
     def hf_hub_download(self, name: str, file: str, *, tqdm_class: type, **_: Any) -> str:
         self._fail()
+        self.sent.append(file)
         if file != "model.safetensors":
             with tqdm_class(desc=file, total=self.sizes[file], initial=0, unit="B") as bar:
                 bar.update(self.sizes[file])
@@ -161,6 +163,33 @@ def test_model_without_safetensors_is_refused(hub: FakeHub, told: list[tuple[int
 
     with pytest.raises(ModelError, match=r"has no config\.json with a model\.safetensors"):
         fetch(told)
+
+
+@pytest.mark.parametrize(
+    ("offered", "weights"),
+    [
+        (
+            ("open_clip_pytorch_model.bin", "open_clip_model.safetensors"),
+            "open_clip_model.safetensors",
+        ),
+        (("open_clip_pytorch_model.bin",), "open_clip_pytorch_model.bin"),
+    ],
+)
+def test_text_model_is_sent_with_its_tokenizer_and_one_file_of_weights(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, offered: tuple[str, ...], weights: str
+) -> None:
+    beside = ["open_clip_config.json", "tokenizer.json"]
+    hub.sizes = dict.fromkeys([*beside, *offered], 10)
+    monkeypatch.setattr(downloads, "fetch_blob", lambda *_: None)
+
+    download("some/clip", lambda *_: None, lambda: False, TEXT_MODEL)
+
+    assert set(hub.sent) == {*beside, weights}
+
+
+def test_text_model_in_another_layout_is_refused(hub: FakeHub) -> None:
+    with pytest.raises(ModelError, match=r"has no open_clip_config\.json"):
+        download("some/clip", lambda *_: None, lambda: False, TEXT_MODEL)
 
 
 def http(kind: type[HfHubHTTPError], status: int) -> HfHubHTTPError:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+from pathlib import Path
 from weakref import WeakValueDictionary, ref
 
 import numpy as np
@@ -103,6 +104,27 @@ def test_engine_that_nobody_holds_is_freed(loaded: list) -> None:
     gc.collect()
 
     assert freed() is None
+
+
+def test_shared_engine_keeps_what_it_sees_with_the_caches_of_the_user(
+    loaded: list, cache: Path
+) -> None:
+    engine = shared_engine()
+    engine.open(disk_frames([(30, 10)])).segment(0, CLICK)
+    engine.close()
+
+    assert engine.embeddings.on_disk > 0
+    assert (cache / "embeddings.zarr" / "zarr.json").exists()
+
+
+def test_closed_session_has_written_what_was_seen(tmp_path: Path) -> None:
+    engine = Engine(DiskBackend())
+    session = engine.open(disk_frames([(30, 10)]), tmp_path)
+    session.segment(0, CLICK)
+
+    session.close()
+
+    assert engine.embeddings.on_disk > 0
 
 
 def test_engine_is_imported_without_torch_napari_or_qt() -> None:

@@ -43,7 +43,7 @@ def test_folder_of_a_model_is_loaded(kind: str, request: pytest.FixtureRequest) 
     backend = load_backend(folder, "cpu")
 
     assert backend.device == "cpu"
-    assert backend.reads_concepts == (kind == "sam3")
+    assert backend.reads_text == (kind == "sam3")
 
 
 def test_embedded_model_is_loaded_by_name_and_by_file() -> None:
@@ -92,3 +92,12 @@ def test_sam3_without_tokenizer_is_refused_before_it_is_loaded(
 
     with pytest.raises(WeightsError, match="lacks a tokenizer"):
         load_backend(folder)
+
+
+def test_text_model_is_not_taken_for_one_that_outlines(tmp_path: Path) -> None:
+    described = '{"model_cfg": {"vision_cfg": {}, "text_cfg": {}}}'
+    (tmp_path / "open_clip_config.json").write_text(described)
+    (tmp_path / "open_clip_pytorch_model.bin").write_bytes(b"")
+
+    with pytest.raises(WeightsError, match="outlines nothing: choose it as the text model"):
+        load_backend(tmp_path, "cpu")

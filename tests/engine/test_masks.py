@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_sam3.engine import ObjectMask
-from napari_sam3.engine.masks import named_readings
+from napari_sam3.engine.masks import Place, named_readings, trimmed
 
 
 def square(side: int) -> np.ndarray:
@@ -32,3 +32,36 @@ def test_reading_stands_where_a_mask_does() -> None:
 
 def test_area_counts_pixels() -> None:
     assert ObjectMask(0, 1, square(3), 0.5).area == 9
+
+
+def test_mask_without_a_place_is_its_own_patch() -> None:
+    mask = ObjectMask(0, 1, square(3), 0.5)
+
+    assert mask.pixels is mask.patch
+    assert (mask.shape, mask.box) == ((9, 9), (0, 0, 9, 9))
+
+
+def test_patch_is_laid_out_where_it_lies() -> None:
+    mask = ObjectMask(0, 1, np.ones((2, 3), bool), 0.5, place=Place(4, 5, (9, 9)))
+
+    assert (mask.shape, mask.box, mask.area) == ((9, 9), (4, 5, 6, 8), 6)
+    assert np.argwhere(mask.pixels).min(0).tolist() == [4, 5]
+    assert np.argwhere(mask.pixels).max(0).tolist() == [5, 7]
+
+
+def test_empty_space_around_a_mask_is_trimmed_away() -> None:
+    pixels = np.zeros((9, 9), bool)
+    pixels[2:5, 6:8] = True
+    mask = ObjectMask(3, 1, pixels, 0.5)
+
+    small = trimmed(trimmed(mask))
+
+    assert (small.frame, small.box, small.patch.shape) == (3, (2, 6, 5, 8), (3, 2))
+    np.testing.assert_array_equal(small.pixels, pixels)
+
+
+def test_nothing_is_trimmed_to_nothing() -> None:
+    small = trimmed(ObjectMask(0, 1, np.zeros((9, 9), bool), 0.5))
+
+    assert (small.box, small.area, small.shape) == ((0, 0, 0, 0), 0, (9, 9))
+    assert not small.pixels.any()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.engine import Channel, Contrast, Frames
+from napari_sam3.engine import Budgets, Channel, Contrast, Frames
 from napari_sam3.engine.errors import ModelError
 from napari_sam3.engine.model import Model, Picture
 from tests.backends import DiskBackend
@@ -21,14 +21,14 @@ def look(model: Model, seen: Picture) -> object:
 
 
 def test_picture_is_embedded_once(backend: DiskBackend) -> None:
-    model, seen = Model(backend, 2**20), picture()
+    model, seen = Model(backend, Budgets(2**20)), picture()
 
     assert look(model, seen) is look(model, seen)
     assert backend.encoded == 1
 
 
 def test_other_contrast_is_another_embedding(backend: DiskBackend) -> None:
-    model, seen = Model(backend, 2**20), picture()
+    model, seen = Model(backend, Budgets(2**20)), picture()
     brighter = Picture(seen.frames, Contrast((Channel((0, 99)),)), seen.frame)
 
     assert look(model, seen) is not look(model, brighter)
@@ -36,7 +36,7 @@ def test_other_contrast_is_another_embedding(backend: DiskBackend) -> None:
 
 
 def test_other_revision_of_the_model_is_another_embedding(backend: DiskBackend) -> None:
-    model, seen = Model(backend, 2**20), picture()
+    model, seen = Model(backend, Budgets(2**20)), picture()
     look(model, seen)
 
     backend.revision = "2"
@@ -46,7 +46,7 @@ def test_other_revision_of_the_model_is_another_embedding(backend: DiskBackend) 
 
 
 def test_latest_embedding_is_kept_even_if_it_exceeds_the_cache(backend: DiskBackend) -> None:
-    model, seen = Model(backend, 10), picture()
+    model, seen = Model(backend, Budgets(10)), picture()
 
     look(model, seen)
     look(model, seen)
@@ -55,14 +55,14 @@ def test_latest_embedding_is_kept_even_if_it_exceeds_the_cache(backend: DiskBack
 
 
 def test_embeddings_cannot_be_changed(backend: DiskBackend) -> None:
-    embedding = look(Model(backend, 2**20), picture())
+    embedding = look(Model(backend, Budgets(2**20)), picture())
 
     with pytest.raises(ValueError, match="read-only"):
         embedding.grey[0] = 1
 
 
 def test_closed_model_holds_nothing_and_says_so(backend: DiskBackend) -> None:
-    model, seen = Model(backend, 2**20), picture()
+    model, seen = Model(backend, Budgets(2**20)), picture()
     look(model, seen)
 
     model.close()

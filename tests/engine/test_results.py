@@ -144,3 +144,51 @@ def test_full_disk_ends_a_propagation_and_keeps_its_frames(
     labels = zarr.open_group(folder / "labels.zarr", mode="r")
     np.testing.assert_array_equal(labels["1"][:2], [mask.pixels for mask in kept])
     assert session.segment(4, CLICK).area > 0
+
+
+class Blank:
+    """A stack of large dark frames that nobody holds."""
+
+    shape = (2, 5000, 4000)
+    dtype = np.dtype(np.uint8)
+
+    def __getitem__(self, where: tuple[int, slice, slice]) -> np.ndarray:
+        rows, cols = where[1:]
+        return np.zeros((rows.stop - rows.start, cols.stop - cols.start), np.uint8)
+
+
+def chunks_on_disk(folder: Path) -> set[str]:
+    array = folder / "labels.zarr" / "1" / "c"
+    return {path.relative_to(array).as_posix() for path in array.rglob("*") if path.is_file()}
+
+
+def test_large_frame_has_chunks_where_the_object_is(engine: Engine, folder: Path) -> None:
+    mask = engine.open(Blank(), folder).segment(1, Prompts(points=[(1024, 3000)]))
+
+    labels = zarr.open_group(folder / "labels.zarr", mode="r")["1"]
+    top, left, bottom, right = mask.box
+    assert chunks_on_disk(folder) == {"1/0/2", "1/1/2"}
+    np.testing.assert_array_equal(labels[1, top:bottom, left:right], mask.patch)
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_mask_that_moves_leaves_nothing_behind(
+    engine: Engine, folder: Path, reopened: bool
+) -> None:
+    session = engine.open(Blank(), folder)
+    session.segment(1, Prompts(points=[(1024, 3000)]))
+    session = engine.open(Blank(), folder) if reopened else session
+
+    session.segment(1, Prompts(points=[(2500, 200)]))
+
+    assert chunks_on_disk(folder) == {"1/2/0"}
+
+
+def test_folder_with_a_chunk_per_large_frame_is_continued(engine: Engine, folder: Path) -> None:
+    group = zarr.open_group(folder / "labels.zarr", mode="a")
+    old = group.create_array("1", shape=Blank.shape, chunks=(1, 5000, 4000), dtype=np.uint8)
+
+    mask = engine.open(Blank(), folder).segment(0, Prompts(points=[(4000, 3000)]))
+
+    top, left, bottom, right = mask.box
+    np.testing.assert_array_equal(old[0, top:bottom, left:right], mask.patch)

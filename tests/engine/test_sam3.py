@@ -160,7 +160,7 @@ def test_the_embedding_of_another_model_is_refused(backend):
 
 def test_a_full_graphics_card_is_told_with_what_to_do(backend, monkeypatch):
     embedding = backend.encode(BLACK)
-    monkeypatch.setattr(backend._model, "embed", fill)
+    monkeypatch.setattr(backend._model, "embed_all", fill)
     monkeypatch.setattr(backend._model, "features", fill)
 
     with pytest.raises(ModelError, match=r"close other programs.*smaller model.*cpu"):

@@ -13,6 +13,7 @@ import zarr
 import zarr.storage
 
 from napari_sam3.engine import (
+    Budgets,
     Engine,
     Frames,
     FramesError,
@@ -205,12 +206,24 @@ def test_propagation_refuses_what_does_not_fit_before_it_starts(session: Session
     "ask",
     [
         lambda session: session.find(0, text="nucleus"),
-        lambda session: session.find(0, exemplars=[(0, 0, 9, 9)]),
         lambda session: session.find_all(text="nucleus"),
     ],
 )
 def test_model_that_reads_no_text_names_one_that_does(session: Session, ask) -> None:
-    with pytest.raises(ModelError, match=r"disks reads neither text nor exemplars.*facebook/sam3"):
+    with pytest.raises(ModelError, match=r"disks reads no text.*facebook/sam3"):
+        ask(session)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda session: session.find(0, exemplars=[(0, 0, 9, 9)]),
+        lambda session: session.find_all(exemplars=[(0, 0, 9, 9)]),
+        lambda session: session.exemplar(0, (0, 0, 9, 9)),
+    ],
+)
+def test_model_that_reads_no_exemplars_names_one_that_does(session: Session, ask) -> None:
+    with pytest.raises(ModelError, match=r"disks cannot find what is like.*embedded"):
         ask(session)
 
 
@@ -320,7 +333,7 @@ def test_opening_and_propagating_reads_each_dask_chunk_once(
     chunks = ((1,) * 10, (64,), (64,))
     movie = da.map_blocks(fetch, chunks=chunks, dtype=MOVIE.dtype, meta=MOVIE[:0])
     with dask.config.set(scheduler="synchronous"):
-        session = Engine(backend, cache_bytes).open(movie)
+        session = Engine(backend, Budgets(cache_bytes)).open(movie)
         list(session.propagate({(4, 1): click_on_disk(4)}))
 
     assert sorted(read) == list(range(10))
@@ -330,7 +343,7 @@ def test_memory_is_flat_over_many_frames(backend: DiskBackend) -> None:
     def read(frame: int) -> np.ndarray:
         return MOVIE[0][..., None].copy()
 
-    engine = Engine(backend, cache_bytes=10 * 64 * 64 * 4)
+    engine = Engine(backend, Budgets(10 * 64 * 64 * 4))
     session = engine.open(Frames(300, (64, 64), 1, read))
     backend.images.clear()
     masks = session.propagate({(0, 1): CLICK})
@@ -349,7 +362,7 @@ def test_memory_is_flat_over_many_frames(backend: DiskBackend) -> None:
 
 
 def test_model_that_reads_concepts_is_asked_about_every_frame() -> None:
-    backend = DiskBackend(reads_concepts=True)
+    backend = DiskBackend(reads_text=True, reads_exemplars=True)
     session = Engine(backend).open(MOVIE)
 
     found = list(session.find_all(text="nucleus", exemplars=[(20, 0, 40, 22)]))
@@ -357,12 +370,12 @@ def test_model_that_reads_concepts_is_asked_about_every_frame() -> None:
     assert [one.frame for one in found] == list(range(10))
     assert backend.encoded == 10
     assert backend.found[0].text == "nucleus"
-    assert backend.found[0].exemplars == ((20, 0, 40, 22),)
+    assert backend.found[9].shown[0].appearance["grey"].shape == (20, 22)
 
 
 @pytest.mark.parametrize("text", [None, "  "])
 def test_concept_that_says_nothing_is_refused(text: str | None) -> None:
-    session = Engine(DiskBackend(reads_concepts=True)).open(MOVIE)
+    session = Engine(DiskBackend(reads_text=True)).open(MOVIE)
 
     with pytest.raises(PromptError, match="type a text or draw a box"):
         session.find(0, text=text)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.engine import Engine, ObjectMask, Prompts, Session
+from napari_sam3.engine import Budgets, Engine, ObjectMask, Prompts, Session
 from napari_sam3.engine.backend import Answer
 from napari_sam3.engine.masks import named_readings
 from napari_sam3.engine.walking import ABSENT_FRAMES, followed_mask
@@ -108,7 +108,7 @@ def test_empty_mask_has_no_score() -> None:
 
 
 def test_each_frame_is_embedded_once_without_any_cache(backend: DiskBackend) -> None:
-    session = Engine(backend, cache_bytes=0).open(moving_disk(10))
+    session = Engine(backend, Budgets(0)).open(moving_disk(10))
 
     list(session.propagate({(5, 1): click(30, 30)}))
 

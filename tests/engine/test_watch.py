@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_sam3.engine import CancelledError, Engine, Prompts
+from napari_sam3.engine import Budgets, CancelledError, Engine, Prompts
 from napari_sam3.engine.model import Model
 from napari_sam3.engine.watch import LONG_SECONDS, Looking, Watch, advance
 from tests.backends import DiskBackend, DiskEmbedding
@@ -32,7 +32,7 @@ class SteppingBackend(DiskBackend):
 
 def test_steps_are_known_while_an_image_is_looked_at() -> None:
     seen: list[Looking | None] = []
-    model = Model(SteppingBackend(lambda: seen.append(model.watch.looking)), 2**20)
+    model = Model(SteppingBackend(lambda: seen.append(model.watch.looking)), Budgets(2**20))
 
     look(model, picture())
 
@@ -51,7 +51,7 @@ def test_look_without_steps_is_known_too() -> None:
 
 
 def test_model_that_tells_no_steps_is_not_ended(backend: DiskBackend) -> None:
-    model = Model(backend, 2**20)
+    model = Model(backend, Budgets(2**20))
     encode = backend.encode
 
     def encode_cancelled(image: NDArray[np.float32]) -> DiskEmbedding:
@@ -78,7 +78,7 @@ def test_cancelled_image_is_not_kept_and_looked_at_anew() -> None:
 
 
 def test_model_is_free_for_others_after_a_cancel() -> None:
-    model = Model(SteppingBackend(lambda: model.watch.cancel()), 2**20)
+    model = Model(SteppingBackend(lambda: model.watch.cancel()), Budgets(2**20))
 
     with pytest.raises(CancelledError):
         look(model, picture())
@@ -89,7 +89,7 @@ def test_model_is_free_for_others_after_a_cancel() -> None:
 
 
 def test_cancel_without_an_image_concerns_none() -> None:
-    model = Model(SteppingBackend(lambda: None), 2**20)
+    model = Model(SteppingBackend(lambda: None), Budgets(2**20))
 
     model.watch.cancel()
 

@@ -220,7 +220,7 @@ def test_dock_opens_from_the_menu(make_napari_viewer: Callable[..., Any]) -> Non
 
 
 def tip(control: QWidget) -> str:
-    """Return the tooltip of a control, or of the group it belongs to."""
-    is_in_group = isinstance(control, QRadioButton)
+    """Return the tooltip of a control, or of the group or the slider it belongs to."""
+    is_in_group = isinstance(control, QRadioButton | QAbstractSpinBox)
     parent = control.parentWidget()
     return control.toolTip() or (parent.toolTip() if is_in_group and parent else "")

@@ -8,8 +8,10 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_sam3.engine import FramesError
+from napari_sam3.engine.windows import Window
 from napari_sam3.layers.axes import StackAxes
 from napari_sam3.layers.image_stack import contrast_of, frames_of, visible_channels
+from tests.large import SIDE, VirtualImage, pyramid
 
 ORIGIN = (0, 0, 0, 0)
 
@@ -188,3 +190,61 @@ def test_another_contrast_limit_is_another_contrast() -> None:
     image.contrast_limits = (0, 0.5)
 
     assert contrast_of((image,)).token != before
+
+
+def test_of_a_large_image_only_windows_are_read() -> None:
+    levels = pyramid()
+    image = Image(levels, multiscale=True, contrast_limits=(0, 255))
+    frames = frames_of((image,), StackAxes.of(image, None, (0, 0)))
+    for level in levels:
+        level.reads.clear()
+
+    fine = frames.read_window(0, Window(0, 7500, 10_000, 300, 400))
+    coarse = frames.read_window(0, Window(3, 0, 0, 500, 500))
+
+    assert frames.is_large
+    assert frames.levels == tuple((SIDE >> step, SIDE >> step) for step in range(5))
+    np.testing.assert_array_equal(fine[..., 0], levels[0][7500:7800, 10_000:10_400])
+    np.testing.assert_array_equal(coarse[..., 0], levels[3][:500, :500])
+    assert [sum(level.reads[:1]) for level in levels] == [300 * 400, 0, 0, 500 * 500, 0]
+
+
+def test_a_window_of_a_large_stack_is_of_its_frame_and_its_channels() -> None:
+    channels = [Image(pyramid(frames=3), multiscale=True, contrast_limits=(0, 255)) for _ in "ab"]
+
+    frames = frames_of(channels, StackAxes.of(channels[0], 0, (1, 0, 0)))
+
+    assert (frames.count, frames.channels) == (3, 2)
+    assert frames.read_window(2, Window(0, 50, 60, 30, 40)).shape == (30, 40, 2)
+    reads = [level.reads for channel in channels for level in channel.data]
+    assert max(map(sum, reads)) <= 4 * 1250**2  # napari draws from the smallest
+
+
+def test_channels_share_the_sizes_that_all_of_them_have() -> None:
+    channels = [
+        Image(pyramid(levels=count), multiscale=True, contrast_limits=(0, 255)) for count in (5, 3)
+    ]
+
+    frames = frames_of(channels, StackAxes.of(channels[0], None, (0, 0)))
+
+    assert frames.levels == ((SIDE, SIDE), (SIDE // 2, SIDE // 2), (SIDE // 4, SIDE // 4))
+
+
+def test_sizes_with_fewer_frames_are_left_out() -> None:
+    levels = [VirtualImage((4, 4000, 4000)), VirtualImage((2, 2000, 2000), 2)]
+    image = Image(levels, multiscale=True, contrast_limits=(0, 255))
+
+    frames = frames_of((image,), StackAxes.of(image, 0, (0, 0, 0)))
+
+    assert frames.levels == ((4000, 4000),)
+
+
+def test_a_large_image_of_one_size_is_read_in_windows_too() -> None:
+    array = VirtualImage((3000, 3000))
+    image = Image(array, multiscale=False, contrast_limits=(0, 255))
+    array.reads.clear()
+
+    frames = frames_of((image,), StackAxes.of(image, None, (0, 0)))
+    frames.read_window(0, Window(0, 1000, 1000, 100, 100))
+
+    assert array.reads == [100 * 100]

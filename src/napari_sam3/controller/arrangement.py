@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from napari.components import ViewerModel
-from napari.layers import Layer
+from napari.layers import Layer, Points, Shapes
 
 from .workspace import Workspace
 
-Tool = Literal["positive", "negative", "box", "outline"]
+FindTool = Literal["exemplar", "counterexample", "pick"]
+Tool = Literal["positive", "negative", "box", "outline"] | FindTool
+FIND_TOOLS: tuple[FindTool, ...] = ("exemplar", "counterexample", "pick")
 SHAPE_MODES = {"box": "add_rectangle", "outline": "add_polygon_lasso"}
 
 
@@ -40,6 +42,25 @@ class Arrangement:
         if result in self._viewer.layers:
             self._viewer.layers.remove(result)
 
+    def show_on_top(self, layer: Layer) -> bool:
+        """Add a layer over all others, and return whether it was not there before."""
+        if layer in self._viewer.layers:
+            return False
+        active = self._viewer.layers.selection.active
+        self._viewer.add_layer(layer)
+        self._viewer.layers.selection.active = active
+        return True
+
+    def draw_on(self, exemplars: Shapes) -> None:
+        """Let the next drag draw the box of an exemplar."""
+        self._viewer.layers.selection.active = exemplars
+        exemplars.mode = "add_rectangle"
+
+    def pick_on(self, workspace: Workspace) -> None:
+        """Let clicks pick candidates: they fall on the image, and draw nothing."""
+        workspace.image.mode = "pan_zoom"
+        self._viewer.layers.selection.active = workspace.image
+
     def take_up(self, workspace: Workspace, tool: Tool) -> None:
         """Make a tool ready, so that the next click or drag draws with it."""
         points, shapes = workspace.prompts.points, workspace.prompts.shapes
@@ -56,6 +77,8 @@ class Arrangement:
             layer.mode = "pan_zoom"
 
     def _below_prompts(self, workspace: Workspace) -> int:
-        prompts = (workspace.prompts.shapes, workspace.prompts.points)
-        layers = self._viewer.layers
-        return min((layers.index(one) for one in prompts if one in layers), default=len(layers))
+        """Return where the layers that are drawn on begin above the image."""
+        layers = list(self._viewer.layers)
+        image = layers.index(workspace.image) if workspace.image in layers else -1
+        drawn_on = [index for index, one in enumerate(layers) if isinstance(one, Points | Shapes)]
+        return min((index for index in drawn_on if index > image), default=len(layers))

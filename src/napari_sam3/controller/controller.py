@@ -10,18 +10,21 @@ from napari.layers import Image, Layer
 from numpy.typing import ArrayLike
 from psygnal import Signal
 
-from ..engine import Engine, FramesError, Looking, PromptError
+from ..engine import Engine, FramesError, Library, PromptError
 from ..layers.label_sheets import Layout
-from ..objects import SegmentedObject
-from .arrangement import Tool
+from .ahead import Ahead
+from .arrangement import FIND_TOOLS, Tool
+from .finder import Finder
 from .focus import Focus
 from .jobs import Jobs
-from .propagation import Progress, Reach
-from .segmentation import ShownReading
+from .keeping import Keeping
+from .picking import Picking
+from .propagation import Reach
+from .situation import Situation
 from .works import Work, Works
 
 
-class Controller:
+class Controller(Situation):
     """Decides what happens in one viewer while the dock is open.
 
     Parameters
@@ -40,12 +43,21 @@ class Controller:
 
     def __init__(self, viewer: ViewerModel, jobs: Jobs, load: Callable[[], Engine]) -> None:
         # Plugins are given a proxy, in which no layer is the layer itself.
-        self.viewer = viewer = getattr(viewer, "__wrapped__", viewer)
-        self.focus = Focus(viewer)
+        viewer = getattr(viewer, "__wrapped__", viewer)
+        focus = Focus(viewer)
+        super().__init__(viewer, focus, Works(viewer, focus, jobs, load))
         self.tool: Tool = "positive"
-        self.works = Works(viewer, self.focus, jobs, load)
         self.works.changed.connect(self._on_focus_moved)
         self.works.failed.connect(self._on_failed)
+        self.finder = Finder(viewer, self.focus, self.works)
+        self.ahead = Ahead(self.focus, self.works, jobs)
+        self.picking = Picking(self.finder, self.focus, self.works)
+        self.keeping = Keeping(self.finder, Library())
+        for part in (self.finder, self.picking, self.keeping, self.ahead):
+            part.changed.connect(self._on_changed)
+            part.failed.connect(self._on_failed)
+        self.finder.tool_wanted.connect(self.choose_tool)
+        self.finder.layer_added.connect(self._on_prompt_layer_added)
         self.focus.moved.connect(self._on_focus_moved)
         self.focus.image_chosen.connect(self._on_focus_moved)
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
@@ -56,73 +68,9 @@ class Controller:
         """Let go of the viewer; its layers stay."""
         self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        self.ahead.close()
         self.focus.close()
         self.works.close()
-
-    @property
-    def images(self) -> list[Image]:
-        """Images of the viewer that can be segmented."""
-        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
-
-    @property
-    def work(self) -> Work | None:
-        """The work on the image looked at, once it has begun."""
-        return self.works.of(self.focus.image)
-
-    @property
-    def prompt_layers(self) -> list[Layer]:
-        """The layers that are prompted in, of all images."""
-        prompts = [work.workspace.prompts for work in self.works]
-        return [layer for one in prompts for layer in (one.shapes, one.points)]
-
-    @property
-    def current(self) -> SegmentedObject | None:
-        """The object that new prompts belong to."""
-        return None if self.work is None else self.work.workspace.objects.current
-
-    @property
-    def starts(self) -> dict[int, list[int]]:
-        """The objects prompted in the stack that is looked at, each with its prompted frames."""
-        axes = self.focus.axes
-        return {} if self.work is None or axes is None else self.work.propagation.starts(axes)
-
-    def progress_of(self, thing: SegmentedObject) -> str:
-        """Say on how many frames of the stack an object has a mask."""
-        axes = self.focus.axes
-        if self.work is None or axes is None:
-            return ""
-        return f"{self.work.workspace.frames_done(thing, axes)} of {axes.count}"
-
-    @property
-    def is_running(self) -> bool:
-        """Whether objects are being followed."""
-        return self.work is not None and self.work.propagation.is_running
-
-    @property
-    def progress(self) -> Progress | None:
-        """How far the run has come, while there is one."""
-        return None if self.work is None else self.work.propagation.progress
-
-    @property
-    def looking(self) -> Looking | None:
-        """How far the model has come with an image, while that takes long."""
-        return self.works.looking
-
-    @property
-    def score_here(self) -> float | None:
-        """Score of the mask that the current object has on this frame, if it has one."""
-        place = self.focus.place
-        if self.current is None or place is None:
-            return None
-        found = self.current.results.get(place)
-        return found.score if found is not None and found.area else None
-
-    @property
-    def reading(self) -> ShownReading | None:
-        """Which reading of the current object is shown on this frame."""
-        if self.work is None or self.current is None or self.focus.place is None:
-            return None
-        return self.work.segmentation.shown_reading((self.focus.place, self.current.id))
 
     def begin(self) -> Work | None:
         """Make the prompt layers of the image, unless they are there."""
@@ -136,8 +84,12 @@ class Controller:
         return work
 
     def choose_tool(self, tool: Tool) -> None:
-        """Draw with another tool."""
+        """Draw with another tool, or pick."""
         self.tool = tool
+        if tool in FIND_TOOLS:
+            self.finder.take_up(tool)
+            return
+        self.finder.lay_down()
         work = self.begin()
         if work is not None:
             self.works.arrangement.take_up(work.workspace, tool)
@@ -158,7 +110,11 @@ class Controller:
         return active is None or active.mode == "pan_zoom"
 
     def click(self, world_point: ArrayLike, *, is_positive: bool) -> None:
-        """Prompt with a point, given in world coordinates, on the image that is at work."""
+        """Prompt with a point of the world on the image that is at work, or pick there."""
+        if self.tool == "pick":
+            pick = self.picking.pick if is_positive else self.picking.make_object_at
+            pick(world_point)
+            return
         active = self.viewer.layers.selection.active
         is_other = isinstance(active, Image) and active not in self.focus.channels
         if is_other and active.visible:
@@ -243,6 +199,7 @@ class Controller:
         except FramesError as error:
             self.failed.emit(str(error))
             return
+        self.ahead.neighbours.stop()
         self.work.propagation.run(view, reach)
         self.changed.emit()
 
@@ -263,6 +220,7 @@ class Controller:
         self.changed.emit()
 
     def _on_layer_removed(self, event: Any) -> None:
+        self.ahead.stack.let_go_of(event.value)
         if event.value is self.focus.image:
             self.focus.choose_image(self.images[-1] if self.images else None)
         self.changed.emit()
@@ -270,6 +228,12 @@ class Controller:
     def _on_focus_moved(self) -> None:
         if self.work is not None and self.focus.place is not None:
             self.work.workspace.show_scores(self.focus.place)
+        self.changed.emit()
+
+    def _on_prompt_layer_added(self, layer: Layer) -> None:
+        self.prompt_layer_added.emit(layer)
+
+    def _on_changed(self) -> None:
         self.changed.emit()
 
     def _on_failed(self, message: str) -> None:

@@ -11,8 +11,8 @@ from typing import Literal
 
 from psygnal import Signal
 
-from ..engine import ObjectMask, Prompts, Sam3Error
-from ..layers.axes import StackAxes
+from ..engine import MaskPlace, ObjectMask, Prompts, Sam3Error
+from ..layers.axes import Place, StackAxes
 from .jobs import Jobs, Stream
 from .segmentation import Key, Segmentation
 from .views import Sessions, View
@@ -107,12 +107,20 @@ class Propagation:
         return None if self._run is None else self._run.progress
 
     def starts(self, axes: StackAxes) -> dict[int, list[int]]:
-        """Return the objects that were prompted in a stack, each with its prompted frames."""
+        """Return the objects that are known in a stack, each with its frames.
+
+        They were prompted there, or were candidates.
+        """
         frames: dict[int, list[int]] = {}
-        for place, object_id in sorted(self._segmentation.prompted_keys):
+        for place, object_id in sorted(self._spoken_for):
             if axes.holds(place):
                 frames.setdefault(object_id, []).append(axes.frame_of(place))
         return frames
+
+    @property
+    def _spoken_for(self) -> frozenset[Key]:
+        """Where the user said what an object is: by prompts, or by taking a candidate."""
+        return self._segmentation.prompted_keys | self._workspace.adopted
 
     def run(self, view: View, reach: Reach) -> None:
         """Follow objects through the stack, from all frames where they were prompted or painted."""
@@ -152,7 +160,7 @@ class Propagation:
             for object_id in reach.object_ids
             for place in self._workspace.results.edited_places(object_id)
         }
-        known = edited | self._segmentation.prompted_keys
+        known = edited | self._spoken_for
         return [
             (place, object_id)
             for place, object_id in sorted(known)
@@ -165,12 +173,18 @@ class Propagation:
         given: dict[tuple[int, int], Prompts | ObjectMask] = {}
         for place, object_id in starts:
             frame = view.axes.frame_of(place)
-            pixels = self._workspace.results.mask(place, object_id)
-            if pixels.any():
-                given[frame, object_id] = ObjectMask(frame, object_id, pixels, 1.0)
+            known = self._known_mask(view, place, object_id)
+            if known.area:
+                given[frame, object_id] = known
             elif (place, object_id) in self._segmentation.prompted_keys:
                 given[frame, object_id] = prompted[place, object_id]
         return given
+
+    def _known_mask(self, view: View, place: Place, object_id: int) -> ObjectMask:
+        box, patch = self._workspace.results.patch(place, object_id)
+        is_part = patch.shape != view.axes.plane
+        where = MaskPlace(box[0], box[1], view.axes.plane) if is_part else None
+        return ObjectMask(view.axes.frame_of(place), object_id, patch, 1.0, place=where)
 
     def _on_mask_arrived(self, run: _Run, mask: ObjectMask) -> None:
         if run is not self._run:
@@ -186,10 +200,10 @@ class Propagation:
     def _write(self, run: _Run, mask: ObjectMask) -> None:
         key = (run.view.axes.place(mask.frame), mask.object_id)
         is_known = (mask.frame, mask.object_id) in run.given
-        is_spoken_for = is_known or key in self._segmentation.prompted_keys
+        is_spoken_for = is_known or key in self._spoken_for
         if is_spoken_for or mask.object_id not in self._workspace.objects:
             return
-        self._workspace.results.write(*key, mask.pixels)
+        self._workspace.results.write(*key, mask.patch, mask.box)
         self._workspace.objects.record(*key, mask.score, mask.area)
 
     def _on_stream_ended(self, run: _Run, error: Sam3Error | None) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 from psygnal import Signal
 
 from ..engine import (
     CancelledError,
     FramesError,
     ObjectMask,
+    PixelBox,
     PromptError,
     Prompts,
     Reading,
@@ -46,12 +46,18 @@ class Segmentation:
     failed = Signal(str)
 
     def __init__(
-        self, workspace: Workspace, jobs: Jobs, sessions: Sessions, look: Callable[[Place], View]
+        self,
+        workspace: Workspace,
+        jobs: Jobs,
+        sessions: Sessions,
+        look: Callable[[Place], View],
+        visible: Callable[[], PixelBox | None],
     ) -> None:
         self._workspace = workspace
         self._jobs = jobs
         self._sessions = sessions
         self._look = look
+        self._visible = visible
         self._shown: OrderedDict[Key, ShownReading] = OrderedDict()
         self._answers: dict[Key, ObjectMask] = {}
         self._found = FoundMasks(workspace)
@@ -120,10 +126,10 @@ class Segmentation:
         except (FramesError, PromptError) as error:
             self._refuse(key, prompts, error)
             return
-        frame = view.axes.frame_of(place)
+        frame, visible = view.axes.frame_of(place), self._visible()
         self._jobs.ask(
             (self, key),
-            lambda: self._sessions.of(view).segment(frame, prompts, object_id),
+            lambda: self._sessions.of(view).segment(frame, prompts, object_id, visible),
             partial(self._on_mask_answered, key),
             self._on_question_failed,
         )
@@ -131,7 +137,7 @@ class Segmentation:
     def _refuse(self, key: Key, prompts: Prompts, error: Sam3Error) -> None:
         """Say what is wrong; the mask goes if nothing marks the object any more."""
         self._jobs.forget((self, key))
-        is_marked = prompts.positive.any() or len(prompts.boxes) or prompts.mask is not None
+        is_marked = prompts.positive.any() or len(prompts.boxes) or prompts.has_mask
         if not is_marked:
             self._take_back(key)
         self._on_question_failed(error)
@@ -156,15 +162,17 @@ class Segmentation:
         self._jobs.forget((self, key))
         if key[1] not in self._workspace.objects:
             return
-        pixels = np.zeros(self._workspace.shape[-2:], bool) if found is None else found.pixels
         try:
-            self._workspace.results.write(*key, pixels)
+            if found is None:
+                self._workspace.results.erase(*key)
+            else:
+                self._workspace.results.write(*key, found.pixels, found.box)
         except StorageError as error:
             self._on_question_failed(error)
             return
         self._workspace.objects.forget(*key)
         if found is not None:
-            self._workspace.objects.record(*key, found.score, int(pixels.sum()))
+            self._workspace.objects.record(*key, found.score, int(found.pixels.sum()))
 
     def _on_mask_answered(self, key: Key, mask: ObjectMask) -> None:
         if key[1] not in self._workspace.objects:
@@ -176,14 +184,13 @@ class Segmentation:
 
     def _show(self, key: Key, shown: ShownReading) -> None:
         try:
-            self._workspace.results.write(*key, shown.reading.pixels)
+            self._workspace.results.write(*key, shown.reading.patch, shown.reading.box)
         except StorageError as error:
             self._on_question_failed(error)
             return
         self._shown[key] = shown
         self._shown.move_to_end(key)
-        area = int(shown.reading.pixels.sum())
-        self._workspace.objects.record(*key, shown.reading.score, area)
+        self._workspace.objects.record(*key, shown.reading.score, shown.reading.area)
         self.changed.emit()
 
     def _on_question_failed(self, error: Sam3Error) -> None:

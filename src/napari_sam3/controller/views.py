@@ -64,6 +64,10 @@ class Sessions:
             self._latest = session
             return session
 
+    def known(self, view: View) -> Session | None:
+        """Return the session of a view if it was opened; nobody waits for a model."""
+        return self._sessions.get(view)
+
     @property
     def looking(self) -> Looking | None:
         """How far the model has come with an image that it looks at."""

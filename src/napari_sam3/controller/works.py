@@ -6,15 +6,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from weakref import ref
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
-from ..engine import Engine, Looking, StorageError
+from ..engine import Engine, Looking, Session, StorageError
 from ..layers.axes import Place, StackAxes, data_shape
 from ..layers.label_sheets import Layout
+from ..layers.label_store import LabelStore
+from ..layers.visible import visible_box
 from .arrangement import Arrangement
+from .concepts import Concepts
+from .finding import Finding
 from .focus import Focus
 from .jobs import Jobs
 from .propagation import Propagation
@@ -30,11 +35,14 @@ class Work:
     workspace: Workspace
     segmentation: Segmentation
     propagation: Propagation
+    concepts: Concepts
+    finding: Finding
 
 
 class Works:
     """Begins and ends the work on images, and keeps their layers in order."""
 
+    begun = Signal(Work)
     changed = Signal()
     failed = Signal(str)
 
@@ -50,6 +58,7 @@ class Works:
         self._views = Views()
         self._sessions = Sessions(load)
         self._works: dict[Image, Work] = {}
+        self._engine: Callable[[], Engine | None] = lambda: None
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
     def close(self) -> None:
@@ -57,6 +66,7 @@ class Works:
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         for work in self:
             work.propagation.stop()
+            work.finding.close()
 
     def __iter__(self) -> Iterator[Work]:
         return iter(tuple(self._works.values()))
@@ -69,12 +79,26 @@ class Works:
         """Return the work on an image, begun if need be."""
         if image not in self._works:
             self._works[image] = self._new_work(image)
+            self.begun.emit(self._works[image])
         return self._works[image]
 
     def view(self, image: Image, place: Place) -> View:
         """Return the stack through a place of an image, as it is displayed now."""
         axes = StackAxes.through(image, self._focus.frame_axis, place)
         return self._views.of(self._viewer.layers, image, axes)
+
+    def session(self, view: View) -> Session:
+        """Return the session of a view; called by workers, since it may load the model."""
+        return self._sessions.of(view)
+
+    def known_session(self, view: View) -> Session | None:
+        """Return the session of a view if something was asked in it before."""
+        return self._sessions.known(view)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether objects are being followed or looked for."""
+        return any(work.propagation.is_running or work.finding.is_busy for work in self)
 
     @property
     def looking(self) -> Looking | None:
@@ -87,15 +111,23 @@ class Works:
         self._sessions.stop_looking()
 
     def drop_questions(self) -> None:
-        """Leave all prompts that wait for a mask without one."""
+        """Leave all prompts and concepts that wait for an answer without one."""
         for work in self:
             work.segmentation.drop_questions()
+            work.finding.drop_questions()
 
     def load_with(self, load: Callable[[], Engine]) -> Engine:
         """Load another engine and use it from now on; called by a worker."""
         engine = load()
         self._sessions.load_with(load)
+        self._engine = ref(engine)
         return engine
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine at work, once one was loaded; who loaded it keeps it in memory."""
+        engine = self._engine()
+        return None if engine is None or engine.is_closed else engine
 
     def choose_layout(self, layout: Layout) -> None:
         """Move all masks to a layer for each object, or to one layer for all."""
@@ -117,7 +149,11 @@ class Works:
         workspace = Workspace(image, self.layout)
         workspace.results.keeps_committed = self.keeps_committed
         segmentation = Segmentation(
-            workspace, self._jobs, self._sessions, partial(self.view, image)
+            workspace,
+            self._jobs,
+            self._sessions,
+            partial(self.view, image),
+            partial(visible_box, self._viewer, image),
         )
         propagation = Propagation(workspace, segmentation, self._jobs, self._sessions)
         workspace.results.added.connect(partial(self.arrangement.show_result, workspace))
@@ -130,7 +166,19 @@ class Works:
         propagation.advanced.connect(self._on_changed)
         propagation.ended.connect(self._on_run_ended)
         image.events.data.connect(self._on_pixels_replaced)
-        return Work(workspace, segmentation, propagation)
+        concepts = self._new_concepts(workspace)
+        finding = Finding(concepts, self._jobs, self._sessions, partial(self.view, image))
+        finding.changed.connect(self._on_changed)
+        finding.failed.connect(self._on_failed)
+        return Work(workspace, segmentation, propagation, concepts, finding)
+
+    def _new_concepts(self, workspace: Workspace) -> Concepts:
+        concepts = Concepts(workspace.image, LabelStore(workspace.results.folder))
+        concepts.added.connect(partial(self.arrangement.show_result, workspace))
+        concepts.removed.connect(self.arrangement.hide_result)
+        concepts.changed.connect(self._on_changed)
+        concepts.failed.connect(self._on_failed)
+        return concepts
 
     def _on_layer_removed(self, event: Any) -> None:
         match event.value:
@@ -153,11 +201,15 @@ class Works:
         work = self._works.pop(image)
         image.events.data.disconnect(self._on_pixels_replaced)
         work.segmentation.close()
+        work.finding.close()
         self.arrangement.lay_down(work.workspace)
         work.propagation.stop(_ending(image, what_happened))
 
     def _forget_objects_of(self, labels: Layer) -> None:
         for work in self:
+            concept = work.concepts.of_layer(labels)
+            if concept is not None:
+                work.concepts.remove(concept)
             results = work.workspace.results
             if labels not in results.layers():
                 continue

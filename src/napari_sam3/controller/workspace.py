@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from napari.layers import Image
+from numpy.typing import NDArray
 from psygnal import Signal
 
+from ..engine import PixelBox, StorageError
 from ..layers.axes import Place, StackAxes, data_shape
 from ..layers.label_sheets import Layout
 from ..layers.labels import ResultLayers, ScoreRow, default_folder
+from ..layers.many_masks import BoxedMask
 from ..layers.prompt_history import PromptHistory
 from ..layers.prompt_layers import PromptLayers
 from ..layers.prompt_state import Key, PromptState
 from ..objects import ObjectList, SegmentedObject
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What is to be an object."""
+
+    box: PixelBox  # first row, first column, last row + 1, last column + 1
+    mask: NDArray[np.bool_]  # (h, w), the pixels in the box
+    score: float  # how sure the model is of it, 0..1
 
 
 class Workspace:
@@ -30,6 +42,7 @@ class Workspace:
         self.prompts = PromptLayers(image)
         self.results = ResultLayers(image, default_folder(image.name), layout)
         self.history = PromptHistory(self.prompts.snapshot())
+        self.adopted: frozenset[Key] = frozenset()  # where a candidate became an object
         self._is_restoring = False
         self.prompts.changed.connect(self._on_prompts_changed)
         self.objects.current_changed.connect(self._on_current_changed)
@@ -53,15 +66,40 @@ class Workspace:
 
     def start_next_object(self) -> None:
         """Let the next prompts belong to an object that has none yet."""
-        used = {object_id for _, object_id in self.prompts.snapshot().keys}
-        unused = [one for one in self.objects if one.id not in used and not one.results]
+        unused = self._unused_objects
         self.objects.current = unused[0] if unused else self.objects.add()
+
+    def adopt(self, place: Place, found: Sequence[Found]) -> list[SegmentedObject]:
+        """Make objects of what was found on a frame; prompts correct them from now on.
+
+        Raises
+        ------
+        StorageError
+            If they cannot be stored; none is an object then.
+        """
+        with self.results.many_described():
+            things = [*self._unused_objects[: len(found)]]
+            things += [self.objects.add() for _ in found[len(things) :]]
+        masks = {
+            thing.id: BoxedMask(one.box, one.mask) for thing, one in zip(things, found, strict=True)
+        }
+        try:
+            self.results.write_new(place, masks)
+        except StorageError:
+            for object_id in masks:
+                self.remove_object(object_id)
+            raise
+        for thing, one in zip(things, found, strict=True):
+            self.objects.record(place, thing.id, one.score, int(np.count_nonzero(one.mask)))
+        self.adopted |= {(place, object_id) for object_id in masks}
+        return things
 
     def remove_object(self, object_id: int) -> None:
         """Forget an object, its prompts and its masks."""
         self.objects.remove(object_id)
         self.prompts.remove_object(object_id)
         self.results.remove_object(object_id)
+        self.adopted = frozenset(key for key in self.adopted if key[1] != object_id)
         if not len(self.objects):
             self.objects.add()
         self.removed.emit(object_id)
@@ -84,6 +122,11 @@ class Workspace:
             for thing in self.objects
             if place in thing.results
         )
+
+    @property
+    def _unused_objects(self) -> list[SegmentedObject]:
+        used = {object_id for _, object_id in self.prompts.snapshot().keys}
+        return [one for one in self.objects if one.id not in used and not one.results]
 
     @property
     def _ids(self) -> list[int]:

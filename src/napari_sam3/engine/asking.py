@@ -1,59 +1,80 @@
-"""What was said about objects, and what a model answered."""
+"""Asking a model about objects, and only what it was not asked before."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from .backend import Answer
 from .embeddings import BoundedCache
+from .exemplars import Box
 from .masks import ObjectMask, ReadingName
-from .model import Model, Picture
+from .model import Model
+from .picture import Picture
 from .prompts import Prompts
 from .propagation import Key
+from .said import Question, Said, continuation, first_question, next_question, wider_question
+from .turns import Turn
+from .windows import Window
 
 ANSWER_BYTES = 2**28
 """What the answers may occupy that later prompts can refine."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Said:
-    """What was last asked and answered about one object on one frame."""
-
-    prompts: Prompts
-    answer: Answer
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the masks."""
-        return sum(reading.pixels.nbytes for reading in self.answer.readings)
+RECENT = 32
+"""How many windows are remembered, so that clicks near each other are asked in one of them."""
 
 
 class Asking:
-    """Asks a model about the objects of one stack, and only what it was not asked before.
+    """Asks a model about the objects of one stack.
 
-    Prompts that extend the last ones for the same object and frame refine its answer.
+    Prompts that extend the last ones for the same object and frame refine its answer. Large
+    frames are looked at through windows. A mask that its window cuts is asked for again in a
+    coarser one, until it is whole. Its outline is kept as it is seen there: with the embedded
+    network it agreed as well with invented objects of 1000 to 1700 pixels (0.98 and more, as
+    intersection over union) as that of smaller ones, so finer windows would add nothing.
     """
 
     def __init__(self, model: Model, stack: Picture) -> None:
         self._model = model
         self._stack = stack
+        self._frames = stack.frames
         self._said: BoundedCache[Key, Said] = BoundedCache(ANSWER_BYTES)
+        self._windows: deque[tuple[int, Window]] = deque(maxlen=RECENT)  # frame, window
 
     def masks(
-        self, frame: int, prompts: Mapping[int, Prompts], turn: AbstractContextManager[None]
+        self,
+        frame: int,
+        prompts: Mapping[int, Prompts],
+        turn: Turn,
+        visible: Box | None = None,
     ) -> dict[int, ObjectMask]:
-        """Return the masks of several objects of a frame, by object id, asked in this turn."""
-        answers: dict[int, Answer] = {}
+        """Return the masks of several objects of a frame, by object id.
+
+        Parameters
+        ----------
+        frame : int
+            The frame.
+        prompts : mapping of object id to Prompts
+            What is said about each object, in pixels of the frame.
+        turn : Turn
+            In which the model is asked, taken once for every window.
+        visible : Box, optional
+            What the user sees of the frame.
+        """
+        said: dict[int, Said] = {}
+        questions: dict[int, Question] = {}
         for object_id, one in prompts.items():
-            said = self._said.get((frame, object_id))
-            if said is not None and said.prompts.extends(one) and one.extends(said.prompts):
-                answers[object_id] = said.answer
-        new = {i: one for i, one in prompts.items() if i not in answers}
-        if new:
-            answers |= self._asked(frame, new, turn)
-        return {i: segmented_mask(frame, i, answers[i]) for i in prompts}
+            known = self._said.get((frame, object_id))
+            if known is None or not one.extends(known.prompts):
+                questions[object_id] = self._first_question(frame, one, visible)
+            elif known.prompts.extends(one):
+                said[object_id] = known
+            else:
+                questions[object_id] = next_question(one, known, self._frames)
+        new = self._continued(frame, self._asked(frame, questions, turn), turn)
+        for object_id, answered in new.items():
+            self._said.put((frame, object_id), answered)
+        said |= new
+        return {i: said[i].mask(frame, i, self._frames.shape) for i in prompts}
 
     def prefer(self, frame: int, object_id: int, name: ReadingName) -> ObjectMask | None:
         """Go on from this reading of the last answer, if there is one, and return it."""
@@ -63,7 +84,7 @@ class Asking:
         readings = tuple(sorted(said.answer.readings, key=lambda reading: reading.name != name))
         said = replace(said, answer=replace(said.answer, readings=readings))
         self._said.put((frame, object_id), said)
-        return segmented_mask(frame, object_id, said.answer)
+        return said.mask(frame, object_id, self._frames.shape)
 
     def forget(self, object_id: int) -> None:
         """Forget what was said about an object."""
@@ -73,24 +94,41 @@ class Asking:
         """Forget what was said about all objects."""
         self._said.clear()
 
-    def _asked(
-        self, frame: int, prompts: Mapping[int, Prompts], turn: AbstractContextManager[None]
-    ) -> dict[int, Answer]:
-        previous = [self._previous((frame, i), one) for i, one in prompts.items()]
-        with self._model.embedded(replace(self._stack, frame=frame), turn) as embedding:
-            answers = self._model.backend.segment(embedding, list(prompts.values()), previous)
-        for (object_id, one), answer in zip(prompts.items(), answers, strict=True):
-            self._said.put((frame, object_id), Said(one, answer))
-        return dict(zip(prompts, answers, strict=True))
+    def _first_question(self, frame: int, prompts: Prompts, visible: Box | None) -> Question:
+        known = [window for place, window in list(self._windows) if place == frame]
+        question = first_question(prompts, self._frames, visible, known)
+        if question.window is not None and question.window not in known:
+            self._windows.append((frame, question.window))
+        return question
 
-    def _previous(self, key: Key, prompts: Prompts) -> Answer | None:
-        said = self._said.get(key)
-        return said.answer if said is not None and prompts.extends(said.prompts) else None
+    def _asked(self, frame: int, questions: Mapping[int, Question], turn: Turn) -> dict[int, Said]:
+        """Ask all questions of a window in one pass."""
+        said: dict[int, Said] = {}
+        for window in dict.fromkeys(question.window for question in questions.values()):
+            group = {i: one for i, one in questions.items() if one.window == window}
+            picture = replace(self._stack, frame=frame, window=window)
+            asked = [one.asked for one in group.values()]
+            previous = [one.previous for one in group.values()]
+            with self._model.embedded(picture, turn) as embedding:
+                answers = self._model.backend.segment(embedding, asked, previous)
+            for (object_id, one), answer in zip(group.items(), answers, strict=True):
+                said[object_id] = Said.of(one, answer)
+        return said
 
-
-def segmented_mask(frame: int, object_id: int, answer: Answer) -> ObjectMask:
-    """Turn the answer to a prompt into a mask, its readings beside it."""
-    for reading in answer.readings:
-        reading.pixels.setflags(write=False)
-    best = answer.readings[0]
-    return ObjectMask(frame, object_id, best.pixels, best.score, answer.readings)
+    def _continued(self, frame: int, said: dict[int, Said], turn: Turn) -> dict[int, Said]:
+        """Look at objects that go on beyond their windows in ever coarser ones."""
+        going = said
+        while going:
+            questions = {
+                i: question
+                for i, one in going.items()
+                if (question := wider_question(one, self._frames)) is not None
+            }
+            wider = self._asked(frame, questions, turn)
+            going = {
+                i: whole
+                for i, one in wider.items()
+                if (whole := continuation(said[i], one, self._frames.shape)) is not None
+            }
+            said = said | going
+        return said

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from .concepts import Candidates, Concept
 from .errors import ModelError
+from .exemplars import Appearance, Box
 from .masks import Reading
+from .packing import Packed
 from .prompts import Prompts
 
 Own = TypeVar("Own")
@@ -55,10 +57,26 @@ class Backend(Protocol):
     name: str
     revision: str  # changes whenever the same image would be embedded differently
     device: str
-    reads_concepts: bool  # whether `find` understands texts and exemplars
+    reads_text: bool  # whether `find` understands words
+    reads_exemplars: bool  # whether `find` understands exemplars, and `appearance` shows it one
 
     def encode(self, image: NDArray[np.float32]) -> Embedding:
         """Embed one image, (H, W, 3)."""
+
+    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[Embedding]:
+        """Embed several images, each (H, W, 3), in one pass if they go together.
+
+        Raises
+        ------
+        NoRoomError
+            If the memory of the device is too small for so many.
+        """
+
+    def pack(self, embedding: Embedding) -> Packed:
+        """Return an embedding as plain arrays in the main memory."""
+
+    def unpack(self, packed: Packed) -> Embedding:
+        """Return the embedding that was packed, as it was."""
 
     def segment(
         self,
@@ -76,6 +94,9 @@ class Backend(Protocol):
 
     def find(self, embedding: Embedding, concept: Concept) -> Candidates:
         """Find all objects of the image that a text or exemplars describe."""
+
+    def appearance(self, embedding: Embedding, box: Box) -> Appearance:
+        """Return what objects like the one in a box of the image are recognised by elsewhere."""
 
     def remember(self, track: Any | None, embedding: Embedding, answer: Answer) -> Any:
         """Return the track of an object that is on the embedded image as answered.
@@ -104,9 +125,17 @@ def own(embedding: Embedding, kind: type[Own]) -> Own:
     return embedding
 
 
-def reads_no_concepts(name: str) -> ModelError:
-    """Return the error of a model of this name that is asked for a text or exemplars."""
+def reads_no_text(name: str) -> ModelError:
+    """Return the error of a model of this name that is asked for a text."""
     return ModelError(
-        f"The model {name} reads neither text nor exemplars: click on the objects, or load "
-        "facebook/sam3, which does."
+        f"The model {name} reads no text: draw a box around an object that is meant, choose a text "
+        "model such as BiomedCLIP beside it, or load facebook/sam3, which reads it."
+    )
+
+
+def reads_no_exemplars(name: str) -> ModelError:
+    """Return the error of a model of this name that is asked for objects like another one."""
+    return ModelError(
+        f"The model {name} cannot find what is like an exemplar: click on the objects, or load "
+        "embedded or facebook/sam3, which can."
     )

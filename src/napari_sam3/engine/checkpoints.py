@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from .catalog import APACHE, CLICKS, EDGETAM, EMBEDDED, LOOKS, SAM3, SAM_LICENSE
 from .checkpoint_headers import read_header
+from .clip_folder import CLIP_CONFIG, ClipFolder
 from .errors import WeightsError
 
 Kind = Literal[
-    "embedded", "sam3", "sam3.1", "sam2", "edgetam", "sam1", "sam3-original", "micro-sam"
+    "embedded", "sam3", "sam3.1", "sam2", "edgetam", "sam1", "sam3-original", "micro-sam", "clip"
 ]
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -71,6 +72,12 @@ FACTS: dict[Kind, Facts] = {
         LOOKS,
         "To be converted once.",
     ),
+    "clip": Facts(
+        "CLIP",
+        "As stated where you got it.",
+        "Ranks what a model without words has found by a text.",
+        "Any computer; a GPU for hundreds of objects.",
+    ),
 }
 
 
@@ -122,6 +129,8 @@ def recognise(path: str | Path) -> Checkpoint:
 
 
 def _folder(folder: Path) -> Checkpoint:
+    if (folder / CLIP_CONFIG).is_file():
+        return _checkpoint("clip", folder, ClipFolder.open(folder).weights)
     if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
         return _transformers(folder)
     published = [file for suffix in PICKLED for file in sorted(folder.glob(f"*{suffix}"))]
@@ -142,7 +151,7 @@ def _safetensors(file: Path) -> Checkpoint:
     header = read_header(file)
     if header.facts.get("format", "").startswith("napari-sam3 embedded"):
         return _checkpoint("embedded", file, file)
-    if (file.parent / CONFIG).is_file():
+    if any((file.parent / config).is_file() for config in (CONFIG, CLIP_CONFIG)):
         return _folder(file.parent)
     raise WeightsError(
         f"{file} does not say which model it is for: choose a folder that has a {CONFIG} beside it."

@@ -3,27 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-Box = tuple[float, float, float, float]
-"""Row, col, row, col of two opposite corners, in pixels of the image."""
+from .exemplars import Box, Exemplar
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Concept:
-    """What all objects to be found have in common: a text, exemplars, or both."""
+    """What all objects to be found have in common: a text, exemplars, or both.
+
+    A box lies around an object of the image that is searched; an `Exemplar` may come from any.
+    """
 
     text: str | None = None
-    exemplars: Sequence[Box] = field(default=())  # boxes around objects that are meant
-    negatives: Sequence[Box] = field(default=())  # boxes around objects that are not
+    exemplars: Sequence[Box | Exemplar] = field(default=())  # objects that are meant
+    negatives: Sequence[Box | Exemplar] = field(default=())  # objects that are not
+
+    @classmethod
+    def of(
+        cls,
+        text: str | None,
+        exemplars: Sequence[Box | Exemplar],
+        negatives: Sequence[Box | Exemplar],
+    ) -> Self:
+        """Put exemplars that say themselves that they are not meant with the negatives."""
+        unwanted = [one for one in exemplars if _is_unwanted(one)]
+        wanted = [one for one in exemplars if not _is_unwanted(one)]
+        return cls(text, tuple(wanted), (*unwanted, *negatives))
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing says what is meant."""
-        return not (self.text or "").strip() and not len(self.exemplars)
+        return not self.has_text and not len(self.exemplars)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether words are part of it."""
+        return bool((self.text or "").strip())
+
+    @property
+    def boxes(self) -> list[Box]:
+        """All boxes, those of exemplars first."""
+        return boxes_of([*self.exemplars, *self.negatives])
+
+    @property
+    def shown(self) -> list[Exemplar]:
+        """All exemplars that may come from another image, the meant ones first."""
+        return exemplars_of([*self.exemplars, *self.negatives])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,10 +65,38 @@ class Candidates:
     masks: tuple[NDArray[np.bool_], ...]  # N crops of the size of their boxes
     scores: NDArray[np.float64]  # (N,) in 0..1
     frame: int = 0
+    is_saturated: bool = False  # whether the model could name no more, so that some may be missing
+    windows_looked_at: int = 1  # pictures that the model was asked about to find them
 
     def __len__(self) -> int:
         """Return how many candidates there are, above any threshold or below it."""
         return len(self.scores)
+
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """Number of pixels of every candidate, (N,)."""
+        return np.array([np.count_nonzero(mask) for mask in self.masks], np.int64)
+
+    @property
+    def touches_border(self) -> NDArray[np.bool_]:
+        """Whether a candidate reaches the border of the image, (N,)."""
+        first, last = self.boxes[:, :2], self.boxes[:, 2:]
+        return np.asarray(((first <= 0) | (last >= self.shape)).any(axis=1))
+
+    def within(self, region: Box | None) -> Self:
+        """Return the candidates whose middle is in a region of the image."""
+        if region is None:
+            return self
+        first, last = np.sort(np.reshape(region, (2, 2)), axis=0)
+        middles = (self.boxes[:, :2] + self.boxes[:, 2:] - 1) / 2
+        is_inside = ((middles >= first) & (middles <= last)).all(axis=1)
+        return self.taken(np.flatnonzero(is_inside))
+
+    def taken(self, positions: Sequence[int] | NDArray[np.int64]) -> Self:
+        """Return the candidates at these positions, in this order."""
+        kept = np.asarray(positions, np.int64)
+        masks = tuple(self.masks[position] for position in kept)
+        return replace(self, boxes=self.boxes[kept], masks=masks, scores=self.scores[kept])
 
     def labels(self, threshold: float = 0.5) -> NDArray[np.int32]:
         """Draw the candidates of at least this score, (H, W); the better one is on top.
@@ -52,3 +110,17 @@ class Candidates:
             top, left, bottom, right = self.boxes[index]
             labels[top:bottom, left:right][self.masks[index]] = index + 1
         return labels
+
+
+def boxes_of(shown: Sequence[Box | Exemplar]) -> list[Box]:
+    """Return what lies on the image that is searched."""
+    return [one for one in shown if not isinstance(one, Exemplar)]
+
+
+def exemplars_of(shown: Sequence[Box | Exemplar]) -> list[Exemplar]:
+    """Return what may come from any image."""
+    return [one for one in shown if isinstance(one, Exemplar)]
+
+
+def _is_unwanted(exemplar: Box | Exemplar) -> bool:
+    return isinstance(exemplar, Exemplar) and not exemplar.is_positive

@@ -17,6 +17,24 @@ def available_devices() -> list[str]:
     return devices
 
 
+def finish(device: str) -> None:
+    """Wait until a graphics card has calculated what it was given."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+    if torch.device(device).type == "mps":
+        torch.mps.synchronize()
+
+
+def device_bytes(device: str) -> int:
+    """Return the memory that a device has of its own."""
+    match torch.device(device).type:
+        case "cuda":
+            return int(torch.cuda.get_device_properties(device).total_memory)
+        case "mps":
+            return int(torch.mps.recommended_max_memory())
+    return 0
+
+
 def checked_device(device: str) -> str:
     """Return the device to use; "auto" is the fastest there is.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,32 +22,68 @@ from huggingface_hub.errors import (
 
 from .catalog import HUB
 from .checkpoints import CONFIG, WEIGHTS
+from .clip_folder import CLIP_CONFIG, CLIP_WEIGHTS
 from .disk_room import check_room
 from .downloads_resuming import fetch_blob
 from .errors import ModelError, Sam3Error, StorageError
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are done and the bytes there are."""
-WANTED = (CONFIG, WEIGHTS, "*processor_config.json", "tokenizer*.json", "vocab.json", "merges.txt")
+TOKENIZER = ("tokenizer*.json", "vocab.json", "merges.txt")
 LOST: type[Exception] = HfHubHTTPError.__bases__[0]
 """What the hub's way to the network raises, whichever it is."""
 FOLDER = "or get the folder in another way, for example from a colleague, and open it here."
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which files of a model are needed here."""
+
+    config: str
+    weights: tuple[str, ...]  # one of them, rather the first
+    patterns: tuple[str, ...]  # of what else is useful
+
+    @property
+    def files(self) -> list[str]:
+        """All that may be downloaded."""
+        return [self.config, *self.weights, *self.patterns]
+
+    def chosen(self, listed: Sequence[Any]) -> tuple[str | None, list[Any]]:
+        """Return the name of the weights, and the files without other weights."""
+        names = {file.filename for file in listed}
+        best = next((name for name in self.weights if name in names), None)
+        unwanted = set(self.weights) - {best}
+        return best, [file for file in listed if file.filename not in unwanted]
+
+
+MODEL = Wanted(CONFIG, (WEIGHTS,), ("*processor_config.json", *TOKENIZER))
+TEXT_MODEL = Wanted(
+    CLIP_CONFIG,
+    CLIP_WEIGHTS,
+    (CONFIG, "vocab.txt", "*.model", "special_tokens_map.json", *TOKENIZER),
+)
 
 
 class StoppedError(Sam3Error):
     """The user has stopped a download; what has arrived is kept."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """Who is told how far a download has come, and who may end it."""
+
+    progress: Progress
+    is_cancelled: Callable[[], bool]
+
+
 class _Transfer:
     """All files of one download together."""
 
-    def __init__(
-        self, total: int, done: int, progress: Progress, is_cancelled: Callable[[], bool]
-    ) -> None:
+    def __init__(self, total: int, done: int, watched: _Watched) -> None:
         self._total = total
         self._done = done
-        self._progress = progress
-        self._is_cancelled = is_cancelled
+        self._progress = watched.progress
+        self._is_cancelled = watched.is_cancelled
         self.count(0)
 
     def count(self, arrived: int) -> None:
@@ -85,7 +122,12 @@ def _bar_of(transfer: _Transfer) -> type:
     return Bar
 
 
-def download(model_id: str, progress: Progress, is_cancelled: Callable[[], bool]) -> Path:
+def download(
+    model_id: str,
+    progress: Progress,
+    is_cancelled: Callable[[], bool],
+    wanted: Wanted = MODEL,
+) -> Path:
     """Download a model into the hub's own cache, and return its folder there.
 
     What has arrived before is not downloaded again. The user's login is the hub's own and is
@@ -102,34 +144,38 @@ def download(model_id: str, progress: Progress, is_cancelled: Callable[[], bool]
     """
     with _plainly(model_id):
         listed = huggingface_hub.snapshot_download(
-            model_id, allow_patterns=list(WANTED), dry_run=True
+            model_id, allow_patterns=wanted.files, dry_run=True
         )
-        _check(model_id, listed)
-        missing = [file for file in listed if file.will_download]
-        total = sum(file.file_size or 0 for file in listed)
-        left = sum(file.file_size or 0 for file in missing)
-        check_room(Path(constants.HF_HUB_CACHE), left, f"The download of {model_id}")
-        transfer = _Transfer(total, total - left, progress, is_cancelled)
-        bar = _bar_of(transfer)
-        for file in sorted(missing, key=lambda one: one.file_size or 0):
-            if file.filename == WEIGHTS:
-                fetch_blob(model_id, WEIGHTS, file.commit_hash, bar)
-            huggingface_hub.hf_hub_download(
-                model_id, file.filename, revision=file.commit_hash, tqdm_class=bar
-            )
+        weights, files = wanted.chosen(listed)
+        _check(model_id, wanted, {file.filename for file in files})
+        _fetch(model_id, files, weights, _Watched(progress, is_cancelled))
         return Path(
             huggingface_hub.snapshot_download(
-                model_id, allow_patterns=list(WANTED), local_files_only=True
+                model_id, allow_patterns=wanted.files, local_files_only=True
             )
         )
 
 
-def _check(model_id: str, listed: Sequence[Any]) -> None:
-    names = {file.filename for file in listed}
-    if not {CONFIG, WEIGHTS} <= names:
+def _fetch(model_id: str, files: Sequence[Any], weights: str | None, watched: _Watched) -> None:
+    missing = [file for file in files if file.will_download]
+    total = sum(file.file_size or 0 for file in files)
+    left = sum(file.file_size or 0 for file in missing)
+    check_room(Path(constants.HF_HUB_CACHE), left, f"The download of {model_id}")
+    transfer = _Transfer(total, total - left, watched)
+    bar = _bar_of(transfer)
+    for file in sorted(missing, key=lambda one: one.file_size or 0):
+        if file.filename == weights:
+            fetch_blob(model_id, file.filename, file.commit_hash, bar)
+        huggingface_hub.hf_hub_download(
+            model_id, file.filename, revision=file.commit_hash, tqdm_class=bar
+        )
+
+
+def _check(model_id: str, wanted: Wanted, names: set[str]) -> None:
+    if wanted.config not in names or names.isdisjoint(wanted.weights):
         raise ModelError(
-            f"{model_id} has no {CONFIG} with a {WEIGHTS}, so it cannot be used here: choose "
-            "another model."
+            f"{model_id} has no {wanted.config} with a {wanted.weights[0]}, so it cannot be used "
+            "here: choose another model."
         )
 
 

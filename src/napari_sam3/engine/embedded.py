@@ -10,18 +10,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .backend import Answer, Embedding, own
+from .backend import Answer, Embedding, own, reads_no_text
 from .concepts import Candidates, Concept
-from .devices import checked_device
+from .devices import checked_device, finish
 from .embedded_answers import answer_prompts, answer_tracks
 from .embedded_everything import find_everything
+from .embedded_exemplars import appearance_in, find_alike
 from .embedded_levels import arithmetic
-from .embedded_pyramid import Pyramid, encode_pyramid
+from .embedded_packing import packed_pyramid, unpacked_pyramid
+from .embedded_pyramid import Pyramid, encode_pyramids
 from .embedded_tracks import Track, start_track
 from .embedded_weights import load_network, shipped_weights, weights_revision
-from .errors import ModelError
+from .exemplars import Appearance, Box
 from .network import Network
+from .packing import Packed
 from .prompts import Prompts
+from .sam.passes import enough_memory
 
 
 class EmbeddedBackend:
@@ -31,7 +35,8 @@ class EmbeddedBackend:
     """
 
     name = "embedded"
-    reads_concepts = False
+    reads_text = False
+    reads_exemplars = True
 
     def __init__(self, network: Network, device: str, revision: str) -> None:
         self.device = device
@@ -56,7 +61,23 @@ class EmbeddedBackend:
     @torch.inference_mode()
     def encode(self, image: NDArray[np.float32]) -> Pyramid:
         """Embed one image, (H, W, 3)."""
-        return encode_pyramid(self._network, image, self.device)
+        return encode_pyramids(self._network, [image], self.device)[0]
+
+    @torch.inference_mode()
+    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[Pyramid]:
+        """Embed several images, each (H, W, 3); those of one shape go together."""
+        with enough_memory():
+            made = encode_pyramids(self._network, images, self.device)
+        finish(self.device)
+        return made
+
+    def pack(self, embedding: Embedding) -> Packed:
+        """Return an embedding as plain arrays in the main memory."""
+        return packed_pyramid(own(embedding, Pyramid))
+
+    def unpack(self, packed: Packed) -> Pyramid:
+        """Return the embedding that was packed, as it was."""
+        return unpacked_pyramid(packed, self.device)
 
     @torch.inference_mode()
     def segment(
@@ -73,9 +94,17 @@ class EmbeddedBackend:
         """Find all objects of the image, without prompts."""
         return find_everything(self._network, own(embedding, Pyramid))
 
+    @torch.inference_mode()
     def find(self, embedding: Embedding, concept: Concept) -> Candidates:
-        """Refuse: this model reads neither texts nor exemplars."""
-        raise ModelError("The embedded model reads neither text nor exemplars: click instead.")
+        """Find all objects of the image that are like exemplars; texts are refused."""
+        if concept.has_text:
+            raise reads_no_text(self.name)
+        return find_alike(self._network, own(embedding, Pyramid), concept)
+
+    @torch.inference_mode()
+    def appearance(self, embedding: Embedding, box: Box) -> Appearance:
+        """Return what objects like the one in a box of the image are recognised by elsewhere."""
+        return appearance_in(self._network, own(embedding, Pyramid), box)
 
     @torch.inference_mode()
     def remember(self, track: Track | None, embedding: Embedding, answer: Answer) -> Track:

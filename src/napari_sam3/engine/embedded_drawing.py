@@ -25,6 +25,17 @@ Window = tuple[slice, slice]
 
 def draw(guess: Guess, prompts: Prompts, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Draw the mask of a guess, (H, W), read-only, as the prompts want it."""
+    window, mask = draw_part(guess, prompts, shape)
+    pixels = np.zeros(shape, bool)
+    pixels[window] = mask
+    pixels.setflags(write=False)
+    return pixels
+
+
+def draw_part(
+    guess: Guess, prompts: Prompts, shape: tuple[int, int]
+) -> tuple[Window, NDArray[np.bool_]]:
+    """Return where on an image (H, W) the mask of a guess lies, and the mask there."""
     window, logits = guess.crop.spread(bend(guess, prompts), shape)
     mask = (logits > 0) & _allowed(prompts, window)
     clicks, positive = _clicks(prompts, window, shape)
@@ -32,10 +43,7 @@ def draw(guess: Guess, prompts: Prompts, shape: tuple[int, int]) -> NDArray[np.b
     mask[tuple(clicks[~positive].T)] = False
     mask = _meant(mask, clicks[positive], _regions(prompts, window))
     _fill(mask, HOLE / guess.crop.scale**2, clicks[~positive])
-    pixels = np.zeros(shape, bool)
-    pixels[window] = mask
-    pixels.setflags(write=False)
-    return pixels
+    return window, mask
 
 
 def bend(guess: Guess, prompts: Prompts) -> NDArray[np.float32]:

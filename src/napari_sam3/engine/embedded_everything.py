@@ -19,17 +19,25 @@ from .embedded_levels import Level
 from .embedded_prompting import TINY
 from .embedded_pyramid import Pyramid, zoomed_level
 from .network import FINE_STRIDE, Network
+from .windows import PixelBox
 
 COARSEST = 0.5
 """Objects are sought on this scale and finer ones."""
-RISE = 0.4
-"""Two peaks with no valley of this depth between them are one object."""
-PEAK = 0.4
-"""How certain the middle of an object must be."""
 SMALLEST_AREA = 12
 """Fewer pixels of the image are no object."""
 SHARED = 0.35
 """A candidate that better ones cover by more than this share is a duplicate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """What tells the middles of objects from other bumps."""
+
+    rise: float = 0.4  # two peaks with no valley of this depth between them are one object
+    height: float = 0.4  # how certain the middle of an object must be
+
+
+CLEAR = Peaks()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +47,27 @@ class Piece:
     place: tuple[slice, slice]  # rows and columns of the image
     mask: NDArray[np.bool_]  # of the size of its place
     score: float  # 0..1
+
+    @property
+    def box(self) -> PixelBox:
+        """First row, first column, last row + 1, last column + 1."""
+        rows, cols = self.place
+        return rows.start, cols.start, rows.stop, cols.stop
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return int(np.count_nonzero(self.mask))
+
+    def trimmed(self) -> Piece:
+        """Return the same mask on the smallest place that holds it."""
+        used = [np.flatnonzero(self.mask.any(axis)) for axis in (1, 0)]
+        parts = [slice(int(one[0]), int(one[-1]) + 1) if len(one) else slice(0, 0) for one in used]
+        rows, cols = (
+            slice(first.start + part.start, first.start + part.stop)
+            for first, part in zip(self.place, parts, strict=True)
+        )
+        return Piece((rows, cols), self.mask[parts[0], parts[1]].copy(), self.score)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,28 +85,31 @@ def find_everything(network: Network, pyramid: Pyramid) -> Candidates:
     """Find the objects of an image on all levels on which they may show."""
     levels = [level for level in pyramid.levels if level.scale >= COARSEST]
     pieces = [piece for level in levels for piece in pieces_of(level, pyramid.shape)]
-    if pieces and np.median([piece.mask.sum() for piece in pieces]) < TINY**2:
+    if pieces and np.median([piece.area for piece in pieces]) < TINY**2:
         pieces += pieces_of(zoomed_level(network, pyramid), pyramid.shape)
-    kept = without_duplicates(pieces, pyramid.shape)
-    boxes = [[*(part.start for part in p.place), *(part.stop for part in p.place)] for p in kept]
+    return candidates_of(without_duplicates(pieces, pyramid.shape), pyramid.shape)
+
+
+def candidates_of(pieces: Sequence[Piece], shape: tuple[int, int]) -> Candidates:
+    """Return pieces of an image (H, W) as candidates, in their order."""
     return Candidates(
-        pyramid.shape,
-        np.array(boxes, np.int64).reshape(-1, 4),
-        tuple(piece.mask for piece in kept),
-        np.array([piece.score for piece in kept], np.float64),
+        shape,
+        np.array([piece.box for piece in pieces], np.int64).reshape(-1, 4),
+        tuple(piece.mask for piece in pieces),
+        np.array([piece.score for piece in pieces], np.float64),
     )
 
 
-def pieces_of(level: Level, shape: tuple[int, int]) -> list[Piece]:
+def pieces_of(level: Level, shape: tuple[int, int], peaks: Peaks = CLEAR) -> list[Piece]:
     """Find objects on one level of an image (H, W)."""
     relief = _relief(level.dense.float(), level.scale)
-    regions = _regions(relief)
+    regions = _regions(relief, peaks)
     pieces = [
         _piece(relief, regions, value, place, shape)
         for value, place in enumerate(ndimage.find_objects(regions), 1)
         if place is not None
     ]
-    return [piece for piece in pieces if piece.mask.sum() >= SMALLEST_AREA]
+    return [piece for piece in pieces if piece.area >= SMALLEST_AREA]
 
 
 def without_duplicates(pieces: Sequence[Piece], shape: tuple[int, int]) -> list[Piece]:
@@ -98,13 +130,13 @@ def _relief(dense: Tensor, scale: float) -> Relief:
     return Relief(dense[0].cpu().numpy(), foreground, smooth, boundary, int(FINE_STRIDE / scale))
 
 
-def _regions(relief: Relief) -> NDArray[np.int32]:
+def _regions(relief: Relief, peaks: Peaks) -> NDArray[np.int32]:
     """Flood the foreground from the middles of objects, (h / 2, w / 2) integers."""
     height = relief.centre - 0.35 * relief.boundary
     inside = relief.logits > 0
-    peaks = np.where(inside, height, 0)
-    rise = peaks - reconstruction(peaks - RISE, peaks)
-    seeds, _ = ndimage.label((rise > RISE / 2) & (relief.centre > PEAK))
+    bumps = np.where(inside, height, 0)
+    rise = bumps - reconstruction(bumps - peaks.rise, bumps)
+    seeds, _ = ndimage.label((rise > peaks.rise / 2) & (relief.centre > peaks.height))
     return np.asarray(watershed(-height, seeds, mask=inside), np.int32)
 
 

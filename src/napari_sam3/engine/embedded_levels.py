@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,17 +52,21 @@ def _cut(features: Tensor, crop: Crop, stride: int) -> Tensor:
     return F.pad(part, [min(amount, side) for amount in missing]) if any(missing) else part
 
 
-def encode_level(network: Network, image: Tensor, scale: float) -> Level:
-    """Encode one level, (3, h, w) in 0..1, in tiles where it is large."""
+def encode_levels(network: Network, images: Tensor, scale: float) -> list[Level]:
+    """Encode images at one scale, (B, 3, h, w) in 0..1, in tiles where they are large."""
+    levels = [_empty_level(image, scale) for image in images]
+    for rows_span in _spans(int(images.shape[-2])):
+        for cols_span in _spans(int(images.shape[-1])):
+            _encode_tiles(network, images, levels, (rows_span, cols_span))
+    return levels
+
+
+def _empty_level(image: Tensor, scale: float) -> Level:
     rows, cols = (-(-int(size) // COARSE_STRIDE) for size in image.shape[-2:])
     fine = image.new_empty((32, rows * 2, cols * 2), dtype=torch.float16)
     coarse = image.new_empty((64, rows, cols), dtype=torch.float16)
     dense = image.new_empty((3, rows * 2, cols * 2), dtype=torch.float16)
-    level = Level(scale, fine, coarse, dense)
-    for rows_span in _spans(int(image.shape[-2])):
-        for cols_span in _spans(int(image.shape[-1])):
-            _encode_tile(network, image, level, (rows_span, cols_span))
-    return level
+    return Level(scale, fine, coarse, dense)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +89,22 @@ def _spans(size: int) -> list[_Span]:
     ]
 
 
-def _encode_tile(network: Network, image: Tensor, level: Level, spans: tuple[_Span, _Span]) -> None:
+def _encode_tiles(
+    network: Network, images: Tensor, levels: Sequence[Level], spans: tuple[_Span, _Span]
+) -> None:
     rows, cols = spans
-    seen = image[:, rows.seen_start : rows.seen_stop, cols.seen_start : cols.seen_stop]
-    features = encode_padded(network, seen[None])
-    for source, target, stride in (
-        (features.fine, level.fine, 2),
-        (features.coarse, level.coarse, COARSE_STRIDE),
-        (features.dense, level.dense, 2),
-    ):
-        top, bottom = _strided(rows.start, rows.stop, stride)
-        left, right = _strided(cols.start, cols.stop, stride)
-        row, col = rows.seen_start // stride, cols.seen_start // stride
-        part = source[0, :, top - row : bottom - row, left - col : right - col]
-        target[:, top:bottom, left:right] = part
+    seen = images[..., rows.seen_start : rows.seen_stop, cols.seen_start : cols.seen_stop]
+    for level, *parts in zip(levels, *encode_padded(network, seen), strict=True):
+        for source, target, stride in (
+            (parts[0], level.fine, FINE_STRIDE),
+            (parts[1], level.coarse, COARSE_STRIDE),
+            (parts[2], level.dense, FINE_STRIDE),
+        ):
+            top, bottom = _strided(rows.start, rows.stop, stride)
+            left, right = _strided(cols.start, cols.stop, stride)
+            row, col = rows.seen_start // stride, cols.seen_start // stride
+            part = source[:, top - row : bottom - row, left - col : right - col]
+            target[:, top:bottom, left:right] = part
 
 
 def _strided(start: int, stop: int, stride: int) -> tuple[int, int]:

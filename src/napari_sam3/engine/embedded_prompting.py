@@ -39,14 +39,14 @@ def questions_on(prompts: Prompts, before: Guess | None, pyramid: Pyramid) -> li
         crops = crops_on_clicks(prompts, pyramid)
     else:
         crops = crops_around(_joined(_extent(prompts), prompts), pyramid)[: 1 - len(corrections)]
-    return corrections + [_question(prompts, crop) for crop in crops]
+    return corrections + [question_on(prompts, crop) for crop in crops]
 
 
 def _corrections(prompts: Prompts, before: Guess, pyramid: Pyramid) -> list[Question]:
     if np.isnan(before.box).any():
         return []
     crops = crops_around(_joined(before.box, prompts), pyramid)
-    return [_question(prompts, crops[0], before)]
+    return [question_on(prompts, crops[0], before)]
 
 
 def crops_around(box: NDArray[np.float64], pyramid: Pyramid) -> list[Crop]:
@@ -75,7 +75,7 @@ def closer_question(prompts: Prompts, best: Guess, pyramid: Pyramid) -> Question
     clicks = prompts.points[prompts.positive]
     row, col = (clicks.min(0) + clicks.max(0)) / 2
     crop = Crop.around(row, col, ZOOM)
-    return _question(prompts, crop) if crop.holds(clicks, MARGIN) else None
+    return question_on(prompts, crop) if crop.holds(clicks, MARGIN) else None
 
 
 def ranked(guesses: Sequence[Guess], prompts: Prompts) -> list[Guess]:
@@ -120,7 +120,8 @@ def extent_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array([rows[0] - 0.5, cols[0] - 0.5, rows[-1] + 0.5, cols[-1] + 0.5])
 
 
-def _question(prompts: Prompts, crop: Crop, before: Guess | None = None) -> Question:
+def question_on(prompts: Prompts, crop: Crop, before: Guess | None = None) -> Question:
+    """Ask about one object on a crop, where it was perhaps drawn before."""
     box = crop.box(_extent(prompts)) if len(prompts.boxes) else None
     maps = render(
         [(row, col) for row, col in crop.points(prompts.points)],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .embedded_crops import Crop
-from .embedded_levels import Level, encode_level, encode_padded
+from .embedded_levels import Level, encode_levels, encode_padded
 from .network import CROP, MULTIPLE, Features, Network
 
 SMALLEST = 96
@@ -43,18 +44,22 @@ class Pyramid:
     @property
     def scales(self) -> list[float]:
         """All scales there are, finest first."""
-        return [ZOOM, *(level.scale for level in self.levels)]
+        return list(dict.fromkeys([ZOOM, *(level.scale for level in self.levels)]))
 
     def fitting_scale(self, size: float, pixels: float) -> float:
         """Return the scale that shows something of this size nearest to so many pixels large."""
         return min(self.scales, key=lambda scale: abs(np.log(max(size, 1) * scale / pixels)))
 
+    def with_zoom(self, network: Network) -> Self:
+        """Return the same pyramid with the finest scale kept, for many crops of it."""
+        return replace(self, levels=(zoomed_level(network, self), *self.levels))
+
     def cut(self, network: Network, crops: Sequence[Crop]) -> Features:
         """Cut crops of any scales out, float16, with the crops along the first axis."""
-        by_scale = {level.scale: level for level in self.levels}
-        zoomed = iter(self._zoom(network, [crop for crop in crops if crop.scale == ZOOM]))
+        kept = {level.scale: level for level in self.levels}
+        zoomed = iter(self._zoom(network, [crop for crop in crops if crop.scale not in kept]))
         parts = [
-            next(zoomed) if crop.scale == ZOOM else by_scale[crop.scale].cut(crop) for crop in crops
+            kept[crop.scale].cut(crop) if crop.scale in kept else next(zoomed) for crop in crops
         ]
         return Features(*map(torch.stack, zip(*parts, strict=True)))
 
@@ -67,26 +72,33 @@ class Pyramid:
         return _cut_patches(network, self.image, crops) if crops else []
 
 
-def encode_pyramid(network: Network, image: NDArray[np.float32], device: str) -> Pyramid:
-    """Encode an image (H, W, 3) in 0..1 at all scales that are kept."""
-    picture = torch.tensor(image, device=device).permute(2, 0, 1).contiguous()
-    levels = [encode_level(network, small, scale) for scale, small in _halvings(picture)]
-    return Pyramid(picture.half(), tuple(levels))
+def encode_pyramids(
+    network: Network, images: Sequence[NDArray[np.float32]], device: str
+) -> list[Pyramid]:
+    """Encode images (H, W, 3) in 0..1 at all scales that are kept, those of one shape together."""
+    if len({image.shape for image in images}) > 1:
+        return [encode_pyramids(network, [image], device)[0] for image in images]
+    stack = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).contiguous()
+    by_scale = [encode_levels(network, small, scale) for scale, small in _halvings(stack)]
+    return [
+        Pyramid(picture.half(), levels)
+        for picture, levels in zip(stack, zip(*by_scale, strict=True), strict=True)
+    ]
 
 
 def zoomed_level(network: Network, pyramid: Pyramid) -> Level:
     """Encode the whole image at the finest scale."""
-    return encode_level(network, _doubled(pyramid.image), ZOOM)
+    return encode_levels(network, _doubled(pyramid.image)[None], ZOOM)[0]
 
 
-def _halvings(image: Tensor) -> Iterator[tuple[float, Tensor]]:
-    """Yield the image (3, H, W) at scales 1, 1/2, 1/4 ... until it fits into one crop."""
+def _halvings(images: Tensor) -> Iterator[tuple[float, Tensor]]:
+    """Yield the images (B, 3, H, W) at scales 1, 1/2, 1/4 ... until they fit into one crop."""
     scale = 1.0
-    yield scale, image
-    while max(image.shape[-2:]) > SMALLEST:
-        image = F.avg_pool2d(image, 2, ceil_mode=True)
+    yield scale, images
+    while max(images.shape[-2:]) > SMALLEST:
+        images = F.avg_pool2d(images, 2, ceil_mode=True)
         scale /= 2
-        yield scale, image
+        yield scale, images
 
 
 def _doubled(image: Tensor) -> Tensor:

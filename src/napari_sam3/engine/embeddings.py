@@ -1,4 +1,4 @@
-"""What a model has seen, kept as long as there is room."""
+"""Values in memory, kept as long as there is room."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-import numpy as np
-
-from .backend import Embedding
 from .windows import Window
 
 
@@ -40,6 +37,9 @@ class BoundedCache(Generic[Key, Value]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def __contains__(self, key: Key) -> bool:
+        return key in self._values
+
     @property
     def nbytes(self) -> int:
         """Bytes occupied now."""
@@ -52,16 +52,20 @@ class BoundedCache(Generic[Key, Value]):
                 self._values.move_to_end(key)
             return self._values.get(key)
 
-    def put(self, key: Key, value: Value) -> None:
-        """Keep a value, and let go of others until there is room."""
+    def put(self, key: Key, value: Value) -> list[tuple[Key, Value]]:
+        """Keep a value, and return others, or itself, for which there is no room."""
         with self._lock:
             self._drop(key)
             if value.nbytes > self.max_bytes:
-                return
+                return [(key, value)]
             self._values[key] = value
             self._nbytes += value.nbytes
+            gone = []
             while self._nbytes > self.max_bytes:
-                self._drop(next(iter(self._values)))
+                oldest = next(iter(self._values))
+                gone.append((oldest, self._values[oldest]))
+                self._drop(oldest)
+            return gone
 
     def forget(self, is_unwanted: Callable[[Key], bool]) -> None:
         """Let go of the values with such keys."""
@@ -88,20 +92,3 @@ class EmbeddingKey(NamedTuple):
     contrast: str  # token of the contrast
     revision: str  # of the model
     window: Window | None = None  # the part of the frame; None for all of it
-
-
-class EmbeddingCache(BoundedCache[EmbeddingKey, Embedding]):
-    """Embeddings of frames.
-
-    Entries are shared and never changed. NumPy arrays in them are made read-only; tensors cannot
-    be, so a backend must not write into an embedding it is given.
-    """
-
-    def put(self, key: EmbeddingKey, value: Embedding) -> None:
-        """Keep an embedding, its arrays read-only."""
-        names = [*getattr(value, "__slots__", ()), *getattr(value, "__dict__", ())]
-        for name in names:
-            part = getattr(value, name)
-            if isinstance(part, np.ndarray):
-                part.setflags(write=False)
-        super().put(key, value)

@@ -8,16 +8,19 @@ from typing import Any, Self
 from weakref import WeakValueDictionary
 
 from .backend import Backend
+from .budgets import Budgets, cache_folder
+from .clip import Clip
 from .contrast import Contrast
-from .embeddings import EmbeddingCache
+from .embedding_tiers import Embeddings
 from .frames import Frames
+from .languages import english_remark
 from .loading import load_backend
 from .model import Model
 from .results import Results, described
 from .session import Session
 
-CACHE_BYTES = 2**30
-"""What the embeddings of all images may occupy together."""
+EMBEDDINGS = "embeddings.zarr"
+"""Where embeddings lie in a folder."""
 
 
 class Engine:
@@ -27,17 +30,23 @@ class Engine:
     ----------
     backend : Backend
         The model.
-    cache_bytes : int
-        What its embeddings may occupy.
+    budgets : Budgets, optional
+        What its embeddings may occupy; chosen for this computer when left out.
     """
 
-    def __init__(self, backend: Backend, cache_bytes: int = CACHE_BYTES) -> None:
-        self._model = Model(backend, cache_bytes)
+    def __init__(self, backend: Backend, budgets: Budgets | None = None) -> None:
+        chosen = budgets or Budgets.of_this_computer(backend.device)
+        self._model = Model(backend, chosen)
         self.name = backend.name
         self.device = backend.device
 
     @classmethod
-    def load(cls, model: str | Path = "embedded", device: str = "auto") -> Self:
+    def load(
+        cls,
+        model: str | Path = "embedded",
+        device: str = "auto",
+        budgets: Budgets | None = None,
+    ) -> Self:
         """Load a model.
 
         Parameters
@@ -47,6 +56,8 @@ class Engine:
             such as "facebook/sam3"; or a folder or file of weights.
         device : str
             "auto", "cpu", "cuda" or "mps".
+        budgets : Budgets, optional
+            What its embeddings may occupy; chosen for this computer when left out.
 
         Raises
         ------
@@ -55,7 +66,7 @@ class Engine:
         WeightsError
             If its weights cannot be used.
         """
-        return cls(load_backend(model, device))
+        return cls(load_backend(model, device), budgets)
 
     @staticmethod
     def devices() -> list[str]:
@@ -70,7 +81,7 @@ class Engine:
         return self._model.is_closed
 
     @property
-    def embeddings(self) -> EmbeddingCache:
+    def embeddings(self) -> Embeddings:
         """What the model has seen of all images."""
         return self._model.embeddings
 
@@ -87,14 +98,44 @@ class Engine:
         frames : Frames, or an array of shape (H, W), (F, H, W) or (F, H, W, C)
             From numpy, dask or zarr; read lazily, one frame at a time.
         folder : path, optional
-            Where results are kept, such as "movie.sam3".
+            Where results and embeddings are kept, such as "movie.sam3".
         contrast : Contrast, optional
             What the user sees of the stack; estimated from three frames when left out.
         """
         opened = frames if isinstance(frames, Frames) else Frames.from_array(frames)
         seen = Contrast.estimate(opened) if contrast is None else contrast
         results = None if folder is None else self._results(Path(folder), opened, seen)
+        if folder is not None:
+            self.embeddings.keep(opened, Path(folder) / EMBEDDINGS)
         return Session(self._model, opened, seen, results)
+
+    @property
+    def text_model(self) -> Clip | None:
+        """What reads texts beside the model."""
+        return self._model.clip
+
+    def read_texts_with(self, clip: Clip | None) -> None:
+        """Let a text model read what the model cannot, or rank once more what it has found.
+
+        None leaves texts to the model alone. Sessions that are open ask the new one from now on.
+        """
+        self._model.clip = clip
+
+    def remark(self, text: str) -> str:
+        """Say where a text seems to be in a language that is not read here, or nothing."""
+        if self._model.clip is not None:
+            return self._model.clip.remark(text)
+        return english_remark(text, self.name) if self._model.backend.reads_text else ""
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether texts are understood, by the model or by a text model beside it."""
+        return self._model.clip is not None or self._model.backend.reads_text
+
+    @property
+    def reads_exemplars(self) -> bool:
+        """Whether the model finds what is like an exemplar."""
+        return self._model.backend.reads_exemplars
 
     def close(self) -> None:
         """Free the model; its sessions end."""
@@ -112,10 +153,12 @@ _sharing = Lock()
 def shared_engine(model: str = "embedded", device: str = "auto") -> Engine:
     """Return the engine of this model that the whole process shares.
 
-    It is loaded once, and freed when nobody holds it any more.
+    It is loaded once, and freed when nobody holds it any more. What it sees of images that are
+    opened without a folder is kept among the caches of the user.
     """
     with _sharing:
         known = _shared.get((model, device))
         if known is None or known.is_closed:
             known = _shared[model, device] = Engine.load(model, device)
+            known.embeddings.keep_others(cache_folder() / EMBEDDINGS)
         return known

@@ -21,6 +21,10 @@ class ModelError(Sam3Error):
     """The model cannot do what was asked of it."""
 
 
+class NoRoomError(ModelError):
+    """The memory of the device is too small for what was asked of the model at once."""
+
+
 class CancelledError(Sam3Error):
     """What was asked was ended by the user before there was an answer."""
 

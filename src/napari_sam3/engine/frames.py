@@ -1,24 +1,30 @@
-"""A stack of images, read lazily, one frame at a time."""
+"""A stack of images, read lazily, one frame or a part of one at a time."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import FramesError
+from .frame_arrays import check_dtype, stacks_of
+from .frame_levels import FrameLevel, Spans, averaged, blocks, nearest_finer, window_edges
 from .windows import Window
 
 MIN_SIDE = 5
 """Fewer rows or columns are not an image: an axis of up to 4 is read as colours, and a shorter
 one is nearly always z, time or channels looked at along the wrong axis."""
+LARGE = 2048 * 2048
+"""A frame of more pixels is never read as a whole, but window by window."""
+SPREAD, SAMPLE_SIDE = 3, 256
+"""So many windows along either side, so many pixels wide, tell how bright a large frame is."""
 
 
 class Frames:
-    """A stack of images of one shape, of which one frame is read at a time.
+    """A stack of images of one shape, of which one frame or a part of one is read at a time.
 
     Parameters
     ----------
@@ -32,6 +38,9 @@ class Frames:
         Returns the frame of an index, (H, W, C), of any integer or float type.
     is_rgb : bool
         Whether the three channels are the red, green and blue of a colour image.
+    levels : sequence of FrameLevel, optional
+        The sizes in which every frame is stored, finest first; the first is the frame itself.
+        Without them, a part of a frame is cut out of what ``read`` returns.
 
     Attributes
     ----------
@@ -46,6 +55,7 @@ class Frames:
         channels: int,
         read: Callable[[int], NDArray[Any]],
         is_rgb: bool = False,
+        levels: Sequence[FrameLevel] | None = None,
     ) -> None:
         _check_size(count, shape, channels)
         self.count = count
@@ -54,6 +64,7 @@ class Frames:
         self.is_rgb = is_rgb
         self.token = uuid.uuid4().hex
         self._read = read
+        self._stored = tuple(levels or [_cut_out(shape, read)])
         self._sampled: dict[int, NDArray[Any]] = {}
 
     @classmethod
@@ -65,27 +76,36 @@ class Frames:
         data : (H, W), (F, H, W) or (F, H, W, C) array
             A last axis of 3 or 4 after two others is taken for the colours of a single image,
             (H, W, 3) or (H, W, 4), since no stack is that narrow; its alpha is dropped. Every
-            frame is read as one ``data[i]``.
+            frame is read as one ``data[i]``, and a part of it as ``data[i, rows, columns]``.
         """
-        _check_dtype(np.dtype(data.dtype))
-        shape = tuple(int(side) for side in data.shape)
-        match shape:
-            case (rows, cols):
-                return cls(1, (rows, cols), 1, lambda _: np.asarray(data[:])[..., None])
-            case (rows, cols, 3 | 4):
-                return cls(1, (rows, cols), 3, lambda _: np.asarray(data[:])[..., :3], True)
-            case (count, rows, cols):
-                return cls(count, (rows, cols), 1, lambda i: np.asarray(data[i])[..., None])
-            case (count, rows, cols, channels):
-                is_rgb = channels == 3 and data.dtype == np.uint8
-                return cls(count, (rows, cols), channels, lambda i: np.asarray(data[i]), is_rgb)
-        raise FramesError(
-            f"An image of shape {shape} cannot be read as a stack: its axes are to be (rows, "
-            "columns), (frames, rows, columns) or (frames, rows, columns, channels)."
-        )
+        return cls.from_levels([data])
+
+    @classmethod
+    def from_levels(cls, arrays: Sequence[Any]) -> Self:
+        """Open a stack that is stored in several sizes, such as the levels of an OME-Zarr.
+
+        Parameters
+        ----------
+        arrays : sequence of arrays as in `from_array`
+            The same stack ever coarser, the finest first. Rows and columns may shrink by any
+            factor; the other axes stay.
+        """
+        stacks = stacks_of(arrays)
+        whole, levels = stacks[0], [stack.level for stack in stacks]
+        return cls(whole.count, whole.shape, whole.channels, whole.read, whole.is_rgb, levels)
 
     def __len__(self) -> int:
         return self.count
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a frame has too many pixels to be looked at as a whole."""
+        return self.shape[0] * self.shape[1] > LARGE
+
+    @property
+    def levels(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of every stored size, finest first."""
+        return tuple(level.shape for level in self._stored)
 
     def check(self, frame: int) -> None:
         """Refuse a frame that is not in the stack."""
@@ -105,33 +125,85 @@ class Frames:
         return self._fetch(frame) if sampled is None else sampled
 
     def read_window(self, frame: int, window: Window) -> NDArray[Any]:
-        """Read a part of a frame, (h, w, C), at the level of the window."""
-        rows = slice(window.top, window.top + window.height)
-        return self.read(frame)[rows, window.left : window.left + window.width]
+        """Read a part of a frame, (h, w, C), at the level of the window.
+
+        It comes from the coarsest stored level that is fine enough. Where that is finer, its
+        pixels are averaged, block by block, into floats.
+        """
+        self.check(frame)
+        level = nearest_finer(self._stored, window.level)
+        edges = window_edges(window, self.shape, level)
+        if all((np.diff(own) == 1).all() for own in edges):
+            rows, cols = (slice(int(own[0]), int(own[-1])) for own in edges)
+            return self._part(frame, level, (rows, cols))
+        pieces = [
+            (block.target, averaged(self._part(frame, level, block.source), block.edges))
+            for block in blocks(*edges)
+        ]
+        pixels = np.empty((*window.shape, self.channels), pieces[0][1].dtype)
+        for target, piece in pieces:
+            pixels[target] = piece
+        return _finite(pixels)
 
     def sample(self) -> list[NDArray[Any]]:
         """Read the first, the middle and the last frame, each (H, W, C).
 
         They are held until they are read for the first time, so that no frame is fetched twice.
+        Of large frames, the coarsest stored size is read instead, or some spread windows.
         """
-        for frame in {0, self.count // 2, self.count - 1} - self._sampled.keys():
+        frames = {0, self.count // 2, self.count - 1}
+        if self.is_large:
+            return [self._glance(frame) for frame in sorted(frames)]
+        for frame in frames - self._sampled.keys():
             self._sampled[frame] = self._fetch(frame)
         return list(self._sampled.values())
 
+    def _glance(self, frame: int) -> NDArray[Any]:
+        """Read what tells how bright a large frame is, (h, w, C)."""
+        coarsest = self._stored[-1]
+        if coarsest.shape[0] * coarsest.shape[1] <= LARGE:
+            rows, cols = (slice(0, side) for side in coarsest.shape)
+            return self._part(frame, coarsest, (rows, cols))
+        tops, lefts = (_spread(side) for side in self.shape)
+        return np.concatenate(
+            [self._part(frame, self._stored[0], (top, left)) for top in tops for left in lefts],
+            axis=1,
+        )
+
     def _fetch(self, frame: int) -> NDArray[Any]:
+        return self._checked(frame, self.shape, lambda: self._read(frame))
+
+    def _part(self, frame: int, level: FrameLevel, spans: Spans) -> NDArray[Any]:
+        shape = (spans[0].stop - spans[0].start, spans[1].stop - spans[1].start)
+        return self._checked(frame, shape, lambda: level.read(frame, *spans))
+
+    def _checked(
+        self, frame: int, shape: tuple[int, int], read: Callable[[], NDArray[Any]]
+    ) -> NDArray[Any]:
         try:
-            pixels = self._read(frame)
+            pixels = read()
         except (OSError, ValueError, RuntimeError, LookupError) as error:
             raise FramesError(
                 f"Frame {frame} cannot be read ({error}). Check that its file is still there "
                 "and whole, then open the image again."
             ) from error
-        if pixels.shape != (*self.shape, self.channels):
+        if pixels.shape != (*shape, self.channels):
             raise FramesError(
                 f"Frame {frame} has the shape {pixels.shape} instead of "
-                f"{(*self.shape, self.channels)}: open the image again."
+                f"{(*shape, self.channels)}: open the image again."
             )
         return _finite(pixels)
+
+
+def _cut_out(shape: tuple[int, int], read: Callable[[int], NDArray[Any]]) -> FrameLevel:
+    return FrameLevel(shape, lambda frame, rows, cols: read(frame)[rows, cols])
+
+
+def _spread(side: int) -> list[slice]:
+    """Return pieces of a side of a frame, evenly spread over it."""
+    width = min(side, SAMPLE_SIDE)
+    starts = np.linspace(0, side - width, 2 * SPREAD + 1)[1::2].astype(int)
+    return [slice(start, start + width) for start in starts.tolist()]
 
 
 def _check_size(count: int, shape: tuple[int, int], channels: int) -> None:
@@ -147,16 +219,8 @@ def _check_size(count: int, shape: tuple[int, int], channels: int) -> None:
         )
 
 
-def _check_dtype(dtype: np.dtype[Any]) -> None:
-    if dtype.kind not in "buif":
-        raise FramesError(
-            f"An image of type {dtype} cannot be shown to a model: convert it to integers or "
-            "floats first."
-        )
-
-
 def _finite(pixels: NDArray[Any]) -> NDArray[Any]:
-    _check_dtype(pixels.dtype)
+    check_dtype(pixels.dtype)
     if pixels.dtype.kind == "b":
         return pixels.view(np.uint8)
     if pixels.dtype.kind != "f" or np.isfinite(pixels).all():

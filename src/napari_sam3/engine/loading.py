@@ -114,6 +114,15 @@ def downloaded(
     return download(name, progress, is_cancelled)
 
 
+def downloaded_clip(
+    name: str, progress: Callable[[int, int], None], is_cancelled: Callable[[], bool]
+) -> Path:
+    """Download a text model of the hub, and return its folder; see `downloads.download`."""
+    from .downloads import TEXT_MODEL, download  # takes a while to import
+
+    return download(name, progress, is_cancelled, TEXT_MODEL)
+
+
 def _not_here(name: str) -> str:
     known = known_model(name)
     approval = " after its makers have approved you," if known and known.is_gated else ""
@@ -142,6 +151,11 @@ def _loaded(checkpoint: Checkpoint, device: str) -> Backend:
             return _converted_before(checkpoint, device)
         case "sam3.1":
             raise WeightsError(f"{path} {NO_SAM_3_1}")
+        case "clip":
+            raise WeightsError(
+                f"{path} holds a model that reads texts and outlines nothing: choose it as the "
+                "text model, and another to outline."
+            )
 
 
 def _embedded(path: Path | None, device: str) -> Backend:

@@ -3,23 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from .windows import PixelBox
 
 ReadingName = Literal["whole", "part", "sub-part"]
 READING_NAMES: tuple[ReadingName, ...] = ("whole", "part", "sub-part")
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a patch of a picture lies."""
+
+    top: int  # row of its first pixel
+    left: int  # column of its first pixel
+    shape: tuple[int, int]  # (H, W) of the picture
+
+    def spread(self, patch: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Put a patch, (h, w), on the empty picture, (H, W), read-only."""
+        pixels = np.zeros(self.shape, bool)
+        rows, cols = patch.shape
+        pixels[self.top : self.top + rows, self.left : self.left + cols] = patch
+        pixels.setflags(write=False)
+        return pixels
+
+
+class Patched:
+    """A mask of which only a patch is held where the picture is a large one."""
+
+    __slots__ = ()
+
+    patch: NDArray[np.bool_]
+    place: Place | None
+
+    @property
+    def pixels(self) -> NDArray[np.bool_]:
+        """All pixels, (H, W), read-only; of a large picture they are laid out on every call."""
+        return self.patch if self.place is None else self.place.spread(self.patch)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        if self.place is not None:
+            return self.place.shape
+        return self.patch.shape[0], self.patch.shape[1]
+
+    @property
+    def box(self) -> PixelBox:
+        """Where the patch lies: no pixel outside belongs to the object, few inside may."""
+        top, left = (0, 0) if self.place is None else (self.place.top, self.place.left)
+        return top, left, top + self.patch.shape[0], left + self.patch.shape[1]
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return int(np.count_nonzero(self.patch))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading:
+class Reading(Patched):
     """One way to understand a prompt: the whole object, a part, or a part of that."""
 
     name: ReadingName
-    pixels: NDArray[np.bool_]  # (H, W), read-only
+    patch: NDArray[np.bool_]  # (h, w), read-only; all pixels (H, W) where no place is given
     score: float  # predicted intersection over union with what was meant, 0..1
+    place: Place | None = None
 
     def __array__(
         self, dtype: DTypeLike | None = None, copy: bool | None = None
@@ -29,19 +81,21 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ObjectMask:
-    """The mask of one object on one frame."""
+class ObjectMask(Patched):
+    """The mask of one object on one frame.
+
+    Its ``pixels`` are (H, W); those in its ``box`` are its ``patch``, and there are no others.
+    """
 
     frame: int
     object_id: int
-    pixels: NDArray[np.bool_]  # (H, W), read-only; all False when the object is not there
+    patch: NDArray[np.bool_]  # (h, w), read-only; all pixels (H, W) where no place is given
     score: float  # predicted intersection over union, 0..1
     alternatives: tuple[Reading, ...] = field(default=())  # up to three, best first
+    place: Place | None = None
 
-    @property
-    def area(self) -> int:
-        """Number of pixels."""
-        return int(np.count_nonzero(self.pixels))
+
+Mask = TypeVar("Mask", bound=Reading | ObjectMask)
 
 
 def named_readings(
@@ -54,3 +108,16 @@ def named_readings(
         Reading(names[index], masks[index], float(scores[index])) for index in range(len(masks))
     ]
     return tuple(sorted(readings, key=lambda reading: -reading.score))
+
+
+def trimmed(mask: Mask) -> Mask:
+    """Return a mask without the empty rows and columns around it."""
+    rows, cols = (np.flatnonzero(mask.patch.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return replace(mask, patch=np.zeros((0, 0), bool), place=Place(0, 0, mask.shape))
+    top, left = int(rows[0]), int(cols[0])
+    patch = mask.patch[top : int(rows[-1]) + 1, left : int(cols[-1]) + 1].copy()
+    patch.setflags(write=False)
+    return replace(
+        mask, patch=patch, place=Place(mask.box[0] + top, mask.box[1] + left, mask.shape)
+    )

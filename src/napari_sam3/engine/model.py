@@ -2,53 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from .backend import Backend, Embedding
-from .contrast import Contrast
-from .embeddings import EmbeddingCache, EmbeddingKey
+from .batches import Batches
+from .budgets import Budgets
+from .clip import Clip
+from .embedding_tiers import Embeddings, Source
+from .embeddings import EmbeddingKey
 from .errors import ModelError
-from .frames import Frames
-from .turns import Turns
-from .watch import Watch
-from .windows import Window
+from .picture import Picture
+from .turns import Turn, Turns
+from .watch import GaveWayError, Watch
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """One frame as the user sees it."""
-
-    frames: Frames
-    contrast: Contrast
-    frame: int
-    window: Window | None = None  # the part that is looked at; None for all of it
-
-    def draw(self) -> NDArray[np.float32]:
-        """Read the frame and return what is seen, (H, W, 3) in 0..1."""
-        if self.window is None:
-            return self.contrast.compose(self.frames.read(self.frame))
-        return self.contrast.compose(self.frames.read_window(self.frame, self.window))
-
-    def key(self, revision: str) -> EmbeddingKey:
-        """Name its embedding by a model of this revision."""
-        return EmbeddingKey(
-            self.frames.token, self.frame, self.contrast.token, revision, self.window
-        )
+__all__ = ["Model", "Picture"]
 
 
 class Model:
     """A backend, its embeddings and its turns, shared by all sessions of an engine."""
 
-    def __init__(self, backend: Backend, cache_bytes: int) -> None:
+    def __init__(self, backend: Backend, budgets: Budgets) -> None:
         self._backend: Backend | None = backend
-        self.embeddings = EmbeddingCache(cache_bytes)
+        self.embeddings = Embeddings(backend, budgets)
         self.turns = Turns()
         self.watch = Watch()
+        self.clip: Clip | None = None  # reads texts beside the backend
+        self.batches = Batches(backend.device)
         self._latest: tuple[EmbeddingKey, Embedding] | None = None  # even if it is a large one
 
     @property
@@ -59,36 +39,92 @@ class Model:
         return self._backend
 
     @property
+    def latest(self) -> tuple[EmbeddingKey, Embedding] | None:
+        """What was embedded or read last."""
+        return self._latest
+
+    @property
     def is_closed(self) -> bool:
         """Whether it was unloaded."""
         return self._backend is None
 
     @contextmanager
-    def embedded(self, picture: Picture, turn: AbstractContextManager[None]) -> Iterator[Embedding]:
+    def embedded(self, picture: Picture, turn: Turn) -> Iterator[Embedding]:
         """Take a turn and hand out the embedding of a picture.
 
-        An embedding that is not known yet is made in this turn. The picture is drawn before, so
-        that nobody waits for a disk.
+        An embedding that is not known yet is made in this turn. What it is made from is read
+        before, and written after it, so that nobody waits for a disk. In a background turn it is
+        left for a click on another picture, and made after that.
         """
         key = picture.key(self.backend.revision)
         known = self._known(key)
         if known is not None:
-            with turn:
+            with turn.about(key):
                 yield known
             return
-        image = picture.draw()
-        with turn:
-            yield self._encoded(key, image)
+        with self._sources([picture]) as sources:
+            while True:
+                with turn.about(key):
+                    embeddings = self._made(sources)
+                    if embeddings is not None:
+                        yield embeddings[0]
+                        return
 
-    def _encoded(self, key: EmbeddingKey, image: NDArray[np.float32]) -> Embedding:
+    def embed(self, pictures: Sequence[Picture], turn: Turn) -> None:
+        """Take a turn and embed pictures in one pass of the model; see `embedded`."""
+        with self._sources(pictures) as sources:
+            while True:
+                with turn.about(*sources):
+                    if self._made(sources) is not None:
+                        return
+
+    def is_ready(self, picture: Picture) -> bool:
+        """Whether an embedding is known, here or on disk, as far as is known without reading.
+
+        Of a frame that was not read in this process, nobody knows yet what is on disk.
+        """
+        revision = self.backend.revision
+        latest = self._latest
+        is_latest = latest is not None and latest[0] == picture.key(revision)
+        return is_latest or self.embeddings.has(picture, revision)
+
+    @contextmanager
+    def _sources(self, pictures: Sequence[Picture]) -> Iterator[dict[EmbeddingKey, Source]]:
+        """Read what is kept of pictures, or draw them, and write what was made of them."""
+        revision = self.backend.revision
+        sources = {one.key(revision): self.embeddings.source(one, revision) for one in pictures}
+        try:
+            yield sources
+        finally:
+            self.embeddings.write(sources.values())
+
+    def _made(self, sources: Mapping[EmbeddingKey, Source]) -> list[Embedding] | None:
+        """Make embeddings that are not known yet; None if a click on another one goes first."""
+        known = {key: self._unpacked(key, source) for key, source in sources.items()}
+        missing = [key for key, embedding in known.items() if embedding is None]
+        images = [image for key in missing if (image := sources[key].image) is not None]
+        try:
+            with self.watch.kept(lambda: self.turns.is_in_the_way):
+                made = dict(zip(missing, self.batches.encoded(self.backend, images), strict=True))
+        except GaveWayError:
+            return None
+        for key, embedding in made.items():
+            self._keep(key, embedding)
+            if sources[key].place is not None:
+                sources[key].packed = self.backend.pack(embedding)
+        return [made[key] if one is None else one for key, one in known.items()]
+
+    def _unpacked(self, key: EmbeddingKey, source: Source) -> Embedding | None:
         known = self._known(key)  # made while this thread waited for its turn?
-        if known is not None:
+        if known is not None or source.packed is None:
             return known
-        with self.watch.kept():
-            embedding = self.backend.encode(image)
-        self.embeddings.put(key, embedding)
-        self._latest = key, embedding
+        embedding = self.backend.unpack(source.packed)
+        self._keep(key, embedding)
         return embedding
+
+    def _keep(self, key: EmbeddingKey, embedding: Embedding) -> None:
+        self.embeddings.put(key, embedding, self.backend)
+        self._latest = key, embedding
 
     def _known(self, key: EmbeddingKey) -> Embedding | None:
         known, latest = self.embeddings.get(key), self._latest

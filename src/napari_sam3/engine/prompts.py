@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import PromptError
+from .masks import ObjectMask, Reading, trimmed
+
+Outline = Reading | ObjectMask
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -24,8 +27,9 @@ class Prompts:
         Whether each click is inside the object. All are, when left out.
     boxes : (M, 4) array
         Boxes as (row, col, row, col) of two opposite corners, in pixels.
-    mask : (H, W) array of bool, optional
-        A rough outline, filled.
+    mask : (H, W) array of bool, Reading or ObjectMask, optional
+        A rough outline, filled. A reading or mask of a large frame, which holds but a patch of
+        it, is kept as ``outline``; ``mask`` is None then.
 
     Raises
     ------
@@ -37,40 +41,48 @@ class Prompts:
     positive: NDArray[np.bool_]
     boxes: NDArray[np.float64]
     mask: NDArray[np.bool_] | None
+    outline: Outline | None
 
     def __init__(
         self,
         points: ArrayLike = (),
         positive: Sequence[bool] | NDArray[np.bool_] | None = None,
         boxes: ArrayLike = (),
-        mask: ArrayLike | None = None,
+        mask: ArrayLike | Outline | None = None,
     ) -> None:
         clicks = _rows(points, 2, "A point is a pair (row, col)")
         signs = np.ones(len(clicks), bool) if positive is None else np.array(positive, bool)
         if signs.shape != (len(clicks),):
             raise PromptError(f"{len(clicks)} points came with {signs.size} signs: give one each.")
-        outline = None if mask is None else _read_only(np.array(mask, bool))
-        if outline is not None and outline.ndim != 2:
-            raise PromptError(f"A mask prompt has two axes, not {outline.ndim}.")
+        outline = trimmed(mask) if isinstance(mask, Outline) and mask.place else None
+        pixels = None if outline or mask is None else _read_only(_pixels(mask))
+        if pixels is not None and pixels.ndim != 2:
+            raise PromptError(f"A mask prompt has two axes, not {pixels.ndim}.")
         object.__setattr__(self, "points", _read_only(clicks))
         object.__setattr__(self, "positive", _read_only(signs))
         object.__setattr__(self, "boxes", _read_only(_ordered(boxes)))
-        object.__setattr__(self, "mask", outline)
+        object.__setattr__(self, "mask", pixels)
+        object.__setattr__(self, "outline", outline)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was said."""
-        return not len(self.points) and not len(self.boxes) and self.mask is None
+        return not len(self.points) and not len(self.boxes) and not self.has_mask
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether there is a rough outline."""
+        return self.mask is not None or self.outline is not None
 
     def check(self, shape: tuple[int, int]) -> None:
         """Refuse prompts that do not fit a frame of this shape (H, W)."""
-        if not self.positive.any() and not len(self.boxes) and self.mask is None:
+        if not self.positive.any() and not len(self.boxes) and not self.has_mask:
             raise PromptError(
                 "Nothing marks the object yet: add a positive point, a box or an outline."
             )
         _check_points(self.points, shape)
         _check_boxes(self.boxes, shape)
-        _check_mask(self.mask, shape)
+        _check_mask(self.mask if self.outline is None else self.outline, shape)
 
     def extends(self, earlier: Prompts) -> bool:
         """Whether these prompts repeat the earlier ones and add to them."""
@@ -81,11 +93,16 @@ class Prompts:
             and np.array_equal(self.positive[:count], earlier.positive)
             and np.array_equal(self.boxes, earlier.boxes)
             and _same_mask(self.mask, earlier.mask)
+            and _same_outline(self.outline, earlier.outline)
         )
 
-    def with_mask(self, mask: NDArray[np.bool_]) -> Self:
+    def with_mask(self, mask: NDArray[np.bool_] | Outline) -> Self:
         """Return the same prompts with another mask, (H, W)."""
         return type(self)(self.points, self.positive, self.boxes, mask)
+
+    def laid_out(self) -> Self:
+        """Return the same prompts with all pixels of their outline as the mask, (H, W)."""
+        return self if self.outline is None else self.with_mask(self.outline.pixels)
 
 
 def _rows(values: ArrayLike, width: int, meaning: str) -> NDArray[np.float64]:
@@ -124,12 +141,16 @@ def _check_boxes(boxes: NDArray[np.float64], shape: tuple[int, int]) -> None:
         raise PromptError("The box covers no pixel of the image: draw it larger, inside the image.")
 
 
-def _check_mask(mask: NDArray[np.bool_] | None, shape: tuple[int, int]) -> None:
+def _pixels(mask: ArrayLike | Outline) -> NDArray[np.bool_]:
+    return np.array(mask.patch if isinstance(mask, Outline) else mask, bool)
+
+
+def _check_mask(mask: NDArray[np.bool_] | Outline | None, shape: tuple[int, int]) -> None:
     if mask is None:
         return
     if mask.shape != shape:
         raise PromptError(f"The outline is made for {mask.shape} pixels, the frame has {shape}.")
-    if not mask.any():
+    if not (mask.patch if isinstance(mask, Outline) else mask).any():
         raise PromptError("The outline encloses no pixel: draw it larger, inside the image.")
 
 
@@ -137,3 +158,9 @@ def _same_mask(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -
     if one is None or other is None:
         return one is other
     return np.array_equal(one, other)
+
+
+def _same_outline(one: Outline | None, other: Outline | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.box == other.box and np.array_equal(one.patch, other.patch)

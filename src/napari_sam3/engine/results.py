@@ -6,6 +6,7 @@ import errno
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,23 @@ from .contrast import Channel, Contrast
 from .errors import StorageError
 from .frames import Frames
 from .masks import ObjectMask
+from .window_masks import mask_in
+from .windows import Window
 
 VERSION = 1
 """Of the layout of a session's folder."""
+TILE = 1024
+"""Rows and columns of a chunk where frames are large."""
+
+Chunk = tuple[int, int]  # counted in rows and columns of chunks
 
 
 class Results:
     """Masks in a folder: ``labels.zarr`` has one array per object, with one chunk per frame.
 
-    ``session.json`` tells what they were made from. Every file is written whole and then put in
-    its place.
+    Large frames are cut into chunks of 1024 x 1024 pixels, of which only those are touched where
+    the object is or was. ``session.json`` tells what they were made from. Every file is written
+    whole and then put in its place.
 
     Raises
     ------
@@ -36,6 +44,8 @@ class Results:
     def __init__(self, folder: Path, frames: Frames, facts: dict[str, Any]) -> None:
         self._folder = folder
         self._shape = (frames.count, *frames.shape)
+        largest = TILE if frames.is_large else max(frames.shape)
+        self._chunks = (1, *(min(side, largest) for side in frames.shape))
         self._arrays: dict[int, zarr.Array[Any]] = {}
         with self._storing():
             folder.mkdir(parents=True, exist_ok=True)
@@ -47,14 +57,26 @@ class Results:
     def write(self, mask: ObjectMask) -> None:
         """Keep a mask; it takes the place of an earlier one."""
         with self._storing():
-            self._array(mask.object_id)[mask.frame] = mask.pixels.view(np.uint8)
+            array = self._array(mask.object_id)
+            height, width = array.chunks[1:]
+            for row, col in self._written(mask) | _covered(mask, (height, width)):
+                window = _chunk_window(row * height, col * width, array)
+                rows = slice(window.top, window.top + window.height)
+                cols = slice(window.left, window.left + window.width)
+                array[mask.frame, rows, cols] = mask_in(mask, window).view(np.uint8)
+
+    def _written(self, mask: ObjectMask) -> set[Chunk]:
+        """Return the chunks of a mask's frame that are on disk."""
+        chunks = self._folder / "labels.zarr" / str(mask.object_id) / "c" / str(mask.frame)
+        found = (path.relative_to(chunks).parts for path in chunks.glob("*/*"))
+        return {(int(row), int(col)) for row, col in found if col.isdigit()}
 
     def _array(self, object_id: int) -> zarr.Array[Any]:
         if object_id not in self._arrays:
             self._arrays[object_id] = self._group.require_array(
                 str(object_id),
                 shape=self._shape,
-                chunks=(1, *self._shape[1:]),
+                chunks=self._chunks,
                 dtype=np.uint8,
                 fill_value=0,
             )
@@ -93,6 +115,21 @@ class Results:
             yield
         except OSError as error:
             raise StorageError(_told(error, self._folder)) from error
+
+
+def _covered(mask: ObjectMask, sides: tuple[int, int]) -> set[Chunk]:
+    """Return the chunks of so many rows and columns in which the patch of a mask lies."""
+    box = mask.box
+    rows, cols = (
+        range(box[axis] // side, -(-box[axis + 2] // side)) for axis, side in enumerate(sides)
+    )
+    return set(product(rows, cols))
+
+
+def _chunk_window(top: int, left: int, array: zarr.Array[Any]) -> Window:
+    height, width = array.chunks[1:]
+    rows, cols = array.shape[1:]
+    return Window(0, top, left, min(height, rows - top), min(width, cols - left))
 
 
 def _told(error: OSError, folder: Path) -> str:

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from . import without_triton  # noqa: F401  before transformers imports it
-from .backend import Answer, Embedding, own, reads_no_concepts
+from .backend import Answer, Embedding, own, reads_no_exemplars
 from .checkpoints import read_config
 from .concepts import Candidates, Concept
 from .devices import checked_device
 from .errors import WeightsError
+from .exemplars import Appearance, Box
 from .masks import Reading
+from .packing import Packed
+from .packing_tensors import packed_shape, packed_tensors, unpacked_tensors
 from .prompts import Prompts
 from .sam.asking import Guess, View
 from .sam.drawing import draw
@@ -27,7 +30,7 @@ from .sam.encoding import PromptEncoder
 from .sam.loading import ADVICE, digest, load_model, model_name
 from .sam.passes import Passes, enough_memory
 from .sam.pictures import IMAGENET, Scaling, pixel_values
-from .sam.precision import Precision, calculating, checked_precision, stored
+from .sam.precision import Precision, calculating, checked_precision, parted, stored
 from .sam.prompting import place_encoding
 from .sam.questions import Question
 from .sam.seeds import find_all
@@ -41,7 +44,7 @@ GONE = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sam1Embedding:
-    """What the image encoder says about one image, in the main memory."""
+    """What the image encoder says about one image."""
 
     coarse: Tensor  # (1, 256, g, g)
     shape: tuple[int, int]  # (H, W) of the image
@@ -60,7 +63,8 @@ class Sam1Backend:
     again, and an object counts as gone when the model trusts its new mask little.
     """
 
-    reads_concepts = False
+    reads_text = False
+    reads_exemplars = False
 
     def __init__(
         self, model: SamModel, name: str, device: str, precision: Precision = "float32"
@@ -106,12 +110,28 @@ class Sam1Backend:
     @torch.inference_mode()
     def encode(self, image: NDArray[np.float32]) -> Sam1Embedding:
         """Embed one image, (H, W, 3)."""
-        shape = image.shape[:2]
+        return self.encode_batch([image])[0]
+
+    @torch.inference_mode()
+    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[Sam1Embedding]:
+        """Embed several images, each (H, W, 3), in one pass."""
         with calculating(self.device, self._precision), enough_memory():
-            square = Scaling.fitted(shape, self._side)
-            pixels = pixel_values(image, square, IMAGENET, self.device)
+            pixels = torch.cat([self._square(image) for image in images])
             coarse = self._model.vision_encoder(pixels).last_hidden_state
-        return Sam1Embedding(stored(coarse, self._precision), shape)
+        coarse = parted(stored(coarse, self._precision))
+        return [
+            Sam1Embedding(one, image.shape[:2]) for one, image in zip(coarse, images, strict=True)
+        ]
+
+    def pack(self, embedding: Embedding) -> Packed:
+        """Return an embedding as plain arrays in the main memory."""
+        seen = own(embedding, Sam1Embedding)
+        return packed_tensors({"coarse": seen.coarse}, {"shape": list(seen.shape)})
+
+    def unpack(self, packed: Packed) -> Sam1Embedding:
+        """Return the embedding that was packed, as it was."""
+        coarse = unpacked_tensors(packed, self.device)["coarse"]
+        return Sam1Embedding(coarse, packed_shape(packed))
 
     @torch.inference_mode()
     def segment(
@@ -129,8 +149,12 @@ class Sam1Backend:
         return find_all(self._view(embedding))
 
     def find(self, embedding: Embedding, concept: Concept) -> Candidates:
-        """Refuse: this model reads neither texts nor exemplars."""
-        raise reads_no_concepts(self.name)
+        """Refuse: this model finds nothing by texts or exemplars."""
+        raise reads_no_exemplars(self.name)
+
+    def appearance(self, embedding: Embedding, box: Box) -> Appearance:
+        """Refuse: this model finds nothing by exemplars."""
+        raise reads_no_exemplars(self.name)
 
     @torch.inference_mode()
     def remember(self, track: Question | None, embedding: Embedding, answer: Answer) -> Question:
@@ -142,6 +166,10 @@ class Sam1Backend:
         """Ask for what is where the objects were, in one pass."""
         view = self._view(embedding)
         return [_followed(guess, view.scaling) for guess in view.guess(tracks)]
+
+    def _square(self, image: NDArray[np.float32]) -> Tensor:
+        scaling = Scaling.fitted(image.shape[:2], self._side)
+        return pixel_values(image, scaling, IMAGENET, self.device)
 
     def _view(self, embedding: Embedding) -> View:
         seen = own(embedding, Sam1Embedding)

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from . import without_triton  # noqa: F401  before transformers imports it
-from .backend import Answer, Embedding, own, reads_no_concepts
+from .backend import Answer, Embedding, own, reads_no_exemplars
 from .checkpoints import read_config
 from .concepts import Candidates, Concept
 from .devices import checked_device
 from .errors import WeightsError
+from .exemplars import Appearance, Box
+from .packing import Packed
+from .packing_tensors import packed_shape, packed_tensors, unpacked_tensors
 from .prompts import Prompts
 from .sam.edgetam import EdgeTracker
 from .sam.loading import ADVICE, digest, load_model, model_name
@@ -26,7 +29,7 @@ from .sam.maps import Maps
 from .sam.memory import Track
 from .sam.passes import enough_memory
 from .sam.pictures import IMAGENET, Scaling, pixel_values
-from .sam.precision import Precision, calculating, checked_precision, stored
+from .sam.precision import Precision, calculating, checked_precision, parted, stored
 from .sam.prompting import PromptDecoder
 from .sam.seeds import everything
 from .sam.steps import tell_steps
@@ -46,11 +49,12 @@ MODELS: dict[str, type[PreTrainedModel]] = {
     "edgetam_video": EdgeTamVideoModel,
 }
 """What reads the weights of each type that a configuration may name."""
+LEVELS = ("fine", "middle", "coarse")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sam2Embedding:
-    """What the image encoder says about one image, in the main memory."""
+    """What the image encoder says about one image."""
 
     levels: tuple[Tensor, Tensor, Tensor]  # the fine, middle and coarse map of `Maps`
     shape: tuple[int, int]  # (H, W) of the image
@@ -68,7 +72,8 @@ class Sam2Backend:
     objects are followed; clicks are answered with full precision.
     """
 
-    reads_concepts = False
+    reads_text = False
+    reads_exemplars = False
 
     def __init__(
         self,
@@ -118,11 +123,29 @@ class Sam2Backend:
     @torch.inference_mode()
     def encode(self, image: NDArray[np.float32]) -> Sam2Embedding:
         """Embed one image, (H, W, 3)."""
-        shape = image.shape[:2]
+        return self.encode_batch([image])[0]
+
+    @torch.inference_mode()
+    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[Sam2Embedding]:
+        """Embed several images, each (H, W, 3), in one pass."""
         with enough_memory():
-            square = Scaling.squeezed(shape, self._side)
-            levels = self._levels(pixel_values(image, square, IMAGENET, self.device))
-        return Sam2Embedding(levels, shape)
+            fine, middle, coarse = self._levels(torch.cat([self._square(one) for one in images]))
+        levels = zip(parted(fine), parted(middle), parted(coarse), strict=True)
+        return [
+            Sam2Embedding(one, image.shape[:2]) for one, image in zip(levels, images, strict=True)
+        ]
+
+    def pack(self, embedding: Embedding) -> Packed:
+        """Return an embedding as plain arrays in the main memory."""
+        seen = own(embedding, Sam2Embedding)
+        levels = dict(zip(LEVELS, seen.levels, strict=True))
+        return packed_tensors(levels, {"shape": list(seen.shape)})
+
+    def unpack(self, packed: Packed) -> Sam2Embedding:
+        """Return the embedding that was packed, as it was."""
+        levels = unpacked_tensors(packed, self.device)
+        fine, middle, coarse = (levels[name] for name in LEVELS)
+        return Sam2Embedding((fine, middle, coarse), packed_shape(packed))
 
     @torch.inference_mode()
     def segment(
@@ -140,8 +163,12 @@ class Sam2Backend:
         return everything(self._decoder, self._maps(embedding))
 
     def find(self, embedding: Embedding, concept: Concept) -> Candidates:
-        """Refuse: this model reads neither texts nor exemplars."""
-        raise reads_no_concepts(self.name)
+        """Refuse: this model finds nothing by texts or exemplars."""
+        raise reads_no_exemplars(self.name)
+
+    def appearance(self, embedding: Embedding, box: Box) -> Appearance:
+        """Refuse: this model finds nothing by exemplars."""
+        raise reads_no_exemplars(self.name)
 
     @torch.inference_mode()
     def remember(self, track: Track | None, embedding: Embedding, answer: Answer) -> Track:
@@ -155,8 +182,12 @@ class Sam2Backend:
         with calculating(self.device, self._precision):
             return self._tracker.follow(self._maps(embedding), tracks)
 
+    def _square(self, image: NDArray[np.float32]) -> Tensor:
+        scaling = Scaling.squeezed(image.shape[:2], self._side)
+        return pixel_values(image, scaling, IMAGENET, self.device)
+
     def _levels(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode the square of an image, (1, 3, side, side)."""
+        """Encode the squares of images, (B, 3, side, side)."""
         decoder = self._model.mask_decoder
         with calculating(self.device, self._precision):
             fine, middle, coarse = self._model.vision_encoder(pixels).fpn_hidden_states

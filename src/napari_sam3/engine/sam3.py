@@ -14,6 +14,9 @@ from . import without_triton  # noqa: F401  before transformers imports it
 from .backend import Answer, Embedding, own
 from .concepts import Candidates, Concept
 from .devices import checked_device
+from .exemplars import Appearance, Box
+from .packing import Packed
+from .packing_tensors import packed_shape, packed_tensors, unpacked_tensors
 from .prompts import Prompts
 from .sam.concepts import Detector
 from .sam.loading import model_name
@@ -35,7 +38,8 @@ class Sam3Backend:
     Use `load`. The methods are those of `Backend`.
     """
 
-    reads_concepts = True
+    reads_text = True
+    reads_exemplars = True
 
     def __init__(self, model: Sam3, texts: Texts, name: str) -> None:
         self.name = name
@@ -71,13 +75,30 @@ class Sam3Backend:
             model = Sam3.load(folder, checked_device(device), precision)
         return cls(model, Texts.load(folder, model), model_name(folder))
 
-    @enough_memory()
-    @torch.inference_mode()
     def encode(self, image: NDArray[np.float32]) -> Sam3Embedding:
         """Embed one image, (H, W, 3)."""
-        shape = image.shape[:2]
-        square = Scaling.squeezed(shape, self._model.side)
-        return self._model.embed(pixel_values(image, square, CENTRED, self.device), shape)
+        return self.encode_batch([image])[0]
+
+    @enough_memory()
+    @torch.inference_mode()
+    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[Sam3Embedding]:
+        """Embed several images, each (H, W, 3), in one pass."""
+        shapes = [image.shape[:2] for image in images]
+        squares = [
+            pixel_values(image, Scaling.squeezed(shape, self._model.side), CENTRED, self.device)
+            for image, shape in zip(images, shapes, strict=True)
+        ]
+        return self._model.embed_all(torch.cat(squares), shapes)
+
+    def pack(self, embedding: Embedding) -> Packed:
+        """Return an embedding as plain arrays in the main memory."""
+        seen = own(embedding, Sam3Embedding)
+        return packed_tensors({"tokens": seen.tokens}, {"shape": list(seen.shape)})
+
+    def unpack(self, packed: Packed) -> Sam3Embedding:
+        """Return the embedding that was packed, as it was."""
+        tokens = unpacked_tensors(packed, self.device)["tokens"]
+        return Sam3Embedding(tokens, packed_shape(packed))
 
     @torch.inference_mode()
     def segment(
@@ -99,6 +120,12 @@ class Sam3Backend:
     def find(self, embedding: Embedding, concept: Concept) -> Candidates:
         """Find all objects of the image that a text or exemplars describe."""
         return self._detector.find(own(embedding, Sam3Embedding), concept)
+
+    @enough_memory()
+    @torch.inference_mode()
+    def appearance(self, embedding: Embedding, box: Box) -> Appearance:
+        """Return what objects like the one in a box of the image are recognised by elsewhere."""
+        return self._detector.appearance(own(embedding, Sam3Embedding), box)
 
     @torch.inference_mode()
     def remember(self, track: Track | None, embedding: Embedding, answer: Answer) -> Track:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from contextlib import closing
 
+from .ahead import Ahead
 from .asking import Asking
-from .concepts import Box, Candidates, Concept
+from .concepts import Candidates, Concept
 from .contrast import Contrast
-from .errors import PromptError, Sam3Error
+from .errors import FramesError, Sam3Error
+from .exemplars import Box, Exemplar
 from .finding import Finding
+from .following import Following
 from .frames import Frames
 from .masks import ObjectMask, ReadingName
-from .model import Model, Picture
+from .model import Model
+from .picture import Picture
 from .prompts import Prompts
 from .propagation import Key, Plan
 from .results import Results
-from .walking import Walker
 from .watch import Looking
 
 
@@ -36,7 +38,9 @@ class Session:
         self._results = results
         self._stack = Picture(frames, contrast, 0)
         self._asking = Asking(model, self._stack)
+        self._following = Following(model, self._stack, self._asking)
         self._finding = Finding(model, self._stack)
+        self._ahead = Ahead(model, self._stack)
         self._is_open = True
 
     @property
@@ -48,19 +52,25 @@ class Session:
         """End looking at that image; who waits for it gets `CancelledError`."""
         self._model.watch.cancel()
 
-    def segment(self, frame: int, prompts: Prompts, object_id: int = 1) -> ObjectMask:
+    def segment(
+        self, frame: int, prompts: Prompts, object_id: int = 1, visible: Box | None = None
+    ) -> ObjectMask:
         """Return the mask of the object that the prompts describe.
 
-        Prompts that extend the last ones for the same object and frame refine its answer.
+        Prompts that extend the last ones for the same object and frame refine its answer. Of a
+        large frame only a window is looked at; what is visible on the screen, (row, col, row,
+        col), tells how closely.
         """
-        return self.segment_many(frame, {object_id: prompts})[object_id]
+        return self.segment_many(frame, {object_id: prompts}, visible)[object_id]
 
-    def segment_many(self, frame: int, prompts: Mapping[int, Prompts]) -> dict[int, ObjectMask]:
+    def segment_many(
+        self, frame: int, prompts: Mapping[int, Prompts], visible: Box | None = None
+    ) -> dict[int, ObjectMask]:
         """Return the masks of several objects of a frame, by object id, in one pass."""
         self._check(frame)
         for one in prompts.values():
             one.check(self.frames.shape)
-        masks = self._asking.masks(frame, prompts, self._model.turns.interactive())
+        masks = self._asking.masks(frame, prompts, self._model.turns.interactive(), visible)
         self._keep(masks.values())
         return masks
 
@@ -94,43 +104,105 @@ class Session:
         plan = Plan.of(prompted, asked)
         for frame in (min(asked), max(asked), *(frame for frame, _ in prompted)):
             self._check(frame)
-        for one in prompted.values():
-            _check_given(one, self.frames.shape)
+        self._following.check(prompted)
         return self._walk(plan, dict(prompted))
 
-    def everything(self, frame: int) -> Candidates:
-        """Return all objects of a frame, found without prompts."""
+    def everything(self, frame: int, region: Box | None = None) -> Candidates:
+        """Return all objects of a frame, or of a region of it, found without prompts."""
         self._check(frame)
-        return self._finding.everything(frame, self._model.turns.interactive())
+        return self._finding.everything(frame, region, self._model.turns.interactive())
 
     def find(
         self,
         frame: int,
         text: str | None = None,
-        exemplars: Sequence[Box] = (),
-        negatives: Sequence[Box] = (),
+        exemplars: Sequence[Box | Exemplar] = (),
+        negatives: Sequence[Box | Exemplar] = (),
+        region: Box | None = None,
     ) -> Candidates:
         """Return all objects of a frame that a text or exemplars describe.
+
+        Parameters
+        ----------
+        frame : int
+            Which frame is searched, and on which the boxes lie.
+        text : str, optional
+            Words for what is meant.
+        exemplars, negatives : sequence of Box or Exemplar
+            Objects that are meant, and others that are not; an `Exemplar` that is not positive
+            counts as a negative wherever it stands.
+        region : Box, optional
+            Only objects whose middle is in it are returned.
 
         Raises
         ------
         ModelError
-            If the model reads neither texts nor exemplars.
+            If the model does not read texts, or no exemplars, or none of another model.
         """
         self._check(frame)
         concept = self._concept(text, exemplars, negatives)
-        return self._finding.found(frame, concept, self._model.turns.interactive())
+        return self._finding.found(frame, concept, region, self._model.turns.interactive())
 
     def find_all(
         self,
         text: str | None = None,
-        exemplars: Sequence[Box] = (),
-        negatives: Sequence[Box] = (),
+        exemplars: Sequence[Box | Exemplar] = (),
+        negatives: Sequence[Box | Exemplar] = (),
+        frame: int = 0,
+        region: Box | None = None,
     ) -> Iterator[Candidates]:
-        """Return what `find` returns, for every frame of the stack."""
-        self._check(0)
+        """Return what `find` returns, for every frame of the stack; boxes lie on ``frame``."""
+        self._check(frame)
         concept = self._concept(text, exemplars, negatives)
-        return self._found_on_all(concept)
+        return self._found_on_all(frame, concept, region)
+
+    def exemplar(self, frame: int, box: Box) -> Exemplar:
+        """Return the object in a box of a frame, to find similar ones on any image.
+
+        Raises
+        ------
+        ModelError
+            If the model finds nothing by exemplars.
+        """
+        self._check(frame)
+        return self._finding.exemplar(frame, box, self._model.turns.interactive())
+
+    def suggestions(
+        self, candidates: Candidates, positions: Sequence[int]
+    ) -> list[tuple[str, float]]:
+        """Return which phrases fit some candidates, with shares in 0..1, the best first."""
+        self._check(candidates.frame)
+        return self._finding.suggestions(candidates, positions)
+
+    @property
+    def ahead(self) -> Ahead:
+        """What is known of frames that nobody has asked about yet, and what they take."""
+        return self._ahead
+
+    def is_ready(self, frame: int) -> bool:
+        """Whether the embedding of a frame is known, so that a click is answered at once."""
+        self._check(frame)
+        return self._ahead.is_ready(frame)
+
+    def encode(self, frames: Iterable[int] | None = None) -> Generator[int, None, None]:
+        """Embed frames ahead, by default all, and yield each once its embedding is kept.
+
+        Frames that are ready are passed over. Clicks on other frames go first.
+
+        Raises
+        ------
+        FramesError
+            If the frames are too large to be embedded as a whole.
+        """
+        if self.frames.is_large:
+            raise FramesError(
+                "Frames as large as these are looked at in parts, around what you click: there is "
+                "nothing to encode ahead."
+            )
+        asked = range(self.frames.count) if frames is None else list(frames)
+        for frame in asked:
+            self._check(frame)
+        return self._encode(asked)
 
     def remove(self, object_id: int) -> None:
         """Forget what was said about an object; its results on disk stay."""
@@ -141,36 +213,24 @@ class Session:
         self._asking.forget_all()
 
     def close(self) -> None:
-        """End the session; what is on disk stays."""
+        """End the session, once all that it keeps is written; what is on disk stays."""
         self.reset()
         self._is_open = False
+        self._model.embeddings.finish()
 
     def _walk(
         self, plan: Plan, prompted: Mapping[Key, Prompts | ObjectMask]
     ) -> Generator[ObjectMask, None, None]:
-        given = partial(self._given, prompted)
-        walker = Walker(self._model, self._stack, plan, given)
-        for step in plan.steps():
-            self._check(step.frame)
-            masks = walker.take(step)
-            self._keep(masks)
-            yield from masks
+        with closing(self._following.masks(plan, prompted, self._check)) as steps:
+            for masks in steps:
+                self._keep(masks)
+                yield from masks
 
-    def _given(
-        self,
-        prompted: Mapping[Key, Prompts | ObjectMask],
-        frame: int,
-        object_ids: Sequence[int],
-    ) -> dict[int, ObjectMask]:
-        masks: dict[int, ObjectMask] = {}
-        prompts: dict[int, Prompts] = {}
-        for object_id in object_ids:
-            match prompted[frame, object_id]:
-                case Prompts() as said:
-                    prompts[object_id] = said
-                case ObjectMask() as mask:
-                    masks[object_id] = replace(mask, frame=frame, object_id=object_id)
-        return masks | self._asking.masks(frame, prompts, self._model.turns.background())
+    def _encode(self, frames: Iterable[int]) -> Generator[int, None, None]:
+        with closing(self._ahead.encode(frames)) as done:
+            for frame in done:
+                yield frame
+                self._check(frame)
 
     def _keep(self, masks: Iterable[ObjectMask]) -> None:
         if self._results is not None:
@@ -183,21 +243,19 @@ class Session:
         self.frames.check(frame)
 
     def _concept(
-        self, text: str | None, exemplars: Sequence[Box], negatives: Sequence[Box]
+        self,
+        text: str | None,
+        exemplars: Sequence[Box | Exemplar],
+        negatives: Sequence[Box | Exemplar],
     ) -> Concept:
-        concept = Concept(text, tuple(exemplars), tuple(negatives))
+        concept = Concept.of(text, exemplars, negatives)
         self._finding.check(concept)
         return concept
 
-    def _found_on_all(self, concept: Concept) -> Iterator[Candidates]:
+    def _found_on_all(
+        self, shown: int, concept: Concept, region: Box | None
+    ) -> Iterator[Candidates]:
+        carried = self._finding.carried(shown, concept, self._model.turns.background())
         for frame in range(self.frames.count):
             self._check(frame)
-            yield self._finding.found(frame, concept, self._model.turns.background())
-
-
-def _check_given(given: Prompts | ObjectMask, shape: tuple[int, int]) -> None:
-    match given:
-        case Prompts():
-            given.check(shape)
-        case ObjectMask(pixels=pixels) if pixels.shape != shape:
-            raise PromptError(f"The mask is made for {pixels.shape} pixels, the frame has {shape}.")
+            yield self._finding.found(frame, carried, region, self._model.turns.background())

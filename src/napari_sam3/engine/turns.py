@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from threading import Condition
+from types import TracebackType
 
 
 class Turns:
@@ -16,36 +17,76 @@ class Turns:
 
     def __init__(self) -> None:
         self._changed = Condition()
-        self._is_taken = False
-        self._clicks_waiting = 0
+        self._taken: Turn | None = None
+        self._clicks: list[Turn] = []  # that wait
 
-    @contextmanager
-    def interactive(self) -> Iterator[None]:
-        """Take a turn for somebody who waits for the answer."""
+    def interactive(self) -> Turn:
+        """Return a turn for somebody who waits for the answer."""
+        return Turn(self, True)
+
+    def background(self) -> Turn:
+        """Return a turn that is taken when nobody waits for a click."""
+        return Turn(self, False)
+
+    @property
+    def pictures(self) -> frozenset[Hashable]:
+        """Keys of what is looked at in the turn under way."""
+        taken = self._taken
+        return frozenset() if taken is None else taken.pictures
+
+    @property
+    def is_in_the_way(self) -> bool:
+        """Whether the turn under way is a background one, and a click waits for another picture."""
         with self._changed:
-            self._clicks_waiting += 1
+            taken = self._taken
+            if taken is None or taken.is_interactive:
+                return False
+            return not all(click.is_served_by(taken) for click in self._clicks)
+
+    def take(self, turn: Turn) -> None:
+        """Wait until the place is free for this turn, and take it."""
+        with self._changed:
+            if not turn.is_interactive:
+                self._changed.wait_for(lambda: self._taken is None and not self._clicks)
+                self._taken = turn
+                return
+            self._clicks.append(turn)
             try:
-                self._changed.wait_for(lambda: not self._is_taken)
-                self._is_taken = True
+                self._changed.wait_for(lambda: self._taken is None)
+                self._taken = turn
             finally:
-                self._clicks_waiting -= 1
-        with self._leaving():
-            yield
+                self._clicks.remove(turn)
 
-    @contextmanager
-    def background(self) -> Iterator[None]:
-        """Take a turn when nobody waits for a click."""
+    def leave(self) -> None:
+        """Free the place."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._is_taken and not self._clicks_waiting)
-            self._is_taken = True
-        with self._leaving():
-            yield
+            self._taken = None
+            self._changed.notify_all()
 
-    @contextmanager
-    def _leaving(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._is_taken = False
-                self._changed.notify_all()
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """A turn that lasts as long as a ``with``, and may be taken again after it."""
+
+    turns: Turns
+    is_interactive: bool  # whether somebody waits for the answer
+    pictures: frozenset[Hashable] = frozenset()  # keys of what is looked at in it
+
+    def about(self, *pictures: Hashable) -> Turn:
+        """Return the same turn, for looking at pictures of these keys."""
+        return replace(self, pictures=frozenset(pictures))
+
+    def is_served_by(self, other: Turn) -> bool:
+        """Whether the other turn looks at all that this one waits for."""
+        return bool(self.pictures) and self.pictures <= other.pictures
+
+    def __enter__(self) -> None:
+        self.turns.take(self)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.turns.leave()

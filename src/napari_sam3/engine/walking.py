@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .backend import Answer, Embedding
-from .masks import ObjectMask
-from .model import Model, Picture
+from .masks import ObjectMask, Place
+from .model import Model
+from .picture import Picture
 from .propagation import Key, Plan, Step
+from .window_choice import windows_to_follow
+from .window_masks import mask_in, placed
+from .windows import Window
 
 ABSENT_FRAMES = 2
 """After so many frames in a row without the object, it is not sought any further."""
@@ -25,6 +28,7 @@ class Trail:
     """Where one object was seen last."""
 
     track: Any  # the model's own; None if the object was never there
+    window: Window | None = None  # where the model looks for it; None for all of the frame
     absent: int = 0  # frames in a row in which it was not found
 
     @property
@@ -35,6 +39,9 @@ class Trail:
 
 class Walker:
     """Takes the steps of a plan. It remembers a track for each object, and no frame.
+
+    On large frames every object is followed inside a window. Where it comes near a side of it,
+    its track begins anew in a window around it. Objects in one window are followed in one pass.
 
     Parameters
     ----------
@@ -64,25 +71,62 @@ class Walker:
         sought = [i for i in step.follows if not self._trails[i].is_lost]
         masks = {i: self._missing(step.frame, i) for i in step.follows}
         masks |= self._given(step.frame, fresh) if fresh else {}
-        if fresh or sought:
-            picture = replace(self._picture, frame=step.frame)
-            with self._model.embedded(picture, self._model.turns.background()) as embedding:
-                self._start([masks[i] for i in fresh], embedding)
-                masks |= self._follow(step.frame, sought, embedding)
+        for object_id in fresh:
+            self._set_out(masks[object_id], Trail(None))
+        there = [masks[i] for i in fresh if masks[i].area]
+        masks |= self._looked(step.frame, there, sought)
+        self._move([masks[i] for i in sought])
         return [masks[i] for i in step.yields]
 
-    def _missing(self, frame: int, object_id: int) -> ObjectMask:
-        return ObjectMask(frame, object_id, _nothing(self._picture.frames.shape), 0.0)
+    def expected(self, step: Step) -> list[Picture]:
+        """Return the pictures that a step without new objects looks at, as far as is known."""
+        if step.starts:
+            return []
+        trails = [self._trails[i] for i in step.follows if i in self._trails]
+        windows = dict.fromkeys(trail.window for trail in trails if not trail.is_lost)
+        return [replace(self._picture, frame=step.frame, window=window) for window in windows]
 
-    def _start(self, masks: Sequence[ObjectMask], embedding: Embedding) -> None:
-        for mask in masks:
-            track = None
-            if mask.pixels.any():
-                given = Answer.given(mask.pixels)
-                track = self._model.backend.remember(None, embedding, given)
-            self._trails[mask.object_id] = Trail(track)
-            if (mask.frame, mask.object_id) in self._turning:
-                self._turned[mask.frame, mask.object_id] = Trail(track)
+    def _looked(
+        self, frame: int, fresh: Sequence[ObjectMask], sought: Sequence[int]
+    ) -> dict[int, ObjectMask]:
+        """Start and follow objects on a frame, window by window; return the followed ones."""
+        starts = self._windows(fresh)
+        follows = {i: self._trails[i].window for i in sought}
+        masks: dict[int, ObjectMask] = {}
+        for window in dict.fromkeys([*starts.values(), *follows.values()]):
+            picture = replace(self._picture, frame=frame, window=window)
+            with self._model.embedded(picture, self._model.turns.background()) as embedding:
+                for mask in fresh:
+                    if starts[mask.object_id] == window:
+                        self._begin(mask, window, embedding)
+                here = [i for i in sought if follows[i] == window]
+                masks |= self._follow(frame, here, embedding)
+        return masks
+
+    def _windows(self, masks: Sequence[ObjectMask]) -> dict[int, Window | None]:
+        """Choose where objects are looked for from now on, by their ids."""
+        if not self._picture.frames.is_large:
+            return dict.fromkeys(mask.object_id for mask in masks)
+        trails = {i: trail.window for i, trail in self._trails.items() if not trail.is_lost}
+        current = {i: window for i, window in trails.items() if window is not None}
+        return {**windows_to_follow(masks, current)}
+
+    def _missing(self, frame: int, object_id: int) -> ObjectMask:
+        shape = self._picture.frames.shape
+        if self._picture.frames.is_large:
+            nothing = np.zeros((0, 0), bool)
+            return ObjectMask(frame, object_id, nothing, 0.0, place=Place(0, 0, shape))
+        return ObjectMask(frame, object_id, np.broadcast_to(np.False_, shape), 0.0)
+
+    def _begin(self, mask: ObjectMask, window: Window | None, embedding: Embedding) -> None:
+        pixels = mask.pixels if window is None else mask_in(mask, window)
+        track = self._model.backend.remember(None, embedding, Answer.given(pixels))
+        self._set_out(mask, Trail(track, window))
+
+    def _set_out(self, mask: ObjectMask, trail: Trail) -> None:
+        self._trails[mask.object_id] = trail
+        if (mask.frame, mask.object_id) in self._turning:
+            self._turned[mask.frame, mask.object_id] = trail
 
     def _follow(
         self, frame: int, object_ids: Sequence[int], embedding: Embedding
@@ -91,26 +135,38 @@ class Walker:
             return {}
         tracks = [self._trails[i].track for i in object_ids]
         answers = self._model.backend.follow(embedding, tracks)
+        masks: dict[int, ObjectMask] = {}
         for object_id, answer in zip(object_ids, answers, strict=True):
-            self._trails[object_id] = self._continued(self._trails[object_id], answer, embedding)
-        return {
-            i: followed_mask(frame, i, answer)
-            for i, answer in zip(object_ids, answers, strict=True)
-        }
+            trail = self._trails[object_id]
+            self._trails[object_id] = self._continued(trail, answer, embedding)
+            if trail.window is not None:
+                shape = self._picture.frames.shape
+                answer = replace(answer, readings=placed(answer.readings, trail.window, shape))
+            masks[object_id] = followed_mask(frame, object_id, answer)
+        return masks
 
     def _continued(self, trail: Trail, answer: Answer, embedding: Embedding) -> Trail:
-        if not answer.pixels.any():
+        if not answer.readings[0].area:
             return replace(trail, absent=trail.absent + 1)
-        return Trail(self._model.backend.remember(trail.track, embedding, answer))
+        track = self._model.backend.remember(trail.track, embedding, answer)
+        return Trail(track, trail.window)
+
+    def _move(self, masks: Sequence[ObjectMask]) -> None:
+        """Begin the tracks of objects anew that have come near the side of their windows."""
+        seen = {mask.object_id: mask for mask in masks if mask.area}
+        windows = self._windows(list(seen.values()))
+        moving = {i: window for i, window in windows.items() if window != self._trails[i].window}
+        for window in dict.fromkeys(moving.values()):
+            here = [seen[i] for i in moving if moving[i] == window]
+            picture = replace(self._picture, frame=here[0].frame, window=window)
+            with self._model.embedded(picture, self._model.turns.background()) as embedding:
+                for mask in here:
+                    self._begin(mask, window, embedding)
 
 
 def followed_mask(frame: int, object_id: int, answer: Answer) -> ObjectMask:
     """Turn an answer about a followed object into its mask, whose score is 0 if it is empty."""
     best = answer.readings[0]
-    best.pixels.setflags(write=False)
-    score = best.score * answer.presence if best.pixels.any() else 0.0
-    return ObjectMask(frame, object_id, best.pixels, score, answer.readings)
-
-
-def _nothing(shape: tuple[int, int]) -> NDArray[np.bool_]:
-    return np.broadcast_to(np.False_, shape)
+    best.patch.setflags(write=False)
+    score = best.score * answer.presence if best.area else 0.0
+    return ObjectMask(frame, object_id, best.patch, score, answer.readings, best.place)

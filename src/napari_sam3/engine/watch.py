@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,6 +12,10 @@ from .errors import CancelledError
 
 LONG_SECONDS = 1
 """From here on somebody who waits is told."""
+
+
+class GaveWayError(CancelledError):
+    """Looking at the image was left for a click on another one, to be taken up again after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Looking:
 @dataclass(slots=True, eq=False)
 class _Look:
     began: float  # in seconds of the monotonic clock
+    is_in_the_way: Callable[[], bool]  # of a click
     steps: tuple[int, int] = (0, 0)  # done, of how many
     is_cancelled: bool = False
 
@@ -57,9 +62,12 @@ class Watch:
             look.is_cancelled = True
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Watch over the image that this thread looks at meanwhile."""
-        self._look = look = _Look(monotonic())
+    def kept(self, is_in_the_way: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Watch over the image that this thread looks at meanwhile.
+
+        Once ``is_in_the_way`` says so, it is left before its next step, with `GaveWayError`.
+        """
+        self._look = look = _Look(monotonic(), is_in_the_way)
         token = _look.set(look)
         try:
             yield
@@ -75,10 +83,14 @@ def advance(done: int, total: int) -> None:
     ------
     CancelledError
         If nobody wants to know any more.
+    GaveWayError
+        If a click for another image waits.
     """
     look = _look.get()
     if look is None:
         return
     if look.is_cancelled:
         raise CancelledError("Looking at the image was stopped: prompt again to begin anew.")
+    if look.is_in_the_way():
+        raise GaveWayError("Looking at the image was put off: a click on another one went first.")
     look.steps = done, total

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QApplication, QFrame, QMessageBox, QSizePolicy, QVBoxLayout, QWidget
@@ -16,8 +16,11 @@ from ..controller.obstacles import obstacle
 from ..engine import Engine, shared_engine
 from .activity import Activity
 from .canvas import Canvas
+from .concept_panel import TOOLS as FIND_TOOLS
+from .find_section import FindSection
 from .image_panel import ImagePanel
 from .jobs import BackgroundJobs
+from .looking_ahead import LookingAhead
 from .lookout import Lookout
 from .model_choice import FIRST, ModelChoice
 from .model_panel import ModelPanel
@@ -48,8 +51,10 @@ class SegmentationDock(QWidget):
         self.model = ModelPanel()
         self.models = ModelChoice(self.model, self, self.jobs, self.controller.works, load)
         self.lookout = Lookout(self.jobs, self.controller)
+        self.ahead = LookingAhead(self.controller, self.jobs, self)
         self.prompt = PromptPanel()
         self.objects = ObjectsPanel()
+        self.finding = FindSection(self.controller, self)
         self.output = OutputPanel()
         self.propagate = PropagatePanel()
         self._activity = Activity()
@@ -61,7 +66,7 @@ class SegmentationDock(QWidget):
         self._connect()
         self._canvas = Canvas(viewer, self.controller, self._actions())
         let_go = partial(
-            _let_go, self._canvas, self.models, self.lookout, self.jobs, self.controller
+            _let_go, self._canvas, self.ahead, self.models, self.lookout, self.jobs, self.controller
         )
         self.destroyed.connect(let_go)
         application = QApplication.instance()
@@ -73,11 +78,13 @@ class SegmentationDock(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:
         """Take clicks and keys of the canvas while the dock can be seen."""
         self._canvas.open()
+        self.ahead.open()
         super().showEvent(event)
 
     def hideEvent(self, event: QHideEvent | None) -> None:
         """Give clicks and keys of the canvas back."""
         self._canvas.close()
+        self.ahead.hide()
         super().hideEvent(event)
 
     def show_state(self) -> None:
@@ -86,6 +93,8 @@ class SegmentationDock(QWidget):
         self.image.show(self.controller.images, focus.image, focus.frame_axes, focus.frame_axis)
         for panel in (self.prompt, self.objects, self.output, self.propagate):
             panel.show(self.controller)
+        self.ahead.panel.show(self.controller)
+        self.finding.show(self.controller)
         self._activity.show(self.controller.progress)
 
     def _lay_out(self) -> None:
@@ -93,19 +102,24 @@ class SegmentationDock(QWidget):
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(4)
         layout.addWidget(_compact(self.image.widget.native))
+        layout.addWidget(_compact(self.ahead.panel.widget.native))
         for above in (self.model, self.prompt):
             layout.addWidget(_compact(above.widget.native))
             layout.addWidget(_line())
         layout.addWidget(self.objects.native, stretch=1)
-        for below in (self.output, self.propagate):
-            layout.addWidget(_line())
-            layout.addWidget(_compact(below.widget.native))
+        for below in (self.finding.panel, self.output, self.propagate):
+            layout.addWidget(_section(below.widget.native))
         self.setMaximumWidth(WIDTH)
 
     def _connect(self) -> None:
         controller = self.controller
         controller.changed.connect(self._on_controller_changed)
-        controller.failed.connect(self._on_failed)
+        for part in (controller, self.finding):
+            part.failed.connect(self._on_failed)
+        for teller in (controller.picking, self.finding):
+            teller.told.connect(self._on_told)
+        self.finding.panel.unfolded.connect(self._on_more_unfolded)
+        self.finding.panel.models_wanted.connect(self.model.more_wanted.emit)
         self.lookout.advanced.connect(self.models.show_looking)
         self.lookout.advanced.connect(self._on_controller_changed)
         self.image.image_chosen.connect(controller.focus.choose_image)
@@ -126,7 +140,7 @@ class SegmentationDock(QWidget):
     def _actions(self) -> dict[str, Callable[[], object]]:
         controller = self.controller
         return {
-            **{tool: partial(controller.choose_tool, tool) for tool in TOOLS},
+            **{tool: partial(controller.choose_tool, tool) for tool in (*TOOLS, *FIND_TOOLS)},
             "next_reading": controller.show_next_reading,
             "next_object": controller.start_next_object,
             "undo": controller.undo,
@@ -140,6 +154,15 @@ class SegmentationDock(QWidget):
 
     def _on_failed(self, message: str) -> None:
         show_error(message)
+
+    def _on_more_unfolded(self, is_open: bool) -> None:
+        """Give the room of what comes later to what is unfolded."""
+        for later in (self.output, self.propagate):
+            section = later.widget.native.parentWidget()
+            section.setVisible(not is_open)
+
+    def _on_told(self, message: str) -> None:
+        show_info(message)
 
     def _on_run_wanted(self) -> None:
         in_the_way = obstacle(self.controller, "run")
@@ -157,6 +180,7 @@ class SegmentationDock(QWidget):
 
 def _let_go(
     canvas: Canvas,
+    ahead: LookingAhead,
     models: ModelChoice,
     lookout: Lookout,
     jobs: BackgroundJobs,
@@ -164,6 +188,7 @@ def _let_go(
 ) -> None:
     """End what a dock began, once Qt has deleted it."""
     canvas.close()
+    ahead.close()
     models.close()
     lookout.close()
     jobs.close()
@@ -174,6 +199,17 @@ def _compact(panel: QWidget) -> QWidget:
     """Let a panel be no higher than it must, so that the list of objects has the room."""
     panel.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
     return panel
+
+
+def _section(panel: QWidget) -> QWidget:
+    """Put a line over a panel, which is shown and hidden with it."""
+    section = QWidget()
+    layout = QVBoxLayout(section)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
+    layout.addWidget(_line())
+    layout.addWidget(panel)
+    return _compact(section)
 
 
 def _line() -> QFrame:

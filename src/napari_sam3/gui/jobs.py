@@ -15,7 +15,7 @@ from qtpy.QtCore import QThreadPool
 from napari_sam3.engine import Sam3Error
 
 RESULTS_AHEAD = 4  # results a stream may be ahead of the viewer, so that memory stays flat
-THREADS = 2  # at least, even on one core: clicks are answered while objects are followed
+THREADS = 4  # at least, even on one core: a click, a run, a stack and a download at a time
 PATIENCE_MS = 5000  # with a worker that ends within one frame
 
 

@@ -22,6 +22,7 @@ from ..objects import SegmentedObject
 LIST_TIP = "Click an object to bring its prompts back; double click to rename it."
 REMOVE_TIP = "Remove the current object, its prompts and its masks."
 COLUMNS = ("Object", "Frames", "Score")
+LOWEST = 68  # screen pixels: the heading and two rows
 ID = Qt.ItemDataRole.UserRole
 
 
@@ -38,7 +39,7 @@ class ObjectsPanel:
         self.table.setRootIsDecorated(False)
         self.table.setToolTip(LIST_TIP)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setMinimumHeight(90)
+        self.table.setMinimumHeight(LOWEST)
         header = self.table.header()
         if header is not None:
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from magicgui.widgets import CheckBox, Container, RadioButtons
+from magicgui.widgets import CheckBox, Container
 from magicgui.widgets.bases import Widget
 from psygnal import Signal
 
 from ..controller import Controller
 from ..controller.obstacles import obstacle
-from .rows import allow, column, heading, row
+from .rows import allow, choice, heading, row
 
 LAYOUTS = ("layer per object", "one layer")
 LAYOUT_TIP = "A layer per object lets objects overlap; in one layer every pixel has one object."
@@ -22,13 +22,9 @@ class OutputPanel:
     overwriting_chosen = Signal(bool)
 
     def __init__(self) -> None:
-        self.layout = RadioButtons(
-            choices=LAYOUTS, orientation="horizontal", tooltip=LAYOUT_TIP, name="layout"
-        )
-        self.overwrite = CheckBox(text="overwrite other objects", tooltip=OVERWRITE_TIP)
-        self.widget: Container[Widget] = column(
-            row(heading("Output"), self.layout), row(heading(), self.overwrite)
-        )
+        self.layout = choice(LAYOUTS, LAYOUT_TIP, "layout")
+        self.overwrite = CheckBox(text="overwrite", tooltip=OVERWRITE_TIP)
+        self.widget: Container[Widget] = row(heading("Output"), self.layout, self.overwrite)
         self.layout.changed.connect(self._on_layout_changed)
         self.overwrite.changed.connect(self._on_overwrite_changed)
 

@@ -54,7 +54,9 @@ class PromptPanel:
 
     def show(self, controller: Controller) -> None:
         """Show the tool in hand, the reading, and what can be done."""
-        self.tools[controller.tool].native.setChecked(True)
+        self._group.setExclusive(controller.tool in self.tools)  # else one is always down
+        for tool, widget in self.tools.items():
+            widget.native.setChecked(tool == controller.tool)
         self.reading.value = hint(controller) or _described(controller.reading)
         for tool, widget in self.tools.items():
             allow(widget, TOOLS[tool][1], obstacle(controller, "prompt"))

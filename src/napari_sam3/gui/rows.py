@@ -10,6 +10,7 @@ from magicgui.widgets.bases import Widget
 from qtpy.QtWidgets import QComboBox
 
 HEADING_WIDTH = 72  # screen pixels, so that the controls of all panels begin in one line
+BETWEEN_ROWS = 3  # screen pixels, so that all panels are seen on a small screen
 SHORTEST_CHOICE = 4  # letters
 
 
@@ -24,6 +25,7 @@ def column(*widgets: Widget) -> Container[Widget]:
     """Lay widgets one below the other, without labels or margins."""
     container = Container(widgets=widgets, labels=False)
     container.margins = (0, 0, 0, 0)
+    container.native.layout().setSpacing(BETWEEN_ROWS)
     return container
 
 
@@ -51,3 +53,4 @@ def allow(widget: Widget, tooltip: str, obstacle: str) -> None:
     """Enable a widget, or disable it and say why in its tooltip."""
     widget.enabled = not obstacle
     widget.tooltip = f"{tooltip}\n{obstacle}" if obstacle else tooltip
+    widget.native.setToolTip(widget.tooltip)  # for the number beside a slider, too

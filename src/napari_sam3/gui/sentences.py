@@ -18,6 +18,13 @@ def sentence(tooltip: str, name: str) -> Label:
     return label
 
 
+def time_text(seconds: float) -> str:
+    """Say how long something takes."""
+    if seconds < 99:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 99 * 60 else f"{seconds / 3600:.0f} h"
+
+
 def size_text(count: int) -> str:
     """Say how much a number of bytes is."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -37,8 +37,9 @@ def read_image(path: Path) -> NDArray[Any]:
 
 def paint(labels: NDArray[np.uint16], mask: ObjectMask) -> None:
     """Write a mask into labels, (F, H, W), where no other object is yet."""
-    frame = labels[mask.frame]
-    frame[mask.pixels & (frame == 0)] = mask.object_id
+    top, left, bottom, right = mask.box
+    part = labels[mask.frame, top:bottom, left:right]
+    part[mask.patch & (part == 0)] = mask.object_id
 
 
 def write_labels(path: Path, labels: NDArray[np.uint16]) -> None:
@@ -101,10 +102,10 @@ class Measurements:
 
 
 def _centre(mask: ObjectMask) -> tuple[str, str]:
-    rows, cols = np.nonzero(mask.pixels)
+    rows, cols = np.nonzero(mask.patch)
     if not len(rows):
         return "", ""
-    return f"{rows.mean():.2f}", f"{cols.mean():.2f}"
+    return f"{rows.mean() + mask.box[0]:.2f}", f"{cols.mean() + mask.box[1]:.2f}"
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import numpy as np
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
-from ..engine import SHADES, Blending, Channel, Contrast, Frames, FramesError
-from .axes import Place, StackAxes, data_shape, geometry
+from ..engine import SHADES, Blending, Channel, Contrast, FrameLevel, Frames, FramesError
+from .axes import StackAxes, data_shape, geometry, is_large
 
 _RGB = np.eye(3)
 
@@ -28,19 +28,26 @@ def visible_channels(layers: Iterable[Layer], image: Image) -> tuple[Image, ...]
 
 
 def frames_of(channels: Sequence[Image], axes: StackAxes) -> Frames:
-    """Open channels as a stack; a frame is read once from each of them, when it is asked for."""
+    """Open channels as a stack; a frame is read once from each of them, when it is asked for.
+
+    Of large frames only parts are read, from the sizes that all channels are stored in.
+    """
     if any(data_shape(channel) != axes.shape for channel in channels):
         raise FramesError(
             "The image is no longer the one that was opened: choose it again in the Image panel."
         )
     is_rgb = bool(channels[0].rgb)
-    arrays = [channel.data[0] if channel.multiscale else channel.data for channel in channels]
-
-    def read(frame: int) -> NDArray[Any]:
-        planes = [_plane(array, axes.place(frame)) for array in arrays]
-        return planes[0][..., :3] if is_rgb else np.stack(planes, axis=-1)
-
-    return Frames(axes.count, axes.plane, 3 if is_rgb else len(arrays), read, is_rgb)
+    sizes = [_level(arrays, axes, is_rgb) for arrays in _common_sizes(channels)]
+    levels = sizes if is_large(axes.shape) else sizes[:1]
+    rows, cols = (slice(0, side) for side in axes.plane)
+    return Frames(
+        axes.count,
+        axes.plane,
+        3 if is_rgb else len(channels),
+        lambda frame: levels[0].read(frame, rows, cols),
+        is_rgb,
+        levels,
+    )
 
 
 def contrast_of(channels: Sequence[Image]) -> Contrast:
@@ -60,8 +67,37 @@ def _lies_on(layer: Layer, image: Image) -> bool:
     )
 
 
-def _plane(array: Any, place: Place) -> NDArray[Any]:
-    return np.asarray(array[(*place, Ellipsis)])
+def _common_sizes(channels: Sequence[Image]) -> list[list[Any]]:
+    """Return the array of every channel, for each size that all are stored in, finest first.
+
+    A size with fewer frames, as of volumes that are halved along every axis, is left out.
+    """
+    pyramids = [_by_size(channel) for channel in channels]
+    places = data_shape(channels[0])[:-2]
+    shared = [
+        size
+        for size in pyramids[0]
+        if size[:-2] == places and all(size in other for other in pyramids)
+    ]
+    return [[pyramid[size] for pyramid in pyramids] for size in shared]
+
+
+def _by_size(channel: Image) -> dict[tuple[int, ...], Any]:
+    """Return the arrays of a channel by their shapes, without the colour axis."""
+    arrays = channel.data if channel.multiscale else [channel.data]
+    return {tuple(int(side) for side in one.shape[: channel.ndim]): one for one in arrays}
+
+
+def _level(arrays: Sequence[Any], axes: StackAxes, is_rgb: bool) -> FrameLevel:
+    """Return one size of the frames, of which parts are read from the array of each channel."""
+
+    def read(frame: int, rows: slice, cols: slice) -> NDArray[Any]:
+        where = (*axes.place(frame), rows, cols)
+        parts = [np.asarray(array[where]) for array in arrays]
+        return parts[0][..., :3] if is_rgb else np.stack(parts, axis=-1)
+
+    rows, cols = arrays[0].shape[len(axes.shape) - 2 : len(axes.shape)]
+    return FrameLevel((int(rows), int(cols)), read)
 
 
 def _channel(layer: Image) -> Channel:

@@ -11,10 +11,10 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from ..engine import StorageError
+from ..engine import PixelBox, StorageError
 from .axes import Place, data_shape, geometry
 from .hand_edits import LabelPlane
-from .label_store import LabelArray, LabelStore
+from .label_store import LabelStore, StoredLabels
 
 Layout = Literal["layer per object", "one layer"]
 Color = tuple[float, float, float, float]
@@ -24,6 +24,7 @@ _OPACITY = 0.5  # the image is still seen under a mask
 _SHARED = 0  # key of the sheet that all objects are on
 _UNKNOWN: Color = (0.5, 0.5, 0.5, 1.0)  # painted with a label that is no object's
 _WHITE: Color = (1.0, 1.0, 1.0, 1.0)
+_NOT_PAINTED = "napari does not paint on an image this large: correct its masks with prompts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,16 @@ class Sheet:
     """A Labels layer and the array it shows."""
 
     name: str  # in the store
-    array: LabelArray
+    array: StoredLabels
     layer: Labels
 
-    def write(self, place: Place, plane: LabelPlane) -> None:
-        """Write a frame; the layer is drawn again if it is the one in view."""
-        self.array.write(place, plane)
+    def write(self, place: Place, plane: LabelPlane, box: PixelBox) -> None:
+        """Write the pixels in a box of a frame; what is in view is drawn again."""
+        self.array.write(place, plane, box)
         in_view = self.layer._get_pt_not_disp()
         if all(place[axis] == index for axis, index in in_view.items() if axis < len(place)):
+            if self.layer.multiscale:
+                self.layer._reset_thumbnail_level_data()  # else napari shows it as it was
             self.layer.refresh(extent=False)
 
 
@@ -87,7 +90,7 @@ class LabelSheets:
         key = self._key(object_id)
         name = "objects" if key == _SHARED else f"object-{object_id}"
         array = self._store.create(name, data_shape(self._image))
-        sheet = Sheet(name, array, self._layer(array.shown, object_id))
+        sheet = Sheet(name, array, self._layer(array.layer_data, object_id))
         self._by_key[key] = sheet
         return sheet
 
@@ -115,16 +118,15 @@ class LabelSheets:
         try:
             for sheet in others.all():
                 for place in sheet.array.places():
-                    self._copy(sheet.array.read(place), place)
+                    for value, box, plane in sheet.array.parts(place):
+                        self._copy(value, place, box, plane)
         except StorageError:
             self.delete_all()
             raise
 
-    def _copy(self, plane: LabelPlane, place: Place) -> None:
-        for value in np.union1d(plane.shown, plane.model).tolist():
-            if value:
-                sheet = self.of(value) or self.make(value)
-                sheet.write(place, sheet.array.read(place).joined(plane, value))
+    def _copy(self, value: int, place: Place, box: PixelBox, plane: LabelPlane) -> None:
+        sheet = self.of(value) or self.make(value)
+        sheet.write(place, sheet.array.read(place, box).joined(plane, value), box)
 
     def _key(self, object_id: int) -> int:
         return _SHARED if self.layout == "one layer" else object_id
@@ -138,11 +140,13 @@ class LabelSheets:
             data,
             name=self._look(object_id).name if is_own else f"{self._image.name} objects",
             colormap=self._colormap(object_id),
-            multiscale=False,
+            multiscale=isinstance(data, list),
             opacity=_OPACITY,
             **geometry(self._image),
         )
         layer.selected_label = object_id
+        if layer.multiscale:
+            layer.metadata["painting"] = _NOT_PAINTED
         return layer
 
     def _colormap(self, object_id: int) -> DirectLabelColormap:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +13,13 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-from ..engine import StorageError
-from .axes import Place
+from ..engine import PixelBox, StorageError
+from ..io.label_pyramid import LabelPyramid
+from .axes import Place, is_large
 from .hand_edits import LabelPlane
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+from .regions import whole
+from .storing import storing_in
+from .tiled_labels import TiledLabels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,11 +30,20 @@ class LabelArray:
     shown: zarr.Array[Any]  # (..., H, W) uint16, what a layer shows
     model: zarr.Array[Any]  # the same shape, what the model wrote
 
-    def read(self, place: Place) -> LabelPlane:
-        """Read the frame at a place."""
+    @property
+    def layer_data(self) -> zarr.Array[Any]:
+        """What a layer shows, (..., H, W) uint16."""
+        return self.shown
+
+    def box(self, place: Place, value: int) -> PixelBox:
+        """Return the box that a label is looked for in: always the whole frame."""
+        return whole(self.shown.shape)
+
+    def read(self, place: Place, box: PixelBox | None = None) -> LabelPlane:
+        """Read the frame at a place, which is the only box there is."""
         return LabelPlane(_plane(self.shown, place), _plane(self.model, place))
 
-    def write(self, place: Place, plane: LabelPlane) -> None:
+    def write(self, place: Place, plane: LabelPlane, box: PixelBox | None = None) -> None:
         """Replace the frame at a place, or leave it as it was and raise a `StorageError`."""
         before = self.read(place)
         self._put(self.model, place, before.model, plane.model)
@@ -60,6 +69,13 @@ class LabelArray:
             if self._stored(self.shown, place) != self._stored(self.model, place)
         ]
 
+    def parts(self, place: Place) -> Iterator[tuple[int, PixelBox, LabelPlane]]:
+        """Return every label of a frame, each with the whole frame."""
+        plane, box = self.read(place), whole(self.shown.shape)
+        for value in np.union1d(plane.shown, plane.model).tolist():
+            if value:
+                yield value, box, plane
+
     def _stored(self, array: zarr.Array[Any], place: Place) -> bytes:
         chunk = self.folder.joinpath(array.path, "c", *map(str, place), "0", "0")
         return chunk.read_bytes() if chunk.exists() else b""
@@ -84,6 +100,10 @@ class LabelArray:
             array[_index(place)] = after
 
 
+StoredLabels = LabelArray | TiledLabels
+"""Both are asked alike; boxes matter only where frames are large."""
+
+
 class LabelStore:
     """The label arrays of a session, in ``labels.zarr`` of its folder; made when first needed.
 
@@ -96,8 +116,8 @@ class LabelStore:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "labels.zarr"
 
-    def create(self, name: str, shape: tuple[int, ...]) -> LabelArray:
-        """Make an empty array of this shape, rows and columns last."""
+    def create(self, name: str, shape: tuple[int, ...]) -> StoredLabels:
+        """Make empty labels of this shape, rows and columns last."""
         if (self.path / name / "0").exists():
             raise StorageError(
                 f"{self.path} already holds labels named {name}: choose another folder under "
@@ -115,28 +135,14 @@ class LabelStore:
             with storing_in(self.path):
                 shutil.rmtree(self.path / name)
 
-    def _create(self, name: str, shape: tuple[int, ...]) -> LabelArray:
+    def _create(self, name: str, shape: tuple[int, ...]) -> StoredLabels:
         with storing_in(self.path):
             # A group that holds no array was left by a failure that zarr had not quite ended.
             group = zarr.open_group(self.path, mode="a").create_group(name, overwrite=True)
+            if is_large(shape):
+                return TiledLabels(self.path, LabelPyramid.create(group, shape))
             shown, model = (_empty(group, part, shape) for part in ("0", "model"))
         return LabelArray(self.path, shown, model)
-
-
-@contextmanager
-def storing_in(folder: Path) -> Iterator[None]:
-    """Turn what the disk refuses into a `StorageError` that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(_sentence(folder, error)) from error
-
-
-def _sentence(folder: Path, error: OSError) -> str:
-    remedy = "another folder under Output; what is done is kept."
-    if error.errno in _NO_ROOM:
-        return f"No room left on disk in {folder}: free some space or choose {remedy}"
-    return f"Labels cannot be written to {folder} ({error.strerror or error}): choose {remedy}"
 
 
 def _empty(group: zarr.Group, name: str, shape: tuple[int, ...]) -> zarr.Array[Any]:

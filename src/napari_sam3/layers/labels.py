@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 from psygnal import Signal
 
-from ..engine import StorageError
+from ..engine import PixelBox, StorageError
 from .axes import Place, data_shape
-from .hand_edits import LabelPlane
 from .label_sheets import Color, LabelSheets, Layout, Look, Sheet
 from .label_store import LabelStore
+from .many_masks import BoxedMask, filled
+from .regions import are_apart, joined, placed, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,15 @@ class ScoreRow:
     name: str
     score: float  # 0..1
     area: int  # pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A part of a frame with the pixels of an object in it."""
+
+    place: Place
+    box: PixelBox
+    mask: NDArray[np.bool_]  # (h, w), in the box
 
 
 class ResultLayers:
@@ -59,6 +70,7 @@ class ResultLayers:
         self.image = image
         self.folder = folder
         self.keeps_committed = True
+        self._are_many_described = False
         self._store = LabelStore(folder)
         self._looks: dict[int, Look] = {}
         self._sheets = LabelSheets(image, self._store, layout, self._looks)
@@ -80,9 +92,27 @@ class ResultLayers:
     def describe(self, object_id: int, name: str, color: Color) -> None:
         """Name and colour an object."""
         self._looks[object_id] = Look(name, color)
-        self._sheets.restyle(object_id)
+        if not self._are_many_described:
+            self._sheets.restyle(object_id)
 
-    def write(self, place: Place, object_id: int, mask: NDArray[np.bool_]) -> None:
+    @contextmanager
+    def many_described(self) -> Iterator[None]:
+        """Colour a shared layer once, and not for every object that is described inside."""
+        self._are_many_described = True
+        try:
+            yield
+        finally:
+            self._are_many_described = False
+        if self.layout == "one layer" and self._looks:
+            self._sheets.restyle(next(iter(self._looks)))
+
+    def write(
+        self,
+        place: Place,
+        object_id: int,
+        mask: NDArray[np.bool_],
+        box: PixelBox | None = None,
+    ) -> None:
         """Write what the model says an object is on the frame at a place; hand edits stay.
 
         Parameters
@@ -91,31 +121,69 @@ class ResultLayers:
             Index along every axis before rows and columns.
         object_id : int
             Whose mask it is, 1 to 65535.
-        mask : (H, W) array of bool
-            Its pixels.
+        mask : (h, w) array of bool
+            Its pixels in the box.
+        box : tuple of int, optional
+            First row, first column, last row + 1, last column + 1 of the part of the frame that
+            it lies in, by default the whole frame.
 
         Raises
         ------
         StorageError
             If it cannot be stored; nothing has changed then.
         """
+        piece = Piece(place, whole(data_shape(self.image)) if box is None else box, mask)
         sheet = self._sheets.of(object_id)
         if sheet is not None:
-            self._write_on(sheet, place, object_id, mask)
+            self._write_on(sheet, object_id, piece)
         elif mask.any():
-            self._write_first(place, object_id, mask)
+            self._write_first(object_id, piece)
+
+    def write_new(self, place: Place, masks: Mapping[int, BoxedMask]) -> None:
+        """Write objects that are nowhere yet, all at once where they share a layer.
+
+        Raises
+        ------
+        StorageError
+            If they cannot be stored; of those that share a layer, none is then.
+        """
+        for object_id, one in masks.items():
+            self.write(place, object_id, one.mask, one.box)
+            sheet = self._sheets.of(object_id)
+            if sheet is not None and self.layout == "one layer" and not sheet.layer.multiscale:
+                self._write_all(sheet, place, masks)
+                return
 
     def erase(self, place: Place, object_id: int) -> None:
         """Take back what the model wrote of an object on a frame; hand edits stay."""
-        self.write(place, object_id, np.zeros(data_shape(self.image)[-2:], bool))
+        sheet = self._sheets.of(object_id)
+        box = None if sheet is None else sheet.array.box(place, object_id)
+        if box is not None:
+            self.write(place, object_id, np.zeros((box[2] - box[0], box[3] - box[1]), bool), box)
 
     def mask(self, place: Place, object_id: int) -> NDArray[np.bool_]:
         """Return the pixels (H, W) of an object on a frame, as they are shown."""
-        return self._plane(place, object_id).mask(object_id)
+        box, pixels = self.patch(place, object_id)
+        return placed(pixels, box, whole(data_shape(self.image)))
+
+    def patch(self, place: Place, object_id: int) -> tuple[PixelBox, NDArray[np.bool_]]:
+        """Return a box that holds an object on a frame, and its pixels (h, w) in it as shown.
+
+        The box is the whole frame unless frames are large.
+        """
+        sheet = self._sheets.of(object_id)
+        box = None if sheet is None else sheet.array.box(place, object_id)
+        if sheet is None or box is None:
+            return (0, 0, 0, 0), np.zeros((0, 0), bool)
+        return box, sheet.array.read(place, box).mask(object_id)
 
     def is_edited(self, place: Place, object_id: int) -> bool:
         """Whether the user changed an object on a frame by hand."""
-        return self._plane(place, object_id).is_edited(object_id)
+        sheet = self._sheets.of(object_id)
+        box = None if sheet is None else sheet.array.box(place, object_id)
+        if sheet is None or box is None:
+            return False
+        return sheet.array.read(place, box).is_edited(object_id)
 
     def edited_places(self, object_id: int) -> list[Place]:
         """Return the places of all frames where the user changed an object by hand."""
@@ -131,7 +199,9 @@ class ResultLayers:
             self._sheets.delete(sheet)
         elif sheet is not None:
             for place in sheet.array.places():
-                sheet.write(place, sheet.array.read(place).without(object_id))
+                box = sheet.array.box(place, object_id)
+                if box is not None:
+                    sheet.write(place, sheet.array.read(place, box).without(object_id), box)
         self._looks.pop(object_id, None)
 
     def show_scores(self, rows: Iterable[ScoreRow]) -> None:
@@ -161,28 +231,47 @@ class ResultLayers:
         for sheet in moved.all():
             self.added.emit(sheet.layer)
 
-    def _write_on(
-        self, sheet: Sheet, place: Place, object_id: int, mask: NDArray[np.bool_]
-    ) -> None:
-        plane = sheet.array.read(place)
-        allowed = plane.free(object_id) if self.keeps_committed else np.ones_like(mask)
-        sheet.write(place, plane.written(object_id, mask, allowed))
+    def _write_on(self, sheet: Sheet, object_id: int, piece: Piece) -> None:
+        """Write on the box of a mask, and on the one where the object was before."""
+        before = sheet.array.box(piece.place, object_id)
+        if before is not None and are_apart(piece.box, before):
+            self._move(sheet, object_id, piece, before)
+        else:
+            self._draw(sheet, object_id, piece, joined(piece.box, before))
 
-    def _write_first(self, place: Place, object_id: int, mask: NDArray[np.bool_]) -> None:
+    def _move(self, sheet: Sheet, object_id: int, piece: Piece, before: PixelBox) -> None:
+        """Write a mask far from where the object was; what lies between is not touched."""
+        plane = sheet.array.read(piece.place, before)
+        sheet.write(piece.place, plane.without(object_id), before)
+        try:
+            self._draw(sheet, object_id, piece, piece.box)
+        except StorageError:
+            sheet.write(piece.place, plane, before)
+            raise
+
+    def _draw(self, sheet: Sheet, object_id: int, piece: Piece, box: PixelBox) -> None:
+        plane = sheet.array.read(piece.place, box)
+        mask = placed(piece.mask, piece.box, box)
+        allowed = plane.free(object_id) if self.keeps_committed else np.ones_like(mask)
+        sheet.write(piece.place, plane.written(object_id, mask, allowed), box)
+
+    def _write_all(self, sheet: Sheet, place: Place, masks: Mapping[int, BoxedMask]) -> None:
+        box = whole(data_shape(self.image))
+        plane = sheet.array.read(place, box)
+        try:
+            sheet.write(place, filled(plane, box, masks, self.keeps_committed), box)
+        except StorageError:
+            self.erase(place, next(iter(masks)))
+            raise
+
+    def _write_first(self, object_id: int, piece: Piece) -> None:
         sheet = self._sheets.make(object_id)
         try:
-            self._write_on(sheet, place, object_id, mask)
+            self._write_on(sheet, object_id, piece)
         except StorageError:
             self._sheets.delete(sheet)
             raise
         self.added.emit(sheet.layer)
-
-    def _plane(self, place: Place, object_id: int) -> LabelPlane:
-        sheet = self._sheets.of(object_id)
-        if sheet is not None:
-            return sheet.array.read(place)
-        nothing = np.zeros(data_shape(self.image)[-2:], np.uint16)
-        return LabelPlane(nothing, nothing)
 
 
 def default_folder(image_name: str) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.draw import polygon
 
-from .axes import Place, split_coordinates
+from ..engine import MaskPlace, Reading
+from .axes import Place, is_large, split_coordinates
 
 OutlineKind = Literal["rectangle", "ellipse", "polygon", "path", "line"]
 
@@ -70,6 +71,21 @@ def rasterized(outlines: Iterable[Outline], shape: tuple[int, ...]) -> NDArray[n
         rows, cols = _contour(outline).T
         mask[polygon(rows, cols, shape)] = True
     return mask
+
+
+def drawn_mask(outlines: Sequence[Outline], shape: tuple[int, int]) -> NDArray[np.bool_] | Reading:
+    """Fill the outlines on a frame (H, W); of a large one, only the part they are on is held."""
+    if not is_large(shape):
+        return rasterized(outlines, shape)
+    contours = [_contour(outline) for outline in outlines]
+    vertices = np.clip(np.concatenate(contours), 0, np.array(shape) - 1)
+    top, left = (int(side) for side in np.floor(vertices.min(axis=0)))
+    bottom, right = (int(side) + 1 for side in np.ceil(vertices.max(axis=0)))
+    patch = np.zeros((bottom - top, right - left), bool)
+    for contour in contours:
+        rows, cols = contour.T
+        patch[polygon(rows - top, cols - left, patch.shape)] = True
+    return Reading("whole", patch, 1.0, MaskPlace(top, left, shape))
 
 
 def _contour(outline: Outline) -> NDArray[np.float64]:

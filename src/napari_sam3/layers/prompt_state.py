@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..engine import Prompts
 from .axes import Place, are_inside, is_inside, split_coordinates
-from .outlines import Outline, covers, is_box, rasterized
+from .outlines import Outline, covers, drawn_mask, is_box
 
 Key = tuple[Place, int]
 """The place of a frame and the id of an object."""
@@ -100,10 +100,11 @@ class PromptState:
         }
 
     def _read(self, rows: _Rows) -> Prompts:
+        height, width = self.shape[-2:]
         drawn = [outline for outline in rows.outlines if not is_box(outline)]
         return Prompts(
             points=self.points[rows.points, -2:],
             positive=self.positive[rows.points],
             boxes=[outline.extent for outline in rows.outlines if is_box(outline)],
-            mask=rasterized(drawn, self.shape[-2:]) if drawn else None,
+            mask=drawn_mask(drawn, (height, width)) if drawn else None,
         )

@@ -8,6 +8,8 @@ import numpy as np
 from napari.layers import Points, Shapes
 from numpy.typing import NDArray
 
+from .axes import is_large
+
 _GREEN = (0.2, 0.9, 0.3, 1.0)
 _RED = (1.0, 0.2, 0.2, 1.0)
 _RING = (1.0, 1.0, 1.0, 1.0)  # seen on any mask
@@ -28,7 +30,8 @@ class PromptStyle:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.color: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)  # RGBA of the current object
         self._size = max(1.0, min(shape[-2:]) / 40)  # of a point, in pixels of the image
-        self._edge = max(0.5, min(shape[-2:]) / 300)
+        # A large image is looked at from near, where an edge in proportion would cover cells.
+        self._edge = 1.0 if is_large(shape) else max(0.5, min(shape[-2:]) / 300)
 
     @property
     def of_points(self) -> dict[str, Any]:

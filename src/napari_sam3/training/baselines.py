@@ -13,8 +13,10 @@ from skimage.filters import sobel, threshold_otsu
 from skimage.segmentation import watershed
 
 from napari_sam3.engine import Candidates, ModelError, Prompts, Reading
-from napari_sam3.engine.backend import Answer, Embedding
+from napari_sam3.engine.backend import Answer, Embedding, reads_no_exemplars
 from napari_sam3.engine.concepts import Concept
+from napari_sam3.engine.exemplars import Appearance, Box
+from napari_sam3.engine.packing import Packed
 from napari_sam3.training.outlining import (
     box_ellipse,
     box_otsu,
@@ -60,7 +62,8 @@ class ClassicalBackend:
     """
 
     device = "cpu"
-    reads_concepts = False
+    reads_text = False
+    reads_exemplars = False
 
     def __init__(
         self, name: str, outline_clicks: Outline, outline_box: Outline, follow_mask: Follow
@@ -74,6 +77,14 @@ class ClassicalBackend:
     def encode(self, image: npt.NDArray[np.float32]) -> GreyImage:
         """Take the mean of the colours, (H, W, 3)."""
         return GreyImage(image.mean(2))
+
+    def pack(self, embedding: Embedding) -> Packed:
+        """Return the grey image as an array."""
+        return Packed({"pixels": _grey(embedding)}, {})
+
+    def unpack(self, packed: Packed) -> GreyImage:
+        """Return the grey image that was packed."""
+        return GreyImage(packed.arrays["pixels"])
 
     def segment(
         self,
@@ -98,7 +109,11 @@ class ClassicalBackend:
 
     def find(self, embedding: Embedding, concept: Concept) -> Candidates:
         """Refuse: no classical method reads texts or exemplars."""
-        raise ModelError(f"The method {self.name} reads neither text nor exemplars.")
+        raise reads_no_exemplars(self.name)
+
+    def appearance(self, embedding: Embedding, box: Box) -> Appearance:
+        """Refuse: no classical method is shown exemplars."""
+        raise reads_no_exemplars(self.name)
 
     def remember(self, track: Mask | None, embedding: Embedding, answer: Answer) -> Mask:
         """Remember nothing but the mask."""

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from napari_sam3.engine.concepts import Concept
+from napari_sam3.engine.exemplars import Exemplar
+from napari_sam3.engine.sam import concepts
 from napari_sam3.engine.sam.concepts import (
     LOWEST_SCORE,
     Crop,
@@ -14,6 +16,7 @@ from napari_sam3.engine.sam.concepts import (
     distinct,
     relative_boxes,
 )
+from napari_sam3.engine.sam.sam3_model import Sam3Embedding
 from tests.tiny_models import QUERIES, load_tiny, visits
 
 SHAPE = (150, 200)
@@ -63,6 +66,64 @@ def test_exemplars_change_what_is_found(detector, exact):
 
     assert not torch.equal(plain, meant)
     assert not torch.equal(meant, not_meant)
+
+
+def exemplar_of(detector: Detector, embedding, box) -> Exemplar:
+    picture = np.zeros((9, 9, 3), np.uint8)
+    return Exemplar(detector.appearance(embedding, box), "sam3", "1", picture, (2, 2, 6, 6))
+
+
+@pytest.mark.parametrize("kind", ["exemplars", "negatives"])
+@torch.inference_mode()
+def test_what_was_kept_of_a_box_says_the_same_as_the_box(detector, exact, kind):
+    kept = exemplar_of(detector, exact, EXEMPLAR)
+
+    drawn, shown = (
+        detector.detect(exact, Concept("cell", **{kind: [one]})) for one in (EXEMPLAR, kept)
+    )
+
+    torch.testing.assert_close(shown.logits, drawn.logits, atol=1e-4, rtol=0)
+    torch.testing.assert_close(shown.scores, drawn.scores, atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_an_exemplar_is_shown_on_another_image_without_its_own(sam3, detector, exact):
+    kept = exemplar_of(detector, exact, EXEMPLAR)
+    other = Sam3Embedding(exact.tokens.flip(1), (80, 90))
+
+    with visits(sam3.detector.vision_encoder.neck.fpn_layers[0]) as seen:
+        plain, shown = (detector.find(other, Concept("cell", boxes)) for boxes in ([], [kept]))
+
+    assert len(seen) == 1
+    assert shown.shape == (80, 90)
+    assert plain.scores.tolist() != shown.scores.tolist()
+
+
+@torch.inference_mode()
+def test_an_exemplar_from_elsewhere_stands_beside_a_box(detector, exact):
+    kept = exemplar_of(detector, exact, EXEMPLAR)
+
+    one, both = (
+        detector.detect(exact, Concept(None, boxes)).scores
+        for boxes in ([NEGATIVE], [NEGATIVE, kept])
+    )
+
+    assert not torch.equal(one, both)
+
+
+@pytest.mark.parametrize(("busy", "is_saturated"), [(200, True), (195, True), (180, False)])
+def test_hardly_any_free_query_means_that_objects_may_be_left_over(busy, is_saturated):
+    scores = torch.cat([torch.full((busy,), 0.3), torch.full((200 - busy,), 0.05)])
+
+    assert Detections(torch.zeros(200, 1, 1), scores).is_saturated == is_saturated
+
+
+@torch.inference_mode()
+def test_candidates_say_whether_objects_may_be_left_over(detector, exact, monkeypatch):
+    for useful, is_saturated in [(0.0, True), (1.0, False)]:
+        monkeypatch.setattr(concepts, "USEFUL", useful)
+
+        assert detector.find(exact, Concept("cell")).is_saturated == is_saturated
 
 
 @torch.inference_mode()

@@ -13,15 +13,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from ..concepts import Box, Candidates, Concept
+from ..concepts import Candidates, Concept, boxes_of
+from ..exemplars import Appearance, Box, Exemplar
 from .sam3_model import Sam3, Sam3Embedding
-from .texts import Texts
+from .texts import Phrase, Texts
+
+MEANT, NOT_MEANT = "meant", "not meant"
+"""Names of what is kept of an exemplar."""
 
 NO_TEXT = "visual"
 """What the detector was taught to read where exemplars say it all."""
 
 LOWEST_SCORE = 0.05
 """Candidates of less are not kept; a threshold above it can be moved afterwards."""
+
+USEFUL = 0.1
+"""A query that answers with less than this is free: it has found nothing."""
+
+FULL = 0.95
+"""Where a larger share of all queries has found something, objects may be left over."""
 
 SAME = 0.5
 """Masks with a larger intersection over union are the same object."""
@@ -33,6 +43,11 @@ class Detections:
 
     logits: Tensor  # (N, h, w) float32 of their masks, on the square that the model sees
     scores: Tensor  # (N,) float32 in 0..1
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether there were hardly enough queries for all objects."""
+        return bool((self.scores >= USEFUL).float().mean() > FULL)
 
     def best(self) -> Detections:
         """Return those worth keeping, the best first."""
@@ -50,7 +65,8 @@ class Detector:
 
     def find(self, embedding: Sam3Embedding, concept: Concept) -> Candidates:
         """Find all objects of an image that are meant."""
-        best = self.detect(embedding, concept).best()
+        every = self.detect(embedding, concept)
+        best = every.best()
         masks = best.logits > 0
         crops = {n: Crop.drawn(best.logits[n], embedding.shape) for n in distinct(masks)}
         kept = [n for n, crop in crops.items() if crop.mask.any()]
@@ -59,23 +75,65 @@ class Detector:
             np.array([crops[n].box for n in kept], np.int64).reshape(-1, 4),
             tuple(crops[n].mask for n in kept),
             best.scores[kept].numpy().astype(np.float64),
+            is_saturated=every.is_saturated,
         )
+
+    def appearance(self, embedding: Sam3Embedding, box: Box) -> Appearance:
+        """Return the tokens, (2, C) each, by which the detector knows what is in a box.
+
+        They are those of a box that is meant, and of one that is not.
+        """
+        tokens = [self._tokens(embedding, box, sign)[0] for sign in (1, 0)]
+        return {
+            name: token.cpu().float().numpy()
+            for name, token in zip((MEANT, NOT_MEANT), tokens, strict=True)
+        }
 
     def detect(self, embedding: Sam3Embedding, concept: Concept) -> Detections:
         """Return all that the detector considers."""
         phrase = self._texts.read((concept.text or "").strip() or NO_TEXT)
-        boxes = [*concept.exemplars, *concept.negatives]
-        signs = [1] * len(concept.exemplars) + [0] * len(concept.negatives)
-        device = self._model.device
+        said, is_said = self._with_exemplars(phrase, concept)
+        meant, others = map(boxes_of, (concept.exemplars, concept.negatives))
+        boxes = relative_boxes([*meant, *others], embedding.shape).to(self._model.device)
+        signs = torch.tensor([[1] * len(meant) + [0] * len(others)], device=self._model.device)
         answer = self._model.detector(
             vision_embeds=self._model.features(embedding),
-            text_embeds=BaseModelOutputWithPooling(pooler_output=phrase.features),
-            attention_mask=phrase.is_said,
-            input_boxes=relative_boxes(boxes, embedding.shape).to(device) if boxes else None,
-            input_boxes_labels=torch.tensor([signs], device=device) if boxes else None,
+            text_embeds=BaseModelOutputWithPooling(pooler_output=said),
+            attention_mask=is_said,
+            input_boxes=boxes if concept.boxes else None,
+            input_boxes_labels=signs if concept.boxes else None,
         )
         scores = answer.pred_logits.sigmoid() * answer.presence_logits.sigmoid()
         return Detections(answer.pred_masks[0], scores[0])
+
+    def _with_exemplars(self, phrase: Phrase, concept: Concept) -> tuple[Tensor, Tensor]:
+        """Say after a phrase what is known of exemplars, as the detector says it of boxes."""
+        kinds = ((MEANT, concept.exemplars), (NOT_MEANT, concept.negatives))
+        shown = [
+            torch.from_numpy(one.appearance[name]).to(phrase.features)
+            for name, kind in kinds
+            for one in kind
+            if isinstance(one, Exemplar)
+        ]
+        if not shown:
+            return phrase.features, phrase.is_said
+        tokens = torch.cat(shown)[None]
+        are_said = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        features = torch.cat([phrase.features, tokens], dim=1)
+        return features, torch.cat([phrase.is_said, are_said], dim=1)
+
+    def _tokens(self, embedding: Sam3Embedding, box: Box, sign: int) -> Tensor:
+        """Encode a box on an image, (1, 2, C): the box itself, and a summary."""
+        seen, device = self._model.features(embedding), self._model.device
+        answer = self._model.detector.geometry_encoder(
+            box_embeddings=relative_boxes([box], embedding.shape).to(device),
+            box_mask=torch.ones(1, 1, dtype=torch.bool, device=device),
+            box_labels=torch.tensor([[sign]], device=device),
+            img_feats=seen.fpn_hidden_states[:-1],
+            img_pos_embeds=seen.fpn_position_encoding[:-1],
+        )
+        tokens: Tensor = answer.last_hidden_state
+        return tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from ..errors import ModelError
+from ..errors import NoRoomError
 
 MOST = 32
 """Objects in one pass; more of them are not faster."""
@@ -27,13 +27,13 @@ def enough_memory() -> Iterator[None]:
 
     Raises
     ------
-    ModelError
+    NoRoomError
         If it has.
     """
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
-        raise ModelError(TOO_SMALL) from error
+        raise NoRoomError(TOO_SMALL) from error
 
 
 class Passes:
@@ -72,7 +72,7 @@ class Passes:
 
     def _shrink(self, tried: int, error: torch.cuda.OutOfMemoryError) -> None:
         if tried == 1:
-            raise ModelError(TOO_SMALL) from error
+            raise NoRoomError(TOO_SMALL) from error
         self._most = tried // 2
 
 

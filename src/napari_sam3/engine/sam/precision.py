@@ -13,6 +13,9 @@ from ..errors import ModelError
 
 Precision = Literal["float32", "bfloat16"]
 
+LARGEST = torch.finfo(torch.float16).max
+"""The largest number that an embedding keeps."""
+
 
 def checked_precision(device: str, asked: Precision | None = None) -> Precision:
     """Return the precision to calculate with: short numbers by default where they are faster.
@@ -40,6 +43,16 @@ def calculating(device: str, precision: Precision) -> AbstractContextManager[Any
     return torch.autocast(torch.device(device).type, torch.bfloat16)
 
 
+def parted(values: Tensor) -> list[Tensor]:
+    """Part what was calculated for several images, (B, ...), into their own memory, (1, ...)."""
+    return [values] if len(values) == 1 else [one.clone() for one in values.split(1)]
+
+
+def halved(values: Tensor) -> Tensor:
+    """Keep values in half of the memory of float32, and nearly all of their digits."""
+    return values.clamp(-LARGEST, LARGEST).to(torch.float16)
+
+
 def stored(values: Tensor, precision: Precision) -> Tensor:
-    """Keep values in the main memory."""
-    return values.to("cpu", getattr(torch, precision))
+    """Keep values, half as many bits as float32 has, on the device that calculated them."""
+    return values.to(torch.bfloat16) if precision == "bfloat16" else halved(values)

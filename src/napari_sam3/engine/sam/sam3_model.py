@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from ..checkpoints import read_config
 from ..errors import WeightsError
 from .loading import ADVICE, digest, load_model
 from .maps import Maps
-from .precision import Precision, calculating, checked_precision
+from .precision import Precision, calculating, checked_precision, halved, parted
 from .steps import tell_steps
 
 MODEL_TYPE = "sam3_video"
@@ -30,15 +30,12 @@ MODEL_TYPE = "sam3_video"
 LEVELS = 3
 """Maps of different fineness that are read; a fourth, coarser one is not."""
 
-LARGEST = torch.finfo(torch.float16).max
-"""The largest number that an embedding keeps."""
-
 Derived = TypeVar("Derived")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sam3Embedding:
-    """What the image encoder says about one image, in the main memory; all else is derived."""
+    """What the image encoder says about one image; all else is derived."""
 
     tokens: Tensor  # (1, g * g, C), one for each patch of the image, row by row
     shape: tuple[int, int]  # (H, W) of the image
@@ -118,10 +115,16 @@ class Sam3:
 
     def embed(self, pixel_values: Tensor, shape: tuple[int, int]) -> Sam3Embedding:
         """Encode the square of an image (H, W), (1, 3, side, side)."""
+        return self.embed_all(pixel_values, [shape])[0]
+
+    def embed_all(
+        self, pixel_values: Tensor, shapes: Sequence[tuple[int, int]]
+    ) -> list[Sam3Embedding]:
+        """Encode the squares of images of these (H, W), (B, 3, side, side), in one pass."""
         with self.calculating():
             tokens = self.trunk(pixel_values.to(self.device)).last_hidden_state
-        kept = tokens.clamp(-LARGEST, LARGEST).to("cpu", torch.float16)
-        return Sam3Embedding(kept, shape)
+        kept = parted(halved(tokens))
+        return [Sam3Embedding(one, shape) for one, shape in zip(kept, shapes, strict=True)]
 
     def maps(self, embedding: Sam3Embedding) -> Maps:
         """Return what the tracker sees of an image."""

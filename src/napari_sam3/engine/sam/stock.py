@@ -51,7 +51,7 @@ class StockTrial:
     def __init__(
         self, models: StockModels, image: NDArray[np.float32], device: str, precision: Precision
     ) -> None:
-        self.reads_concepts = models.detector is not None
+        self.reads_text = models.detector is not None
         self._models = models
         self._image = image
         self._shape = image.shape[:2]

@@ -19,7 +19,7 @@ from .tracking import Sighting
 class Trial(Protocol):
     """A model and one image, which stands for all frames of a stack."""
 
-    reads_concepts: bool
+    reads_text: bool
 
     def encode(self) -> None:
         """Embed the image; all other steps come later."""
@@ -51,7 +51,7 @@ class OwnTrial:
     _embedding: Embedding
 
     def __init__(self, backend: Backend, image: NDArray[np.float32]) -> None:
-        self.reads_concepts = backend.reads_concepts
+        self.reads_text = backend.reads_text
         self._backend = backend
         self._image = image
 

@@ -1,0 +1,194 @@
+"""The concepts of one image, and how what was found of them is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from napari.layers import Image, Layer
+from psygnal import Signal
+
+from ..engine import Candidates, StorageError
+from ..layers.axes import Place, data_shape
+from ..layers.candidate_layers import ConceptSheet, FaintOutlines
+from ..layers.exemplar_layer import ExemplarLayer
+from ..layers.label_store import LabelStore
+from .drawing import Drawing, boxes_of
+from .found_concept import Description, FoundConcept
+
+EVERYTHING = "everything"
+
+
+class Concepts:
+    """Concepts by their ids, one of which is the current one.
+
+    Parameters
+    ----------
+    image : Image
+        The layer that is looked at.
+    store : LabelStore
+        Where the arrays of their layers are.
+
+    Attributes
+    ----------
+    exemplars : ExemplarLayer
+        The boxes of the current concept.
+    faint : FaintOutlines
+        Candidates of the current concept that do not count, while the user picks among them.
+    """
+
+    changed = Signal()
+    added = Signal(Layer)  # to be shown
+    removed = Signal(Layer)  # no longer to be shown
+    failed = Signal(str)
+
+    def __init__(self, image: Image, store: LabelStore) -> None:
+        self.current: FoundConcept | None = None
+        self.exemplars = ExemplarLayer(image)
+        self.faint = FaintOutlines(image)
+        self._image = image
+        rows, cols = data_shape(image)[-2:]
+        self._plane = rows, cols
+        self._store = store
+        self._concepts: dict[int, FoundConcept] = {}
+        self._last_id = 0
+
+    def __iter__(self) -> Iterator[FoundConcept]:
+        return iter(tuple(self._concepts.values()))
+
+    def __len__(self) -> int:
+        return len(self._concepts)
+
+    def begin(self, description: Description) -> FoundConcept:
+        """Add a concept and make it the current one."""
+        self._last_id += 1
+        name = description.text or (EVERYTHING if description.is_everything else "")
+        new = FoundConcept(self._last_id, name or f"concept {self._last_id}", description)
+        if self.current is not None:
+            new.levels = self.current.levels
+        self._concepts[new.id] = new
+        self.choose(new)
+        return new
+
+    def choose(self, concept: FoundConcept | None) -> None:
+        """Make a concept the current one, and show its boxes; None is one yet to be described."""
+        self.current = concept
+        self.exemplars.show(() if concept is None else concept.description.boxes)
+        self.changed.emit()
+
+    def named(self, text: str) -> FoundConcept | None:
+        """Return the concept of a phrase, if it was looked for before."""
+        return next((one for one in self if one.description.text == text), None)
+
+    @property
+    def everything(self) -> FoundConcept | None:
+        """The concept of all objects, if they were looked for before."""
+        return next((one for one in self if one.description.is_everything), None)
+
+    def of_layer(self, layer: Layer) -> FoundConcept | None:
+        """Return the concept that a layer shows."""
+        return next((one for one in self if one.sheet and one.sheet.layer is layer), None)
+
+    def rename(self, concept: FoundConcept, name: str) -> None:
+        """Give a concept another name, and its layer too."""
+        concept.name = name
+        if concept.sheet is not None and concept.sheet.layer.name != name:
+            concept.sheet.layer.name = name
+        self.changed.emit()
+
+    def remove(self, concept: FoundConcept) -> None:
+        """Forget a concept with all that was found of it."""
+        if self._concepts.pop(concept.id, None) is None:
+            return
+        if concept is self.current:
+            self.choose(next(reversed(self._concepts.values()), None))
+        sheet, concept.sheet = concept.sheet, None
+        if sheet is None:
+            return
+        self.removed.emit(sheet.layer)
+        try:
+            sheet.delete()
+        except StorageError as error:
+            self.failed.emit(str(error))
+
+    def describe(self, concept: FoundConcept, description: Description) -> None:
+        """Let a concept mean something else; nothing is drawn of it once it means nothing."""
+        concept.description = description
+        if description.is_empty:
+            drawn = list(concept.drawn)
+            concept.clear()
+            for place in drawn:
+                self.draw(concept, place)
+        self.changed.emit()
+
+    def put(
+        self, concept: FoundConcept, place: Place, asked: Description, found: Candidates
+    ) -> None:
+        """Take what was found on a frame, and draw it."""
+        if concept.id in self._concepts:
+            concept.put(place, asked, found)
+            self.draw(concept, place)
+            self.changed.emit()
+
+    def draw(self, concept: FoundConcept, place: Place) -> None:
+        """Draw what counts on a frame, unless it is drawn so already."""
+        selection = concept.selection_at(place)
+        if concept.drawn.get(place) != selection or place not in concept.shelf:
+            self.write(concept, place, Drawing(selection, concept.chosen_at(place)))
+
+    def write(self, concept: FoundConcept, place: Place, drawing: Drawing) -> None:
+        """Put a drawing on a frame."""
+        if concept.sheet is None and drawing.is_empty:
+            return
+        try:
+            sheet = concept.sheet or self._new_sheet(concept)
+            for box, labels in drawing.parts(self._plane):
+                sheet.draw(place, labels, box)
+        except StorageError as error:
+            self.failed.emit(str(error))
+            return
+        concept.drawn[place] = drawing.selection
+
+    def show_features(self, place: Place) -> None:
+        """Show where the mouse points how good and how large the candidates of a frame are."""
+        for concept in self:
+            if concept.sheet is not None:
+                concept.sheet.show_features(_rows(concept, place))
+
+    def draw_faint(self, place: Place | None) -> None:
+        """Outline what does not count of the current concept on a frame, or nothing."""
+        hidden = None
+        is_large = len(boxes_of(self._plane)) > 1  # what napari cannot draw whole
+        if self.current is not None and place is not None and not is_large:
+            hidden = self.current.hidden_labels(place)
+        if hidden is None or place is None:
+            self.faint.clear()
+            return
+        self.faint.draw(place, hidden)
+
+    def _new_sheet(self, concept: FoundConcept) -> ConceptSheet:
+        sheet = ConceptSheet(self._image, self._store, concept.id, concept.name)
+        concept.sheet = sheet
+        sheet.layer.events.name.connect(self._on_layer_renamed)
+        self.added.emit(sheet.layer)
+        return sheet
+
+    def _on_layer_renamed(self, event: Any) -> None:
+        concept = self.of_layer(event.source)
+        if concept is not None and concept.name != event.source.name:
+            self.rename(concept, event.source.name)
+
+
+def _rows(concept: FoundConcept, place: Place) -> list[dict[str, Any]]:
+    chosen = concept.chosen_at(place)
+    if chosen is None:
+        return []
+    candidates, areas = chosen.sieve.candidates, chosen.sieve.areas
+    return [
+        {
+            "index": position + 1,
+            "score": round(float(candidates.scores[position]), 3),
+            "area": int(areas[position]),
+        }
+        for position in sorted(chosen.positions.tolist())
+    ]

@@ -1,0 +1,133 @@
+"""Embedding frames before anybody asks about them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from .batches import Cost
+from .embeddings import EmbeddingKey
+from .model import Model
+from .picture import Picture
+from .read_ahead import ReadAhead
+
+MOST_AHEAD = 8
+"""Frames on either side of one that are embedded before anybody goes there."""
+
+
+class Ahead:
+    """Embeds frames of one stack in the background, each in a turn of its own or a batch."""
+
+    def __init__(self, model: Model, stack: Picture) -> None:
+        self._model = model
+        self._stack = stack
+
+    @property
+    def cost(self) -> Cost | None:
+        """What a frame of this stack costs the model; None before the first one."""
+        cost, latest = self._model.batches.cost(self._stack.frames.shape), self._model.latest
+        if cost is None and latest is not None and self._is_own(latest[0]):
+            return Cost(None, latest[1].nbytes)
+        return cost
+
+    @property
+    def room(self) -> int:
+        """Bytes that embeddings of this stack may occupy, in memory or on disk."""
+        return max(self._model.embeddings.max_bytes, self.room_on_disk)
+
+    @property
+    def room_on_disk(self) -> int:
+        """Bytes that embeddings of this stack may occupy on disk."""
+        return self._model.embeddings.shelves.room(self._stack)
+
+    @property
+    def under_way(self) -> frozenset[int]:
+        """Frames of this stack that the model embeds now."""
+        if self._model.watch.looking is None:
+            return frozenset()
+        keys = [key for key in self._model.turns.pictures if isinstance(key, EmbeddingKey)]
+        return frozenset(key.frame for key in keys if self._is_own(key))
+
+    def neighbours(self, frame: int, heading: int) -> list[int]:
+        """Return the frames around one that are worth embedding ahead, and not ready.
+
+        They are few enough not to drive each other out of half of the memory.
+        """
+        cost = self.cost
+        if cost is None or self._stack.frames.is_large:
+            return []
+        reach = reach_within(self._model.embeddings.max_bytes // 2, cost, MOST_AHEAD)
+        around = order_around(frame, self._stack.frames.count, reach, heading)
+        return [one for one in around if not self.is_ready(one)]
+
+    def is_ready(self, frame: int) -> bool:
+        """Whether the embedding of a frame is known."""
+        return self._model.is_ready(self._picture(frame))
+
+    def encode(self, frames: Iterable[int]) -> Generator[int, None, None]:
+        """Embed frames that are not ready, and yield each once its embedding is kept."""
+        left = deque(frames)
+        with ReadAhead(self._model.is_ready) as reader:
+            while batch := self._next(left):
+                pictures = [reader.picture(self._picture(frame)) for frame in batch]
+                following = [self._picture(frame) for frame in islice(left, len(batch))]
+                reader.expect(*pictures, *following)
+                self._model.embed(pictures, self._model.turns.background())
+                yield from batch
+
+    def _next(self, left: deque[int]) -> list[int]:
+        """Take as many frames that are not ready as go through the model together."""
+        size = self._model.batches.size(self._stack.frames.shape)
+        batch: list[int] = []
+        while left and len(batch) < size:
+            frame = left.popleft()
+            if frame not in batch and not self.is_ready(frame):
+                batch.append(frame)
+        return batch
+
+    def _is_own(self, key: EmbeddingKey) -> bool:
+        return key.frames == self._stack.frames.token and key.window is None
+
+    def _picture(self, frame: int) -> Picture:
+        return replace(self._stack, frame=frame)
+
+
+def embed_together(model: Model, pictures: Sequence[Picture]) -> None:
+    """Embed pictures that come next in one pass, once the first of them is not ready.
+
+    A single one is left to whoever asks about it, and so are more than memory can hold.
+    """
+    if len(pictures) < 2 or model.is_ready(pictures[0]):
+        return
+    cost = model.batches.cost(pictures[0].frames.shape)
+    if cost is not None and cost.nbytes * len(pictures) <= model.embeddings.max_bytes // 2:
+        missing = [one for one in pictures if not model.is_ready(one)]
+        model.embed(missing, model.turns.background())
+
+
+def order_around(frame: int, count: int, reach: int, heading: int = 1) -> list[int]:
+    """Return the frames around one, itself first, then the nearest.
+
+    Parameters
+    ----------
+    frame : int
+        The one that is looked at.
+    count : int
+        Frames of the stack.
+    reach : int
+        How many frames on either side.
+    heading : int
+        The direction of travel; of two frames equally near the one ahead comes first.
+    """
+    ahead = 1 if heading >= 0 else -1
+    around = [frame]
+    for distance in range(1, reach + 1):
+        around += [frame + ahead * distance, frame - ahead * distance]
+    return [one for one in around if 0 <= one < count]
+
+
+def reach_within(nbytes: int, cost: Cost, most: int) -> int:
+    """Return how many frames on either side of one fit into so many bytes with it, or fewer."""
+    return max(0, min(most, (nbytes // max(cost.nbytes, 1) - 1) // 2))

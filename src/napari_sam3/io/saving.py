@@ -1,0 +1,80 @@
+"""Labels layers as OME-Zarr, part by part; napari calls it for *File > Save*."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from napari_sam3.engine import StorageError
+
+from .label_file import check_free, put_in_place, writing
+from .label_pyramid import TILE, LabelPyramid, describe
+
+PART = 4 * TILE
+"""Side of what is read at once, in pixels."""
+
+HIGHEST = np.iinfo(np.uint16).max
+
+
+def write_labels_zarr(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write the data of a Labels layer, with the sizes to look at it from far away.
+
+    Parameters
+    ----------
+    path : str
+        Where the folder goes; its name ends in .zarr.
+    data : array or sequence of arrays, (..., H, W)
+        The labels, or their sizes, of which the first is written.
+    meta : dict
+        What napari says of the layer.
+
+    Returns
+    -------
+    list of str
+        The folder.
+    """
+    target = Path(path)
+    finest = data[0] if meta.get("multiscale") else data
+    draft = target.with_name(f".{target.name}.partial")
+    check_free(target)
+    try:
+        with writing(target):
+            group = zarr.open_group(draft, mode="w")
+            pyramid = LabelPyramid.create(group, finest.shape)
+            _copy(finest, pyramid)
+            describe(group, _axes(meta, finest.ndim), len(pyramid.levels), _scale(meta, finest))
+            put_in_place(draft, target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return [path]
+
+
+def _copy(labels: Any, pyramid: LabelPyramid) -> None:
+    """Copy what is not empty."""
+    height, width = labels.shape[-2:]
+    places = product(*map(range, labels.shape[:-2]))
+    for place, top, left in product(places, range(0, height, PART), range(0, width, PART)):
+        box = (top, left, min(top + PART, height), min(left + PART, width))
+        part = np.asarray(labels[(*place, slice(top, box[2]), slice(left, box[3]))])
+        if part.max() > HIGHEST or part.min() < 0:
+            raise StorageError(
+                f"Only labels from 0 to {HIGHEST} can be written: relabel the layer first."
+            )
+        if part.any():
+            pyramid.write(place, box, part.astype(np.uint16))
+
+
+def _axes(meta: dict[str, Any], count: int) -> str:
+    """Return a letter for every axis: as the layer is labelled where that is clear."""
+    told = "".join(str(label).lower()[:1] for label in meta.get("axis_labels", ()))
+    is_clear = len(told) == len(set(told)) == count and set(told) <= set("tczyx")
+    return told if is_clear else "tczyx"[-count:] if count != 3 else "tyx"
+
+
+def _scale(meta: dict[str, Any], labels: Any) -> tuple[float, ...]:
+    return tuple(float(factor) for factor in meta.get("scale", (1.0,) * labels.ndim))

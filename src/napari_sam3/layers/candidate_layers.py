@@ -1,0 +1,187 @@
+"""Labels layers that show candidates: those that count, and thin outlines of the others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import DTypeLike, NDArray
+
+from ..engine import PixelBox
+from ..io.label_pyramid import level_sides
+from .axes import Place, data_shape, geometry, is_large
+from .hand_edits import LabelPlane
+from .label_sheets import Sheet
+from .label_store import LabelStore
+
+LARGEST = np.iinfo(np.uint16).max
+"""Label values above this one begin anew at 1."""
+_OPACITY = 0.5  # the image is still seen under a mask
+_FAINT = (1.0, 1.0, 0.6, 0.8)  # red, green, blue and opacity of what does not count
+
+
+class ConceptSheet:
+    """What was found of one concept on all frames: a Labels layer over the session folder.
+
+    A label is the number of a candidate on its frame. What the user paints or erases stays when
+    the candidates are drawn anew.
+
+    Parameters
+    ----------
+    image : Image
+        The layer that the candidates lie on.
+    store : LabelStore
+        Where their array is.
+    number : int
+        Names the array; no other concept of this store has it.
+    name : str
+        Name of the layer.
+    """
+
+    def __init__(self, image: Image, store: LabelStore, number: int, name: str) -> None:
+        self._store = store
+        array = store.create(f"concept-{number}", data_shape(image))
+        data = array.layer_data
+        layer = Labels(
+            data,
+            name=name,
+            multiscale=isinstance(data, list),
+            opacity=_OPACITY,
+            **geometry(image),
+        )
+        self._sheet = Sheet(f"concept-{number}", array, layer)
+
+    @property
+    def layer(self) -> Labels:
+        """The layer, to be added to a viewer."""
+        return self._sheet.layer
+
+    def draw(self, place: Place, labels: NDArray[np.int32], box: PixelBox) -> None:
+        """Draw candidates in a box of a frame, (h, w) with 0 where there is none.
+
+        Raises
+        ------
+        StorageError
+            If they cannot be stored; nothing has changed then.
+        """
+        plane = self._sheet.array.read(place, box)
+        self._sheet.write(place, _redrawn(plane, _values(labels)), box)
+
+    def show_features(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Say where the mouse points what is known of the candidates of the frame in view.
+
+        A row has the ``index`` of a label, and whatever else there is to say of it.
+        """
+        names = rows[0].keys() if rows else ("index",)
+        self.layer.features = {name: [row[name] for row in rows] for name in names}
+
+    def delete(self) -> None:
+        """Delete the array; the layer must have left the viewer."""
+        self._store.delete(self._sheet.name)
+
+
+class FaintOutlines:
+    """Thin outlines of candidates that do not count, on one frame at a time.
+
+    Parameters
+    ----------
+    image : Image
+        The layer that the candidates lie on.
+    """
+
+    def __init__(self, image: Image) -> None:
+        sizes = _sizes(data_shape(image))
+        self._frame = sizes[0]
+        self.layer = Labels(
+            sizes if len(sizes) > 1 else self._frame,
+            name=f"{image.name} not counted",
+            multiscale=len(sizes) > 1,
+            colormap=DirectLabelColormap(color_dict={None: _FAINT, 0: np.zeros(4)}),
+            **geometry(image),
+        )
+        self.layer.contour = 1
+        self.layer.editable = False
+
+    def draw(self, place: Place, labels: NDArray[np.int32]) -> None:
+        """Draw candidates of a frame, (H, W) with 0 where there is none, and those alone."""
+        self._frame.put(place, _values(labels))
+        self.layer.refresh(extent=False)
+
+    def clear(self) -> None:
+        """Draw nothing any more."""
+        if self._frame.is_empty:
+            return
+        self._frame.clear()
+        self.layer.refresh(extent=False)
+
+
+class OneFrame:
+    """An array of zeros but for one frame, as a layer reads it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Its shape, rows and columns last.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.ndim = len(shape)
+        self.size = math.prod(shape)
+        self.dtype = np.dtype(np.uint16)
+        self._place: Place | None = None
+        self._values = np.zeros(shape[-2:], self.dtype)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing but zeros."""
+        return self._place is None
+
+    def put(self, place: Place, values: NDArray[np.uint16]) -> None:
+        """Let one frame have these values, (H, W), and the others none."""
+        self._place, self._values = place, values
+
+    def clear(self) -> None:
+        """Let all frames be zeros."""
+        self._place = None
+
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[np.generic]:
+        """Return a single image."""
+        return np.array(self[:], dtype=dtype, copy=copy)
+
+    def __getitem__(self, index: Any) -> NDArray[np.uint16]:
+        """Return what numpy would; the axes before rows and columns are asked one index each."""
+        asked = index if isinstance(index, tuple) else (index,)
+        asked = (*asked, *(slice(None) for _ in range(self.ndim - len(asked))))
+        place = tuple(int(one) for one in asked[:-2])
+        if place == self._place:
+            return self._values[asked[-2:]]
+        return np.zeros(self._values.shape, self.dtype)[asked[-2:]]
+
+
+def _sizes(shape: tuple[int, ...]) -> list[OneFrame]:
+    """Return zeros of this shape; of large frames also smaller ones, which napari can show."""
+    if not is_large(shape):
+        return [OneFrame(shape)]
+    return [OneFrame((*shape[:-2], *plane)) for plane in level_sides((shape[-2], shape[-1]))]
+
+
+def _values(labels: NDArray[np.int32]) -> NDArray[np.uint16]:
+    """Fit labels, (H, W), into the type that is stored."""
+    if not labels.size or labels.max() <= LARGEST:
+        return labels.astype(np.uint16)
+    return np.where(labels > 0, (labels - 1) % LARGEST + 1, 0).astype(np.uint16)
+
+
+def _redrawn(plane: LabelPlane, values: NDArray[np.uint16]) -> LabelPlane:
+    """Draw labels, (H, W), in place of others, except where the user has been at work."""
+    edited = plane.shown != plane.model
+    model = np.where(edited & (values == plane.shown), plane.model, values)
+    return replace(plane, shown=np.where(edited, plane.shown, values), model=model)

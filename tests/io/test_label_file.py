@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import zarr
+from tifffile import TiffFile, imread
+
+from napari_sam3.engine import MaskPlace, ObjectMask, StorageError
+from napari_sam3.io import LabelFile
+
+SHAPE = (3, 60, 70)
+
+
+def square(frame, object_id, top, left, shape=SHAPE[1:]):
+    place = MaskPlace(top, left, shape)
+    return ObjectMask(frame, object_id, np.ones((10, 10), bool), 0.9, place=place)
+
+
+def read(path):
+    return imread(path) if path.suffix == ".tif" else zarr.open_group(path, mode="r")["0"][:]
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])
+def test_masks_are_painted_where_no_other_object_is(tmp_path, name):
+    with LabelFile(tmp_path / name, SHAPE) as labels:
+        labels.paint(square(2, 1, 20, 20))
+        labels.paint(square(2, 2, 25, 25))
+
+    found = read(tmp_path / name)
+    assert found.shape == SHAPE
+    assert not found[:2].any()
+    assert (np.count_nonzero(found == 1), np.count_nonzero(found == 2)) == (100, 75)
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])
+def test_a_single_frame_has_no_frame_axis(tmp_path, name):
+    with LabelFile(tmp_path / name, (1, 60, 70)) as labels:
+        labels.paint(square(0, 7, 20, 20))
+
+    assert read(tmp_path / name).shape == (60, 70)
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])
+def test_labels_of_a_large_frame_are_written_in_tiles(tmp_path, name):
+    side = 3000
+    with LabelFile(tmp_path / name, (1, side, side)) as labels:
+        labels.paint(square(0, 7, 2990, 2985, (side, side)))
+
+    found = read(tmp_path / name)
+    assert np.count_nonzero(found == 7) == 100
+    assert found[2999, 2994] == 7
+    if name.endswith(".tif"):
+        with TiffFile(tmp_path / name) as tiff:
+            assert tiff.pages[0].is_tiled
+
+
+def test_zarr_labels_are_ome_zarr(tmp_path):
+    with LabelFile(tmp_path / "labels.zarr", (1, 3000, 3000)) as labels:
+        labels.paint(square(0, 7, 200, 200, (3000, 3000)))
+
+    group = zarr.open_group(tmp_path / "labels.zarr", mode="r")
+    told = group.attrs["ome"]
+    assert "image-label" in told
+    assert [one["path"] for one in told["multiscales"][0]["datasets"]] == ["0", "1"]
+    assert group["1"][102, 102] == 7
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])
+def test_labels_from_before_stay_until_new_ones_are_whole(tmp_path, name):
+    with LabelFile(tmp_path / name, SHAPE) as labels:
+        labels.paint(square(0, 1, 20, 20))
+
+    with pytest.raises(StorageError), LabelFile(tmp_path / name, SHAPE) as labels:
+        labels.paint(square(0, 2, 55, 0))  # beyond the last row
+
+    assert set(np.unique(read(tmp_path / name))) == {0, 1}
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+
+
+def test_labels_take_the_place_of_earlier_ones(tmp_path):
+    for value in (1, 2):
+        with LabelFile(tmp_path / "labels.zarr", SHAPE) as labels:
+            labels.paint(square(0, value, 20, 20))
+
+    assert set(np.unique(read(tmp_path / "labels.zarr"))) == {0, 2}
+
+
+def test_an_image_is_never_replaced_by_labels(tmp_path):
+    zarr.create_array(tmp_path / "image.zarr", data=np.zeros((9, 9)))
+
+    with pytest.raises(StorageError, match="choose another name"):
+        LabelFile(tmp_path / "image.zarr", SHAPE)
+
+    assert (tmp_path / "image.zarr" / "zarr.json").exists()
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+
+    with pytest.raises(StorageError, match="cannot be written"):
+        LabelFile(tmp_path / "file" / "labels.tif", SHAPE)

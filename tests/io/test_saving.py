@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import zarr
+
+from napari_sam3.engine import StorageError
+from napari_sam3.io import open_image
+from napari_sam3.io.saving import write_labels_zarr
+
+
+@pytest.fixture
+def labels():
+    made = np.zeros((2, 3000, 2100), np.int32)
+    made[1, 2990:, 2090:] = 7
+    return made
+
+
+def test_saved_labels_are_opened_as_they_were(tmp_path, labels):
+    path = tmp_path / "cells.zarr"
+
+    meta = {"scale": (1, 0.5, 0.25), "axis_labels": ("T", "y", "x")}
+    assert write_labels_zarr(str(path), labels, meta) == [str(path)]
+
+    image = open_image(path)
+    assert (image.axes, image.scale) == ("tyx", (1.0, 0.5, 0.25))
+    np.testing.assert_array_equal(image.levels[0][:], labels)
+    assert image.levels[1][1, 1499, 1049] == 7
+    assert [one.name for one in tmp_path.iterdir()] == ["cells.zarr"]
+
+
+def test_of_several_sizes_the_finest_is_saved(tmp_path, labels):
+    sizes = [labels[1], labels[1, ::2, ::2]]
+
+    write_labels_zarr(str(tmp_path / "cells.zarr"), sizes, {"multiscale": True})
+
+    np.testing.assert_array_equal(open_image(tmp_path / "cells.zarr").levels[0][:], labels[1])
+
+
+def test_labels_that_do_not_fit_are_refused_and_leave_nothing(tmp_path, labels):
+    labels[0, 0, 0] = 70_000
+
+    with pytest.raises(StorageError, match="relabel the layer first"):
+        write_labels_zarr(str(tmp_path / "cells.zarr"), labels, {})
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_is_not_replaced_by_saved_labels(tmp_path, labels):
+    zarr.create_array(tmp_path / "image.zarr", data=np.zeros((9, 9)))
+
+    with pytest.raises(StorageError, match="choose another name"):
+        write_labels_zarr(str(tmp_path / "image.zarr"), labels, {})
