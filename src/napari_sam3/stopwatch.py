@@ -46,7 +46,7 @@ class TimedBackend:
         with self._timing("encode"):
             return self._backend.encode(image)
 
-    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[Embedding]:
+    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> Sequence[Embedding]:
         """Embed several images, each (H, W, 3)."""
         with self._timing("encode"):
             return self._backend.encode_batch(images)

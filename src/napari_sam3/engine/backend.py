@@ -63,7 +63,7 @@ class Backend(Protocol):
     def encode(self, image: NDArray[np.float32]) -> Embedding:
         """Embed one image, (H, W, 3)."""
 
-    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[Embedding]:
+    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> Sequence[Embedding]:
         """Embed several images, each (H, W, 3), in one pass if they go together.
 
         Raises

@@ -59,7 +59,7 @@ class Batches:
         """Return what an image (H, W, 3) cost last, if there was one."""
         return self._costs.get(shape)
 
-    def encoded(self, backend: Backend, images: Sequence[NDArray[np.float32]]) -> list[Embedding]:
+    def encoded(self, backend: Backend, images: Sequence[NDArray[np.float32]]) -> Sequence[Embedding]:
         """Embed images, (H, W, 3), in one pass, or in several where memory is short."""
         if not images:
             return []
@@ -95,7 +95,7 @@ class Batches:
         self._is_settled = True
 
 
-def _passed(backend: Backend, images: Sequence[NDArray[np.float32]]) -> list[Embedding]:
+def _passed(backend: Backend, images: Sequence[NDArray[np.float32]]) -> Sequence[Embedding]:
     if len(images) == 1:
         return [backend.encode(images[0])]
     return backend.encode_batch(images)

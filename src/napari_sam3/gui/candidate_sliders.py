@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from magicgui.widgets import CheckBox, Container, FloatSlider, Label, RangeSlider, Slider
-from magicgui.widgets.bases import Widget
+from magicgui.widgets.bases import ValueWidget, Widget
 from psygnal import Signal
 
 from ..engine import Selection
@@ -79,7 +79,7 @@ class CandidateSliders:
             allow(control, tip, in_the_way)
 
     @property
-    def _controls(self) -> tuple[Widget, ...]:
+    def _controls(self) -> tuple[ValueWidget, ...]:
         return self.threshold, self.size, self.overlap, self.border, self.smoothness
 
     def _set(self, levels: Selection) -> None:
@@ -94,7 +94,7 @@ class CandidateSliders:
             with control.changed.blocked():
                 control.value = value
 
-    def _area(self, step: int) -> float:
+    def _area(self, step: float) -> float:
         """Return the area at a step; each is larger than the one before by the same share."""
         return float(round(self._pixels ** (step / STEPS)))
 

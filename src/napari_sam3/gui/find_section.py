@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
@@ -122,7 +124,7 @@ class FindSection:
         self._controller.finder.settle()
 
 
-def _clock(parent: QWidget, milliseconds: int, act: object) -> QTimer:
+def _clock(parent: QWidget, milliseconds: int, act: Callable[[], None]) -> QTimer:
     clock = QTimer(parent)
     clock.setSingleShot(True)
     clock.setInterval(milliseconds)

@@ -78,6 +78,10 @@ class ClassicalBackend:
         """Take the mean of the colours, (H, W, 3)."""
         return GreyImage(image.mean(2))
 
+    def encode_batch(self, images: Sequence[npt.NDArray[np.float32]]) -> list[GreyImage]:
+        """Take the mean of the colours of several images, each (H, W, 3)."""
+        return [self.encode(image) for image in images]
+
     def pack(self, embedding: Embedding) -> Packed:
         """Return the grey image as an array."""
         return Packed({"pixels": _grey(embedding)}, {})
