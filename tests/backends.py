@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam3.engine.backend import Answer
-from napari_sam3.engine.concepts import Candidates, Concept
-from napari_sam3.engine.exemplars import Appearance, Box
+from napari_sam3.engine.cache.packing import Packed
+from napari_sam3.engine.finding.concepts import Candidates, Concept
+from napari_sam3.engine.finding.exemplars import Appearance, Box
 from napari_sam3.engine.masks import named_readings
-from napari_sam3.engine.packing import Packed
 from napari_sam3.engine.prompts import Prompts
 
 Pixels = NDArray[np.bool_]

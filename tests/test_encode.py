@@ -11,7 +11,7 @@ from tifffile import imwrite
 
 from napari_sam3 import cli, encode
 from napari_sam3.engine import Engine
-from napari_sam3.engine.budgets import Budgets
+from napari_sam3.engine.cache.budgets import Budgets
 from tests.backends import DiskBackend, DiskEmbedding, disk_frames
 
 MOVIE = disk_frames([(20, 20 + 4 * index) for index in range(5)])

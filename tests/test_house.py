@@ -25,9 +25,8 @@ WAYS = {
 }
 INSIDE_THE_ENGINE = {"engine", "training", "benchmark.py", "stopwatch.py"}
 TORCH = re.compile(
-    r"(engine/(conversion|devices|embedded|embeddings|loading|network|packing_tensors|prompt_maps"
-    r"|clip|without_triton)"
-    r"|engine/sam/|engine/sam\d|training/)\w*\.py"
+    r"(engine/(devices|without_triton|cache/packing_tensors|clip/(loading|model)"
+    r"|embedded/\w+|sam/\w+|weights/conversion\w*)|training/\w+)\.py"
 )
 WIDGETS = {"qtpy", "magicgui", "superqt", "PyQt6", "PySide6"}
 THREADS = {
@@ -42,7 +41,7 @@ THREADS = {
     "GeneratorWorker",
 }
 # Jobs of the windows; reading before and writing behind a model that is busy.
-THREADED = {"gui/jobs.py", "engine/read_ahead.py", "engine/embedding_writer.py"}
+THREADED = {"gui/jobs.py", "engine/read_ahead.py", "engine/cache/writer.py"}
 DISTRIBUTIONS = {
     "open_clip": "open_clip_torch",
     "skimage": "scikit-image",
@@ -80,8 +79,10 @@ def names(path: Path) -> set[str]:
 
 def is_file_of_the_engine(name: str) -> bool:
     parts = name.split(".")
-    is_inside = parts[:2] == ["napari_sam3", "engine"] and len(parts) > 2
-    return is_inside and (PACKAGE / "engine" / f"{parts[2]}.py").exists() and parts[2].islower()
+    if parts[:2] != ["napari_sam3", "engine"] or len(parts) < 3 or not parts[2].islower():
+        return False
+    inside = PACKAGE / "engine" / parts[2]
+    return inside.is_dir() or inside.with_suffix(".py").exists()
 
 
 def test_imports_point_one_way():

@@ -90,7 +90,12 @@ def metadata(wheel: Path) -> Message:
 
 
 def test_wheel_carries_all_that_is_not_code(wheel):
-    wanted = ("napari.yaml", "py.typed", "engine/embedded.safetensors", "training/default.toml")
+    wanted = (
+        "napari.yaml",
+        "py.typed",
+        "engine/embedded/embedded.safetensors",
+        "training/default.toml",
+    )
 
     assert {f"napari_sam3/{name}" for name in wanted} <= names(wheel)
     assert any(name.endswith("licenses/LICENSE") for name in names(wheel))
@@ -104,7 +109,7 @@ def test_wheel_carries_nothing_else(wheel):
 
 def test_weights_in_the_wheel_are_small(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        weights = archive.getinfo("napari_sam3/engine/embedded.safetensors")
+        weights = archive.getinfo("napari_sam3/engine/embedded/embedded.safetensors")
 
     assert 0 < weights.file_size <= MAX_WEIGHTS
 

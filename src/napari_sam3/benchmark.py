@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, and write the figures as Markdown tables as they come."""
     if benchmark_sam.is_asked(arguments):
         return benchmark_sam.run(arguments)
-    from .engine.embedded import EmbeddedBackend  # torch takes seconds to import
+    from .engine.embedded.model import EmbeddedBackend  # torch takes seconds to import
 
     size = QUICK if arguments.quick else FULL
     backend = EmbeddedBackend.load(None, arguments.device)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine.backend import Answer, Backend, Embedding
-from .engine.concepts import Candidates, Concept
-from .engine.exemplars import Appearance, Box
-from .engine.packing import Packed
+from .engine.cache.packing import Packed
+from .engine.finding.concepts import Candidates, Concept
+from .engine.finding.exemplars import Appearance, Box
 from .engine.prompts import Prompts
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_sam3.engine import Engine, Frames, FramesError, Prompts, Sam3Error, Session
 from napari_sam3.engine.ahead import order_around, reach_within
 from napari_sam3.engine.batches import Cost
-from napari_sam3.engine.budgets import Budgets
+from napari_sam3.engine.cache.budgets import Budgets
 from napari_sam3.engine.walking import ABSENT_FRAMES
 from napari_sam3.engine.watch import advance
 from tests.backends import DiskBackend, DiskEmbedding, disk_frames

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.engine import Engine, Prompts
 from napari_sam3.engine.batches import MOST, MOST_BYTES, Batches
-from napari_sam3.engine.budgets import Budgets
+from napari_sam3.engine.cache.budgets import Budgets
 from napari_sam3.engine.errors import NoRoomError
 from tests.backends import DiskBackend, DiskEmbedding, disk_frames
 

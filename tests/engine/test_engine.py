@@ -10,15 +10,7 @@ import numpy as np
 import pytest
 
 import napari_sam3.engine.engine as engine_file
-from napari_sam3.engine import (
-    Channel,
-    Contrast,
-    Engine,
-    Frames,
-    ModelError,
-    Prompts,
-    shared_engine,
-)
+from napari_sam3.engine import Channel, Contrast, Engine, Frames, ModelError, Prompts, shared_engine
 from tests.backends import DiskBackend, disk_frames
 
 CLICK = Prompts(points=[(30, 12)])

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_sam3.engine import Channel, Contrast, Frames, FramesError
-from napari_sam3.engine.picture import Picture
+from napari_sam3.engine.images.picture import Picture
 from napari_sam3.engine.read_ahead import ReadAhead
 
 CONTRAST = Contrast((Channel((0, 255)),))

@@ -19,10 +19,10 @@ except ImportError:
 @pytest.mark.parametrize(
     "module",
     [
-        "napari_sam3.engine.embedded",
-        "napari_sam3.engine.sam1",
-        "napari_sam3.engine.sam2",
-        "napari_sam3.engine.sam3",
+        "napari_sam3.engine.embedded.model",
+        "napari_sam3.engine.sam.sam1",
+        "napari_sam3.engine.sam.sam2",
+        "napari_sam3.engine.sam.sam3",
         "napari_sam3.training.trainer",
     ],
 )

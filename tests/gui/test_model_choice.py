@@ -14,7 +14,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_sam3.engine import Engine, ModelError
-from napari_sam3.engine.embedded_weights import shipped_weights
+from napari_sam3.engine.embedded.weights import shipped_weights
 from napari_sam3.gui import model_choice
 from napari_sam3.gui.dock import SegmentationDock
 from tests.backends import DiskBackend

@@ -8,7 +8,7 @@ from skimage.io import imsave
 from tifffile import TiffWriter, imwrite
 
 from napari_sam3.engine import FramesError
-from napari_sam3.engine.windows import Window
+from napari_sam3.engine.images.windows import Window
 from napari_sam3.io import open_image
 
 

@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 from tifffile import imwrite
 
-from napari_sam3.engine.network import Network
+from napari_sam3.engine.embedded.network import Network
 from napari_sam3.training.__main__ import main
 from napari_sam3.training.config import Config
 from napari_sam3.training.dataset import Batches, Mixture

@@ -1,19 +1,15 @@
 """The engine: answers questions about frames, and has never heard of napari."""
 
 from .batches import Cost
-from .budgets import Budgets, cache_folder
-from .catalog import CATALOG, CatalogModel, Recommendation, known_model, wait_hint
-from .checkpoints import Checkpoint, recognise
-from .clip import Clip, TextWeights
-from .clip_catalog import CLIPS, known_clip
-from .clip_places import is_clip_here
-from .concepts import Candidates
-from .contrast import SHADES, Blending, Channel, Contrast
-from .conversion import converted, suggested_folder
-from .disk_room import free_bytes
-from .embedding_tiers import Embeddings
+from .cache.budgets import Budgets, cache_folder
+from .cache.tiers import Embeddings
+from .clip.catalog import CLIPS, known_clip
+from .clip.clip import Clip, TextWeights
+from .clip.enhanced_phrases import EnhancedPhrases, editable_phrases
+from .clip.phrases import TEXT_IS_WEAK, Phrase
+from .clip.phrases import split as split_phrases
+from .clip.places import is_clip_here
 from .engine import Engine, shared_engine
-from .enhanced_phrases import EnhancedPhrases, editable_phrases
 from .errors import (
     CancelledError,
     FramesError,
@@ -23,22 +19,26 @@ from .errors import (
     StorageError,
     WeightsError,
 )
-from .exemplars import Appearance, Exemplar
-from .frame_levels import FrameLevel
-from .frames import LARGE as LARGE_FRAME
-from .frames import Frames
-from .library import Library
+from .finding.concepts import Candidates
+from .finding.exemplars import Appearance, Exemplar
+from .finding.library import Library
+from .finding.selection import Chosen, Selection, choose, position_at
+from .finding.sieve import Sieve
+from .images.contrast import SHADES, Blending, Channel, Contrast
+from .images.frame_levels import FrameLevel
+from .images.frames import LARGE as LARGE_FRAME
+from .images.frames import Frames
+from .images.windows import PixelBox
 from .loading import downloaded, downloaded_clip, hub_folder, is_here, recommended_here
 from .masks import ObjectMask, Reading, ReadingName
 from .masks import Place as MaskPlace
-from .phrases import TEXT_IS_WEAK, Phrase
-from .phrases import split as split_phrases
 from .prompts import Prompts
-from .selection import Chosen, Selection, choose, position_at
 from .session import Session
-from .sieve import Sieve
 from .watch import Looking
-from .windows import PixelBox
+from .weights.catalog import CATALOG, CatalogModel, Recommendation, known_model, wait_hint
+from .weights.checkpoints import Checkpoint, recognise
+from .weights.conversion import converted, suggested_folder
+from .weights.disk_room import free_bytes
 
 __all__ = [
     "CATALOG",

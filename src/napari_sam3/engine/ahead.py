@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import islice
 
 from .batches import Cost
-from .embeddings import EmbeddingKey
+from .cache.bounded import EmbeddingKey
+from .images.picture import Picture
 from .model import Model
-from .picture import Picture
 from .read_ahead import ReadAhead
 
 MOST_AHEAD = 8

@@ -6,16 +6,16 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .embeddings import BoundedCache
-from .exemplars import Box
+from .cache.bounded import BoundedCache
+from .finding.exemplars import Box
+from .images.picture import Picture
+from .images.windows import Window
 from .masks import ObjectMask, ReadingName
 from .model import Model
-from .picture import Picture
 from .prompts import Prompts
 from .propagation import Key
 from .said import Question, Said, continuation, first_question, next_question, wider_question
 from .turns import Turn
-from .windows import Window
 
 ANSWER_BYTES = 2**28
 """What the answers may occupy that later prompts can refine."""

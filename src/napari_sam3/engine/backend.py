@@ -9,11 +9,11 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .concepts import Candidates, Concept
+from .cache.packing import Packed
 from .errors import ModelError
-from .exemplars import Appearance, Box
+from .finding.concepts import Candidates, Concept
+from .finding.exemplars import Appearance, Box
 from .masks import Reading
-from .packing import Packed
 from .prompts import Prompts
 
 Own = TypeVar("Own")

@@ -59,7 +59,9 @@ class Batches:
         """Return what an image (H, W, 3) cost last, if there was one."""
         return self._costs.get(shape)
 
-    def encoded(self, backend: Backend, images: Sequence[NDArray[np.float32]]) -> Sequence[Embedding]:
+    def encoded(
+        self, backend: Backend, images: Sequence[NDArray[np.float32]]
+    ) -> Sequence[Embedding]:
         """Embed images, (H, W, 3), in one pass, or in several where memory is short."""
         if not images:
             return []

@@ -8,12 +8,12 @@ from typing import Any, Self
 from weakref import WeakValueDictionary
 
 from .backend import Backend
-from .budgets import Budgets, cache_folder
-from .clip import Clip
-from .contrast import Contrast
-from .embedding_tiers import Embeddings
-from .frames import Frames
-from .languages import english_remark
+from .cache.budgets import Budgets, cache_folder
+from .cache.tiers import Embeddings
+from .clip.clip import Clip
+from .clip.languages import english_remark
+from .images.contrast import Contrast
+from .images.frames import Frames
 from .loading import load_backend
 from .model import Model
 from .results import Results, described

@@ -9,9 +9,9 @@ from functools import partial
 from .ahead import embed_together
 from .asking import Asking
 from .errors import PromptError
+from .images.picture import Picture
 from .masks import ObjectMask, trimmed
 from .model import Model
-from .picture import Picture
 from .prompts import Prompts
 from .propagation import Key, Plan
 from .read_ahead import ReadAhead

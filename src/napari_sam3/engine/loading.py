@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 
 from .backend import Backend
-from .catalog import Recommendation, known_model, recommended
-from .checkpoints import CONFIG, NO_SAM_3_1, WEIGHTS, Checkpoint, recognise
-from .conversion import suggested_folder
 from .errors import ModelError, WeightsError
+from .weights.catalog import Recommendation, known_model, recommended
+from .weights.checkpoints import CONFIG, NO_SAM_3_1, WEIGHTS, Checkpoint, recognise
+from .weights.conversion import suggested_folder
 
 EMBEDDED = "embedded"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -109,7 +109,7 @@ def downloaded(
     name: str, progress: Callable[[int, int], None], is_cancelled: Callable[[], bool]
 ) -> Path:
     """Download a model of the hub, and return its folder; see `downloads.download`."""
-    from .downloads import download  # takes a while to import
+    from .weights.downloads import download  # takes a while to import
 
     return download(name, progress, is_cancelled)
 
@@ -118,7 +118,7 @@ def downloaded_clip(
     name: str, progress: Callable[[int, int], None], is_cancelled: Callable[[], bool]
 ) -> Path:
     """Download a text model of the hub, and return its folder; see `downloads.download`."""
-    from .downloads import TEXT_MODEL, download  # takes a while to import
+    from .weights.downloads import TEXT_MODEL, download  # takes a while to import
 
     return download(name, progress, is_cancelled, TEXT_MODEL)
 
@@ -140,11 +140,11 @@ def _loaded(checkpoint: Checkpoint, device: str) -> Backend:
         case "sam3":
             return _sam3(path, device)
         case "sam2" | "edgetam":
-            from .sam2 import Sam2Backend  # torch and transformers take seconds to import
+            from .sam.sam2 import Sam2Backend  # torch and transformers take seconds to import
 
             return Sam2Backend.load(path, device)
         case "sam1":
-            from .sam1 import Sam1Backend
+            from .sam.sam1 import Sam1Backend
 
             return Sam1Backend.load(path, device)
         case "sam3-original" | "micro-sam":
@@ -159,7 +159,7 @@ def _loaded(checkpoint: Checkpoint, device: str) -> Backend:
 
 
 def _embedded(path: Path | None, device: str) -> Backend:
-    from .embedded import EmbeddedBackend
+    from .embedded.model import EmbeddedBackend
 
     return EmbeddedBackend.load(path, device)
 
@@ -170,7 +170,7 @@ def _sam3(folder: Path, device: str) -> Backend:
             f"{folder} lacks a tokenizer: copy tokenizer.json and tokenizer_config.json of "
             "facebook/sam3 into it."
         )
-    from .sam3 import Sam3Backend
+    from .sam.sam3 import Sam3Backend
 
     return Sam3Backend.load(folder, device)
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .windows import PixelBox
+from .images.windows import PixelBox
 
 ReadingName = Literal["whole", "part", "sub-part"]
 READING_NAMES: tuple[ReadingName, ...] = ("whole", "part", "sub-part")

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 from .backend import Backend, Embedding
 from .batches import Batches
-from .budgets import Budgets
-from .clip import Clip
-from .embedding_tiers import Embeddings, Source
-from .embeddings import EmbeddingKey
+from .cache.bounded import EmbeddingKey
+from .cache.budgets import Budgets
+from .cache.tiers import Embeddings, Source
+from .clip.clip import Clip
 from .errors import ModelError
-from .picture import Picture
+from .images.picture import Picture
 from .turns import Turn, Turns
 from .watch import GaveWayError, Watch
 

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from .picture import Picture
-from .windows import Window
+from .images.picture import Picture
+from .images.windows import Window
 
 Name = tuple[int, Window | None]
 """A picture of a stack: its frame, and the part of it."""

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import zarr
 
-from .contrast import Channel, Contrast
 from .errors import StorageError
-from .frames import Frames
+from .images.contrast import Channel, Contrast
+from .images.frames import Frames
+from .images.window_masks import mask_in
+from .images.windows import Window
 from .masks import ObjectMask
-from .window_masks import mask_in
-from .windows import Window
 
 VERSION = 1
 """Of the layout of a session's folder."""

@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backend import Answer
-from .exemplars import Box
-from .frames import Frames
-from .masks import ObjectMask, Reading, trimmed
-from .prompts import Prompts
-from .window_choice import (
+from .finding.exemplars import Box
+from .images.frames import Frames
+from .images.window_choice import (
     CLOSE,
     CUT,
     extent_of,
@@ -23,8 +21,10 @@ from .window_choice import (
     window_around,
     window_for,
 )
-from .window_masks import mask_in, on_frame, prompts_in
-from .windows import Window
+from .images.window_masks import mask_in, on_frame, prompts_in
+from .images.windows import Window
+from .masks import ObjectMask, Reading, trimmed
+from .prompts import Prompts
 
 AGREEING = 0.5
 """A wider look at an object is trusted if it covers this share of what was seen of it before."""

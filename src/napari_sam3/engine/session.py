@@ -7,16 +7,16 @@ from contextlib import closing
 
 from .ahead import Ahead
 from .asking import Asking
-from .concepts import Candidates, Concept
-from .contrast import Contrast
 from .errors import FramesError, Sam3Error
-from .exemplars import Box, Exemplar
-from .finding import Finding
+from .finding.concepts import Candidates, Concept
+from .finding.exemplars import Box, Exemplar
+from .finding.finding import Finding
 from .following import Following
-from .frames import Frames
+from .images.contrast import Contrast
+from .images.frames import Frames
+from .images.picture import Picture
 from .masks import ObjectMask, ReadingName
 from .model import Model
-from .picture import Picture
 from .prompts import Prompts
 from .propagation import Key, Plan
 from .results import Results

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from .backend import Answer, Embedding
+from .images.picture import Picture
+from .images.window_choice import windows_to_follow
+from .images.window_masks import mask_in, placed
+from .images.windows import Window
 from .masks import ObjectMask, Place
 from .model import Model
-from .picture import Picture
 from .propagation import Key, Plan, Step
-from .window_choice import windows_to_follow
-from .window_masks import mask_in, placed
-from .windows import Window
 
 ABSENT_FRAMES = 2
 """After so many frames in a row without the object, it is not sought any further."""

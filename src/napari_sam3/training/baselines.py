@@ -14,9 +14,9 @@ from skimage.segmentation import watershed
 
 from napari_sam3.engine import Candidates, ModelError, Prompts, Reading
 from napari_sam3.engine.backend import Answer, Embedding, reads_no_exemplars
-from napari_sam3.engine.concepts import Concept
-from napari_sam3.engine.exemplars import Appearance, Box
-from napari_sam3.engine.packing import Packed
+from napari_sam3.engine.cache.packing import Packed
+from napari_sam3.engine.finding.concepts import Concept
+from napari_sam3.engine.finding.exemplars import Appearance, Box
 from napari_sam3.training.outlining import (
     box_ellipse,
     box_otsu,

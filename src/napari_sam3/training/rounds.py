@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_sam3.engine import prompt_maps
-from napari_sam3.engine.network import (
+from napari_sam3.engine.embedded import prompt_maps
+from napari_sam3.engine.embedded.network import (
     COARSE_STRIDE,
     CROP,
     FINE_STRIDE,
@@ -21,7 +21,7 @@ from napari_sam3.engine.network import (
     Memory,
     Network,
 )
-from napari_sam3.engine.prompt_maps import Maps
+from napari_sam3.engine.embedded.prompt_maps import Maps
 from napari_sam3.training.clicks import correcting_click
 from napari_sam3.training.dataset import Batch
 from napari_sam3.training.losses import Judged, dense_loss, prompt_loss

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_sam3.engine import prompt_maps
-from napari_sam3.engine.network import COARSE_STRIDE, CROP
-from napari_sam3.engine.prompt_maps import Maps
+from napari_sam3.engine.embedded import prompt_maps
+from napari_sam3.engine.embedded.network import COARSE_STRIDE, CROP
+from napari_sam3.engine.embedded.prompt_maps import Maps
 from napari_sam3.training.clicks import Mask, click_inside, rough_copy
 from napari_sam3.training.colours import Picture
 from napari_sam3.training.exposure import exposed

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from napari_sam3.engine.network import Network
+from napari_sam3.engine.embedded.network import Network
 from napari_sam3.training.config import Config
 from napari_sam3.training.dataset import Batch, Batches, Mixture, validation_batches
 from napari_sam3.training.rounds import Prompting

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from napari_sam3.engine.network import Network
+from napari_sam3.engine.embedded.network import Network
 
 FORMAT = "napari-sam3 embedded 1"
 LICENCE = "BSD-3-Clause"

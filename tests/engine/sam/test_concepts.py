@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from napari_sam3.engine.concepts import Concept
-from napari_sam3.engine.exemplars import Exemplar
+from napari_sam3.engine.finding.concepts import Concept
+from napari_sam3.engine.finding.exemplars import Exemplar
 from napari_sam3.engine.sam import concepts
 from napari_sam3.engine.sam.concepts import (
     LOWEST_SCORE,

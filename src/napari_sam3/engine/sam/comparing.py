@@ -16,15 +16,15 @@ from transformers import (
 )
 
 from ..backend import Backend
-from ..checkpoints import recognise
 from ..devices import checked_device
 from ..errors import ModelError
 from ..loading import EMBEDDED, load_backend, local_place
-from ..sam2 import Sam2Backend
-from ..sam3 import Sam3Backend
+from ..weights.checkpoints import recognise
 from .full_size import letter_tokenizer, random_model
 from .loading import load_model, model_name
 from .precision import Precision, checked_precision
+from .sam2 import Sam2Backend
+from .sam3 import Sam3Backend
 from .sam3_model import Sam3
 from .stock import StockTrial
 from .stock_models import stock_models

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from ..concepts import Candidates, Concept, boxes_of
-from ..exemplars import Appearance, Box, Exemplar
+from ..finding.concepts import Candidates, Concept, boxes_of
+from ..finding.exemplars import Appearance, Box, Exemplar
 from .sam3_model import Sam3, Sam3Embedding
 from .texts import Phrase, Texts
 

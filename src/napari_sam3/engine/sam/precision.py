@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..embedded_levels import arithmetic
+from ..embedded.levels import arithmetic
 from ..errors import ModelError
 
 Precision = Literal["float32", "bfloat16"]

@@ -17,8 +17,8 @@ from transformers.models.sam3.modeling_sam3 import (
     Sam3VisionNeck,
 )
 
-from ..checkpoints import read_config
 from ..errors import WeightsError
+from ..weights.checkpoints import read_config
 from .loading import ADVICE, digest, load_model
 from .maps import Maps
 from .precision import Precision, calculating, checked_precision, halved, parted

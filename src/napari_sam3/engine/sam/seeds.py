@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..concepts import Candidates
+from ..finding.concepts import Candidates
 from .asking import Guess, View
 from .drawing import draw
 from .maps import Maps

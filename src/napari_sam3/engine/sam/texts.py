@@ -9,7 +9,7 @@ from typing import Self
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from ..embeddings import BoundedCache
+from ..cache.bounded import BoundedCache
 from ..errors import PromptError, WeightsError
 from .sam3_model import Sam3
 

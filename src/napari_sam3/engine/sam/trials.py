@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..backend import Answer, Backend, Embedding
-from ..concepts import Concept
+from ..finding.concepts import Concept
 from ..prompts import Prompts
 from .tracking import Sighting
 

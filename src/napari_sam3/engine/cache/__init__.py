@@ -1,0 +1,1 @@
+"""What a model has seen: on the device, in memory and on disk."""

@@ -1,0 +1,118 @@
+"""Where the embeddings of a picture lie on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from numpy.typing import NDArray
+
+from ..images.frames import Frames
+from ..images.picture import Picture
+from ..images.windows import Window
+from .packing import Packed
+from .signing import Signature, pixels_digest, window_text
+from .store import EmbeddingStore
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where one embedding lies, if it was written."""
+
+    store: EmbeddingStore
+    signature: Signature
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether it was written."""
+        return self.signature in self.store
+
+    def get(self) -> Packed | None:
+        """Read it; None if it is not there or damaged."""
+        return self.store.get(self.signature)
+
+    def put(self, packed: Packed) -> None:
+        """Write it, if there is room."""
+        self.store.put(self.signature, packed)
+
+
+class Shelves:
+    """Knows the store of each stack, and what was seen of its frames in this process.
+
+    Whether an embedding belongs to a frame is told from the frame's pixels. They are read for
+    that once; as long as the stack is open, its frames are known to be what they were.
+
+    Parameters
+    ----------
+    max_bytes : int
+        What the embeddings in one store may occupy.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._stores: dict[Path, EmbeddingStore] = {}
+        self._chosen: WeakKeyDictionary[Frames, EmbeddingStore] = WeakKeyDictionary()
+        self._digests: WeakKeyDictionary[Frames, dict[tuple[int, Window | None], str]] = (
+            WeakKeyDictionary()
+        )
+        self._otherwise: EmbeddingStore | None = None
+
+    @property
+    def stores(self) -> list[EmbeddingStore]:
+        """All stores that were named."""
+        return list(self._stores.values())
+
+    def keep(self, frames: Frames, folder: Path) -> None:
+        """Keep the embeddings of a stack in a folder."""
+        self._chosen[frames] = self._store(folder)
+
+    def keep_others(self, folder: Path) -> None:
+        """Keep the embeddings of stacks for which no folder was named."""
+        self._otherwise = self._store(folder)
+
+    def room(self, picture: Picture) -> int:
+        """Return the bytes that the embeddings of a stack may occupy on disk; 0 if none may."""
+        store = self._store_of(picture)
+        return 0 if store is None else store.room
+
+    def known_place(self, picture: Picture, revision: str) -> Place | None:
+        """Return the place of an embedding whose picture was read before."""
+        store = self._store_of(picture)
+        digest = self._digests.get(picture.frames, {}).get((picture.frame, picture.window))
+        if store is None or digest is None:
+            return None
+        return Place(store, _signature(picture, revision, digest))
+
+    def place(self, picture: Picture, revision: str, pixels: NDArray[Any]) -> Place | None:
+        """Return the place of an embedding; None if it is not to be kept.
+
+        Parameters
+        ----------
+        picture : Picture
+            What is embedded.
+        revision : str
+            Of the model.
+        pixels : (H, W, C) array
+            What `Picture.read` returns.
+        """
+        store = self._store_of(picture)
+        if store is None:
+            return None
+        digest = pixels_digest(pixels)
+        self._digests.setdefault(picture.frames, {})[picture.frame, picture.window] = digest
+        return Place(store, _signature(picture, revision, digest))
+
+    def _store_of(self, picture: Picture) -> EmbeddingStore | None:
+        return self._chosen.get(picture.frames, self._otherwise)
+
+    def _store(self, folder: Path) -> EmbeddingStore:
+        known = self._stores.get(folder)
+        if known is None:
+            known = self._stores[folder] = EmbeddingStore(folder, self._max_bytes)
+        return known
+
+
+def _signature(picture: Picture, revision: str, digest: str) -> Signature:
+    return Signature(revision, picture.contrast.token, window_text(picture.window), digest)

@@ -1,0 +1,43 @@
+"""What an embedding on disk depends on, as one name that no other embedding has."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..images.windows import Window
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """All that an embedding depends on, whatever the file is called that its image came from."""
+
+    revision: str  # of the model
+    contrast: str  # token of the contrast
+    window: str  # the part of the frame, see `window_text`
+    pixels: str  # digest of what is stored of that part, see `pixels_digest`
+
+    @property
+    def name(self) -> str:
+        """A short name that changes with every part."""
+        whole = "\n".join(astuple(self)).encode()
+        return hashlib.blake2b(whole, digest_size=DIGEST_BYTES).hexdigest()
+
+
+def pixels_digest(pixels: NDArray[Any]) -> str:
+    """Name the values, the type and the shape of pixels, (H, W, C)."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    digest.update(f"{pixels.dtype.str} {pixels.shape}".encode())
+    digest.update(np.ascontiguousarray(pixels).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def window_text(window: Window | None) -> str:
+    """Name a part of a frame; all of it is "whole"."""
+    return "whole" if window is None else " ".join(map(str, astuple(window)))

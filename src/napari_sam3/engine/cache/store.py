@@ -1,0 +1,124 @@
+"""Embeddings in a folder, for the next session or another process."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from pathlib import Path
+
+import zarr
+
+from ..weights.disk_room import SPARE_BYTES, free_bytes
+from .entries import DamagedError, read_entry, write_entry
+from .packing import Packed
+from .room import Room, discard, folder_bytes, mark_used
+from .signing import Signature
+
+logger = logging.getLogger(__name__)
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES)
+"""What a system says when a folder is to be put in the place of another."""
+
+
+class EmbeddingStore:
+    """A group of zarr with an entry for each embedding; processes may share it.
+
+    An entry is written aside and put in its place by one renaming, so it is there as a whole or
+    not at all. Nothing that happens to the folder is an error: an embedding that cannot be read is
+    made again, and one that cannot be written is not kept.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they lie, such as ``embeddings.zarr``; it is made with the first one.
+    max_bytes : int
+        What they may occupy. Those that were not used for the longest time go first.
+
+    Attributes
+    ----------
+    trouble : str
+        Why embeddings are not kept, in a sentence for the user; empty when they are.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.folder = folder
+        self.trouble = ""
+        self._room = Room(folder, max_bytes)
+        self._is_begun = False
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on disk."""
+        return self._room.nbytes
+
+    @property
+    def room(self) -> int:
+        """Bytes that there may be, as far as the disk has them."""
+        free = max(free_bytes(self.folder) - SPARE_BYTES, 0)
+        return min(self._room.max_bytes, self._room.nbytes + free)
+
+    def __contains__(self, signature: Signature) -> bool:
+        return self._entry(signature).is_dir()
+
+    def get(self, signature: Signature) -> Packed | None:
+        """Read an embedding, or return None, and mark it as used; a damaged one is removed."""
+        entry = self._entry(signature)
+        if not entry.is_dir():
+            return None
+        try:
+            packed = read_entry(entry, signature)
+        except DamagedError as error:
+            logger.warning("An embedding in %s is made again: %s.", self.folder, error)
+            self._remove(entry)
+            return None
+        mark_used(entry)
+        return packed
+
+    def put(self, signature: Signature, packed: Packed) -> None:
+        """Write an embedding, unless it is there or there is no room for it."""
+        if signature in self or packed.nbytes > self._room.max_bytes:
+            return
+        draft = self._room.draft()
+        try:
+            self._write(draft, signature, packed)
+        except OSError as error:
+            self._tell(error)
+        else:
+            self.trouble = ""
+        finally:
+            discard(draft)
+
+    def _write(self, draft: Path, signature: Signature, packed: Packed) -> None:
+        if free_bytes(self.folder) < packed.nbytes + SPARE_BYTES:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        if not self._is_begun:
+            zarr.open_group(self.folder, mode="a")
+            self._room.tidy()
+            self._is_begun = True
+        write_entry(draft, signature, packed)
+        self._room.make(folder_bytes(draft))
+        try:
+            draft.rename(self._entry(signature))
+        except OSError as error:
+            if error.errno not in TAKEN or signature not in self:
+                raise
+
+    def _remove(self, entry: Path) -> None:
+        try:
+            self._room.remove(entry)
+        except OSError as error:
+            self._tell(error)
+
+    def _tell(self, error: OSError) -> None:
+        what = "there is no room left" if error.errno in FULL else f"it cannot be written ({error})"
+        trouble = (
+            f"What the model has seen is not kept in {self.folder}: {what}. Free some space or "
+            "choose another folder; until then images are embedded again when you come back."
+        )
+        if not self.trouble:
+            logger.warning("%s", trouble)
+        self.trouble = trouble
+
+    def _entry(self, signature: Signature) -> Path:
+        return self.folder / signature.name

@@ -1,0 +1,146 @@
+"""Embeddings on the device, then in memory, then on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backend import Backend, Embedding
+from ..images.frames import Frames
+from ..images.picture import Picture
+from .bounded import BoundedCache, EmbeddingKey
+from .budgets import Budgets
+from .packing import Packed
+from .shelves import Place, Shelves
+from .writer import Writer
+
+
+@dataclass(slots=True, eq=False)
+class Source:
+    """What an embedding is made from: what was kept of it, or the image."""
+
+    packed: Packed | None = None
+    image: NDArray[np.float32] | None = None  # (H, W, 3) in 0..1, where nothing was kept
+    place: Place | None = None  # where it is to be kept
+
+
+class Embeddings:
+    """What a model has seen, as near to it as there is room.
+
+    The device holds embeddings as the model made them, ready to be asked. What has no room there
+    any more is packed into memory. Where the CPU calculates, its memory is that of the device, and
+    there is one tier less. What is made is also written to the store of its stack, if it has one.
+
+    Embeddings are shared and never changed. NumPy arrays in them are made read-only; tensors cannot
+    be, so a backend must not write into an embedding it is given. Any thread may ask, and the one
+    that has its turn puts.
+    """
+
+    def __init__(self, backend: Backend, budgets: Budgets) -> None:
+        is_one = backend.device == "cpu"
+        near, far = (budgets.memory, 0) if is_one else (budgets.device, budgets.memory)
+        self.on_device: BoundedCache[EmbeddingKey, Embedding] = BoundedCache(near)
+        self.in_memory: BoundedCache[EmbeddingKey, Packed] = BoundedCache(far)
+        self.shelves = Shelves(budgets.disk)
+        self._writer = Writer()
+
+    def __len__(self) -> int:
+        return len(self.on_device) + len(self.in_memory)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on the device and in memory."""
+        return self.on_device.nbytes + self.in_memory.nbytes
+
+    @property
+    def max_bytes(self) -> int:
+        """Bytes that there may be on the device and in memory."""
+        return self.on_device.max_bytes + self.in_memory.max_bytes
+
+    @property
+    def on_disk(self) -> int:
+        """Bytes in the folders of all stacks that were opened; they are counted on the disk."""
+        return sum(store.nbytes for store in self.shelves.stores)
+
+    @property
+    def trouble(self) -> str:
+        """Why embeddings are not kept on disk, for the user; empty when they are."""
+        return next((store.trouble for store in self.shelves.stores if store.trouble), "")
+
+    def keep(self, frames: Frames, folder: Path) -> None:
+        """Keep what is seen of a stack in a folder."""
+        self.shelves.keep(frames, folder)
+
+    def keep_others(self, folder: Path) -> None:
+        """Keep what is seen of stacks for which no folder was named in this one."""
+        self.shelves.keep_others(folder)
+
+    def has(self, picture: Picture, revision: str) -> bool:
+        """Whether an embedding is known, as far as that can be told without reading its frame."""
+        key = picture.key(revision)
+        if key in self.on_device or key in self.in_memory:
+            return True
+        place = self.shelves.known_place(picture, revision)
+        return place is not None and place.is_taken
+
+    def get(self, key: EmbeddingKey) -> Embedding | None:
+        """Return an embedding that is on the device."""
+        return self.on_device.get(key)
+
+    def put(self, key: EmbeddingKey, embedding: Embedding, backend: Backend) -> None:
+        """Keep an embedding on the device, and pack others of this backend into memory for it."""
+        _make_read_only(embedding)
+        for old, gone in self.on_device.put(key, embedding):
+            fits = gone.nbytes <= self.in_memory.max_bytes
+            if fits and self.in_memory.get(old) is None:
+                self.in_memory.put(old, backend.pack(gone))
+
+    def source(self, picture: Picture, revision: str) -> Source:
+        """Return what is kept of an embedding; the frame is read at most once, and only if needed.
+
+        The image is drawn where nothing is kept.
+        """
+        packed = self.in_memory.get(picture.key(revision))
+        if packed is not None:
+            return Source(packed)
+        place = self.shelves.known_place(picture, revision)
+        packed = None if place is None else place.get()
+        if packed is not None:
+            return Source(packed)
+        pixels = picture.read()
+        if place is None:
+            place = self.shelves.place(picture, revision, pixels)
+            packed = None if place is None else place.get()
+        if packed is not None:
+            return Source(packed)
+        return Source(None, picture.contrast.compose(pixels), place)
+
+    def write(self, sources: Iterable[Source]) -> None:
+        """Write those that were made from an image and packed."""
+        for source in sources:
+            if source.place is not None and source.packed is not None:
+                self._writer.bring(partial(source.place.put, source.packed))
+
+    def finish(self) -> None:
+        """Wait until what was made is written."""
+        self._writer.finish()
+
+    def clear(self) -> None:
+        """Let go of all that is not on disk, and end writing."""
+        self._writer.close()
+        self.on_device.clear()
+        self.in_memory.clear()
+
+
+def _make_read_only(embedding: Any) -> None:
+    names = [*getattr(embedding, "__slots__", ()), *getattr(embedding, "__dict__", ())]
+    for name in names:
+        part = getattr(embedding, name)
+        if isinstance(part, np.ndarray):
+            part.setflags(write=False)

@@ -1,0 +1,1 @@
+"""Text for models that read none: phrases, and a model that compares them with images."""

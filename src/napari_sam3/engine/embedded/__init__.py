@@ -1,0 +1,1 @@
+"""The network in the package: its layers, how it is asked, and how its answers are drawn."""

@@ -1,0 +1,132 @@
+"""Answering prompts and following tracks: questions out, guesses back, masks drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backend import Answer
+from ..masks import READING_NAMES, Reading, ReadingName, named_readings
+from ..prompts import Prompts
+from .drawing import draw
+from .network import Network
+from .prompting import can_win, closer_question, previous_guess, questions_on, ranked, trust
+from .pyramid import Pyramid
+from .questions import Guess, Question, ask
+from .tracks import Track, nearest, presence_of, question_about
+
+ALIKE = 0.85
+"""Masks that overlap by more than this are one reading."""
+
+FEW = 8
+"""Of so many objects at once, all readings are sought."""
+
+Drawn = tuple[Guess, NDArray[np.bool_]]
+
+
+def answer_prompts(
+    network: Network,
+    pyramid: Pyramid,
+    prompts: Sequence[Prompts],
+    previous: Sequence[Answer | None],
+) -> list[Answer]:
+    """Answer the prompts of several objects of one image."""
+    asked = [
+        questions_on(one, previous_guess(before), pyramid)
+        for one, before in zip(prompts, previous, strict=True)
+    ]
+    guesses = ask_in_turn(network, pyramid, prompts, asked)
+    closer = [
+        closer_question(one, ranked(own, one)[0], pyramid)
+        for one, own in zip(prompts, guesses, strict=True)
+    ]
+    further = ask_each(network, pyramid, [[] if one is None else [one] for one in closer])
+    return [
+        _answer(ranked(own + more, one), one, pyramid.shape)
+        for one, own, more in zip(prompts, guesses, further, strict=True)
+    ]
+
+
+def answer_tracks(network: Network, pyramid: Pyramid, tracks: Sequence[Track]) -> list[Answer]:
+    """Find tracked objects on the next image."""
+    answers = ask_each(network, pyramid, [[question_about(track)] for track in tracks])
+    return [
+        _followed(nearest(guesses, track), track, pyramid)
+        for guesses, track in zip(answers, tracks, strict=True)
+    ]
+
+
+def ask_each(
+    network: Network, pyramid: Pyramid, questions: Sequence[Sequence[Question]]
+) -> list[list[Guess]]:
+    """Ask several questions about each of several objects, all in one pass."""
+    answers = iter(ask(network, pyramid, [one for own in questions for one in own]))
+    return [[guess for _ in own for guess in next(answers)] for own in questions]
+
+
+def ask_in_turn(
+    network: Network,
+    pyramid: Pyramid,
+    prompts: Sequence[Prompts],
+    questions: Sequence[Sequence[Question]],
+) -> list[list[Guess]]:
+    """Ask several questions about each of several objects; of many, only those that matter.
+
+    The first guess is the same in either case. The questions that can no longer change it are
+    what tells other readings of one object, and what takes long for a hundred.
+    """
+    if len(prompts) <= FEW:
+        return ask_each(network, pyramid, questions)
+    found: list[list[Guess]] = [[] for _ in prompts]
+    for turn in range(max(map(len, questions))):
+        wanted = [
+            own[turn : turn + 1] if turn < len(own) and can_win(own[turn], so_far, one) else []
+            for own, so_far, one in zip(questions, found, prompts, strict=True)
+        ]
+        for so_far, more in zip(found, ask_each(network, pyramid, wanted), strict=True):
+            so_far.extend(more)
+    return found
+
+
+def _answer(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int]) -> Answer:
+    drawn = distinct(guesses, prompts, shape)
+    masks = [mask for _, mask in drawn]
+    readings = named_readings(masks, [trust(guess, prompts) for guess, _ in drawn])
+    return Answer(readings, memory=_by_name(drawn, readings))
+
+
+def _followed(guesses: Sequence[Guess], track: Track, pyramid: Pyramid) -> Answer:
+    presence = presence_of(guesses[0], track, pyramid)
+    if presence < 0.5:
+        empty = np.zeros(pyramid.shape, bool)
+        return Answer((Reading("whole", empty, 0.0),), presence)
+    drawn = distinct(guesses, Prompts(), pyramid.shape)
+    readings = named_readings([mask for _, mask in drawn], [guess.score for guess, _ in drawn])
+    first = [reading for reading in readings if reading.pixels is drawn[0][1]]
+    rest = [reading for reading in readings if reading.pixels is not drawn[0][1]]
+    return Answer((*first, *rest), presence, _by_name(drawn, readings))
+
+
+def distinct(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int]) -> list[Drawn]:
+    """Draw guesses, best first, until there are as many different masks as readings."""
+    drawn: list[Drawn] = []
+    for guess in guesses:
+        mask = draw(guess, prompts, shape)
+        if drawn and (not mask.any() or any(_overlap(mask, other) > ALIKE for _, other in drawn)):
+            continue
+        drawn.append((guess, mask))
+        if len(drawn) == len(READING_NAMES):
+            break
+    return drawn
+
+
+def _by_name(drawn: Sequence[Drawn], readings: Sequence[Reading]) -> dict[ReadingName, Guess]:
+    guesses = {id(mask): guess for guess, mask in drawn}
+    return {reading.name: guesses[id(reading.pixels)] for reading in readings}
+
+
+def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    shared = np.count_nonzero(one & other)
+    return float(shared / (np.count_nonzero(one | other) + 1e-6))

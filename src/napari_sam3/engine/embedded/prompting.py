@@ -1,0 +1,156 @@
+"""From prompts to questions, and from the guesses that answer them to the best ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backend import Answer
+from ..prompts import Prompts
+from .crops import Crop
+from .prompt_maps import render
+from .pyramid import ZOOM, Pyramid
+from .questions import Guess, Question
+
+TYPICAL = 36.0
+"""The size at which an object is looked at, when it is known, in pixels of the level."""
+LARGEST = 88.0
+"""The largest size an object may have on a crop, in pixels of the level."""
+TINY = 18.0
+"""An object smaller than this, in pixels of the image, is looked at again, enlarged."""
+COARSER = 0.85
+"""Trust in a click's guess on a level, relative to that on the next finer one."""
+DISOBEDIENT = 0.7
+"""Trust in a guess per click that is on the wrong side of it, relative to an obedient one."""
+MARGIN = 6.0
+"""Free space between a click and the border of a crop, in pixels of the level."""
+
+
+def questions_on(prompts: Prompts, before: Guess | None, pyramid: Pyramid) -> list[Question]:
+    """Ask about one object, on all levels on which it may be recognised.
+
+    What was drawn before is corrected, but clicks alone are also looked at afresh: a first guess
+    on the wrong level is hard to correct.
+    """
+    corrections = [] if before is None else _corrections(prompts, before, pyramid)
+    if prompts.mask is None and not len(prompts.boxes):
+        crops = crops_on_clicks(prompts, pyramid)
+    else:
+        crops = crops_around(_joined(_extent(prompts), prompts), pyramid)[: 1 - len(corrections)]
+    return corrections + [question_on(prompts, crop) for crop in crops]
+
+
+def _corrections(prompts: Prompts, before: Guess, pyramid: Pyramid) -> list[Question]:
+    if np.isnan(before.box).any():
+        return []
+    crops = crops_around(_joined(before.box, prompts), pyramid)
+    return [question_on(prompts, crops[0], before)]
+
+
+def crops_around(box: NDArray[np.float64], pyramid: Pyramid) -> list[Crop]:
+    """Put crops around a box (4,) of the image, the best fitting scale first."""
+    row, col = (box[:2] + box[2:]) / 2
+    size = float((box[2:] - box[:2]).max())
+    fitting = [scale for scale in pyramid.scales if size * scale <= LARGEST]
+    scales = fitting or pyramid.scales[-1:]
+    scales = sorted(scales, key=lambda scale: abs(np.log(max(size, 1) * scale / TYPICAL)))
+    return [Crop.around(row, col, scale) for scale in scales]
+
+
+def crops_on_clicks(prompts: Prompts, pyramid: Pyramid) -> list[Crop]:
+    """Put a crop around the positive clicks on every kept level on which they fit into one."""
+    clicks = prompts.points[prompts.positive]
+    row, col = (clicks.min(0) + clicks.max(0)) / 2
+    crops = [Crop.around(row, col, level.scale) for level in pyramid.levels]
+    return [crop for crop in crops if crop.holds(clicks, MARGIN)] or crops[-1:]
+
+
+def closer_question(prompts: Prompts, best: Guess, pyramid: Pyramid) -> Question | None:
+    """Ask again, enlarged, where the best guess is too small to be seen well."""
+    clicked = prompts.mask is None and not len(prompts.boxes)
+    if not clicked or best.size > TINY or best.crop.scale == ZOOM or not best.size:
+        return None
+    clicks = prompts.points[prompts.positive]
+    row, col = (clicks.min(0) + clicks.max(0)) / 2
+    crop = Crop.around(row, col, ZOOM)
+    return question_on(prompts, crop) if crop.holds(clicks, MARGIN) else None
+
+
+def ranked(guesses: Sequence[Guess], prompts: Prompts) -> list[Guess]:
+    """Order guesses, the most trusted first."""
+    return sorted(guesses, key=lambda guess: -trust(guess, prompts))
+
+
+def trust(guess: Guess, prompts: Prompts) -> float:
+    """How good a guess must be thought to be, 0..1: by its score, its level and the prompts."""
+    value = guess.score
+    if len(prompts.points):
+        wrong = (guess.at(prompts.points) > 0) != prompts.positive
+        value *= DISOBEDIENT ** int(wrong.sum())
+    if len(prompts.boxes):
+        return value * _overlap(guess.box, _extent(prompts)) ** 0.5
+    value *= (guess.middle**0.3 + 0.1) / 1.1
+    return float(value * _likelihood(guess.crop))
+
+
+def can_win(question: Question, guesses: Sequence[Guess], prompts: Prompts) -> bool:
+    """Whether an answer to this question could be trusted more than all guesses so far."""
+    best = max((trust(guess, prompts) for guess in guesses), default=0.0)
+    return best < (1.0 if len(prompts.boxes) else _likelihood(question.crop))
+
+
+def _likelihood(crop: Crop) -> float:
+    """Trust in what is seen on the level of a crop, relative to the finest."""
+    return float(COARSER ** max(-np.log2(crop.scale), 0))
+
+
+def previous_guess(previous: Answer | None) -> Guess | None:
+    """Return what the model drew when it was asked before."""
+    if previous is None or not previous.memory:
+        return None
+    guess: Guess = previous.memory[previous.readings[0].name]
+    return guess
+
+
+def extent_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Box (4,) around a mask, (H, W)."""
+    rows, cols = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return np.array([rows[0] - 0.5, cols[0] - 0.5, rows[-1] + 0.5, cols[-1] + 0.5])
+
+
+def question_on(prompts: Prompts, crop: Crop, before: Guess | None = None) -> Question:
+    """Ask about one object on a crop, where it was perhaps drawn before."""
+    box = crop.box(_extent(prompts)) if len(prompts.boxes) else None
+    maps = render(
+        [(row, col) for row, col in crop.points(prompts.points)],
+        prompts.positive.tolist(),
+        box,
+        None if before is None else before.seen_from(crop),
+        None if prompts.mask is None else crop.cut(prompts.mask),
+    )
+    return Question(crop, maps)
+
+
+def _extent(prompts: Prompts) -> NDArray[np.float64]:
+    """Box (4,) around all boxes, or around the mask."""
+    if len(prompts.boxes):
+        return np.concatenate([prompts.boxes[:, :2].min(0), prompts.boxes[:, 2:].max(0)])
+    return extent_of(np.asarray(prompts.mask))
+
+
+def _joined(box: NDArray[np.float64], prompts: Prompts) -> NDArray[np.float64]:
+    """Box (4,) around a box and all positive clicks."""
+    clicks = prompts.points[prompts.positive]
+    return np.concatenate(
+        [np.vstack([box[:2], clicks]).min(0), np.vstack([box[2:], clicks]).max(0)]
+    )
+
+
+def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Intersection over union of two boxes (4,); 0 if either encloses nothing."""
+    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    shared = float(np.prod(np.maximum(sides, 0)))
+    areas = float(np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]))
+    return shared / (areas - shared) if shared > 0 else 0.0

@@ -1,0 +1,1 @@
+"""Finding all objects of a kind, and choosing among the candidates."""

@@ -1,0 +1,1 @@
+"""What a model is shown: frames of a stack, windows of large ones, and their contrast."""

@@ -1,0 +1,229 @@
+"""A stack of images, read lazily, one frame or a part of one at a time."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FramesError
+from .frame_arrays import check_dtype, stacks_of
+from .frame_levels import FrameLevel, Spans, averaged, blocks, nearest_finer, window_edges
+from .windows import Window
+
+MIN_SIDE = 5
+"""Fewer rows or columns are not an image: an axis of up to 4 is read as colours, and a shorter
+one is nearly always z, time or channels looked at along the wrong axis."""
+LARGE = 2048 * 2048
+"""A frame of more pixels is never read as a whole, but window by window."""
+SPREAD, SAMPLE_SIDE = 3, 256
+"""So many windows along either side, so many pixels wide, tell how bright a large frame is."""
+
+
+class Frames:
+    """A stack of images of one shape, of which one frame or a part of one is read at a time.
+
+    Parameters
+    ----------
+    count : int
+        Number of frames.
+    shape : tuple of int
+        Height and width of a frame in pixels.
+    channels : int
+        Number of channels.
+    read : callable
+        Returns the frame of an index, (H, W, C), of any integer or float type.
+    is_rgb : bool
+        Whether the three channels are the red, green and blue of a colour image.
+    levels : sequence of FrameLevel, optional
+        The sizes in which every frame is stored, finest first; the first is the frame itself.
+        Without them, a part of a frame is cut out of what ``read`` returns.
+
+    Attributes
+    ----------
+    token : str
+        Names the opened data; no other frames have it.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        shape: tuple[int, int],
+        channels: int,
+        read: Callable[[int], NDArray[Any]],
+        is_rgb: bool = False,
+        levels: Sequence[FrameLevel] | None = None,
+    ) -> None:
+        _check_size(count, shape, channels)
+        self.count = count
+        self.shape = shape
+        self.channels = channels
+        self.is_rgb = is_rgb
+        self.token = uuid.uuid4().hex
+        self._read = read
+        self._stored = tuple(levels or [_cut_out(shape, read)])
+        self._sampled: dict[int, NDArray[Any]] = {}
+
+    @classmethod
+    def from_array(cls, data: Any) -> Self:
+        """Open an array that has a shape, a dtype and slices, such as numpy's, dask's or zarr's.
+
+        Parameters
+        ----------
+        data : (H, W), (F, H, W) or (F, H, W, C) array
+            A last axis of 3 or 4 after two others is taken for the colours of a single image,
+            (H, W, 3) or (H, W, 4), since no stack is that narrow; its alpha is dropped. Every
+            frame is read as one ``data[i]``, and a part of it as ``data[i, rows, columns]``.
+        """
+        return cls.from_levels([data])
+
+    @classmethod
+    def from_levels(cls, arrays: Sequence[Any]) -> Self:
+        """Open a stack that is stored in several sizes, such as the levels of an OME-Zarr.
+
+        Parameters
+        ----------
+        arrays : sequence of arrays as in `from_array`
+            The same stack ever coarser, the finest first. Rows and columns may shrink by any
+            factor; the other axes stay.
+        """
+        stacks = stacks_of(arrays)
+        whole, levels = stacks[0], [stack.level for stack in stacks]
+        return cls(whole.count, whole.shape, whole.channels, whole.read, whole.is_rgb, levels)
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a frame has too many pixels to be looked at as a whole."""
+        return self.shape[0] * self.shape[1] > LARGE
+
+    @property
+    def levels(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of every stored size, finest first."""
+        return tuple(level.shape for level in self._stored)
+
+    def check(self, frame: int) -> None:
+        """Refuse a frame that is not in the stack."""
+        if not 0 <= frame < self.count:
+            raise FramesError(
+                f"There is no frame {frame}: the stack has frames 0 to {self.count - 1}."
+            )
+
+    def read(self, frame: int) -> NDArray[Any]:
+        """Read one frame, (H, W, C), in the type it is stored in.
+
+        All values are finite: NaN and -inf become the lowest value of the type, inf the highest.
+        True and False become 1 and 0.
+        """
+        self.check(frame)
+        sampled = self._sampled.pop(frame, None)
+        return self._fetch(frame) if sampled is None else sampled
+
+    def read_window(self, frame: int, window: Window) -> NDArray[Any]:
+        """Read a part of a frame, (h, w, C), at the level of the window.
+
+        It comes from the coarsest stored level that is fine enough. Where that is finer, its
+        pixels are averaged, block by block, into floats.
+        """
+        self.check(frame)
+        level = nearest_finer(self._stored, window.level)
+        edges = window_edges(window, self.shape, level)
+        if all((np.diff(own) == 1).all() for own in edges):
+            rows, cols = (slice(int(own[0]), int(own[-1])) for own in edges)
+            return self._part(frame, level, (rows, cols))
+        pieces = [
+            (block.target, averaged(self._part(frame, level, block.source), block.edges))
+            for block in blocks(*edges)
+        ]
+        pixels = np.empty((*window.shape, self.channels), pieces[0][1].dtype)
+        for target, piece in pieces:
+            pixels[target] = piece
+        return _finite(pixels)
+
+    def sample(self) -> list[NDArray[Any]]:
+        """Read the first, the middle and the last frame, each (H, W, C).
+
+        They are held until they are read for the first time, so that no frame is fetched twice.
+        Of large frames, the coarsest stored size is read instead, or some spread windows.
+        """
+        frames = {0, self.count // 2, self.count - 1}
+        if self.is_large:
+            return [self._glance(frame) for frame in sorted(frames)]
+        for frame in frames - self._sampled.keys():
+            self._sampled[frame] = self._fetch(frame)
+        return list(self._sampled.values())
+
+    def _glance(self, frame: int) -> NDArray[Any]:
+        """Read what tells how bright a large frame is, (h, w, C)."""
+        coarsest = self._stored[-1]
+        if coarsest.shape[0] * coarsest.shape[1] <= LARGE:
+            rows, cols = (slice(0, side) for side in coarsest.shape)
+            return self._part(frame, coarsest, (rows, cols))
+        tops, lefts = (_spread(side) for side in self.shape)
+        return np.concatenate(
+            [self._part(frame, self._stored[0], (top, left)) for top in tops for left in lefts],
+            axis=1,
+        )
+
+    def _fetch(self, frame: int) -> NDArray[Any]:
+        return self._checked(frame, self.shape, lambda: self._read(frame))
+
+    def _part(self, frame: int, level: FrameLevel, spans: Spans) -> NDArray[Any]:
+        shape = (spans[0].stop - spans[0].start, spans[1].stop - spans[1].start)
+        return self._checked(frame, shape, lambda: level.read(frame, *spans))
+
+    def _checked(
+        self, frame: int, shape: tuple[int, int], read: Callable[[], NDArray[Any]]
+    ) -> NDArray[Any]:
+        try:
+            pixels = read()
+        except (OSError, ValueError, RuntimeError, LookupError) as error:
+            raise FramesError(
+                f"Frame {frame} cannot be read ({error}). Check that its file is still there "
+                "and whole, then open the image again."
+            ) from error
+        if pixels.shape != (*shape, self.channels):
+            raise FramesError(
+                f"Frame {frame} has the shape {pixels.shape} instead of "
+                f"{(*shape, self.channels)}: open the image again."
+            )
+        return _finite(pixels)
+
+
+def _cut_out(shape: tuple[int, int], read: Callable[[int], NDArray[Any]]) -> FrameLevel:
+    return FrameLevel(shape, lambda frame, rows, cols: read(frame)[rows, cols])
+
+
+def _spread(side: int) -> list[slice]:
+    """Return pieces of a side of a frame, evenly spread over it."""
+    width = min(side, SAMPLE_SIDE)
+    starts = np.linspace(0, side - width, 2 * SPREAD + 1)[1::2].astype(int)
+    return [slice(start, start + width) for start in starts.tolist()]
+
+
+def _check_size(count: int, shape: tuple[int, int], channels: int) -> None:
+    if min(count, *shape, channels) < 1:
+        raise FramesError(
+            f"The image is empty: it has {count} frames of {shape[0]} x {shape[1]} pixels in "
+            f"{channels} channels. Choose another image."
+        )
+    if min(shape) < MIN_SIDE:
+        raise FramesError(
+            f"A frame of {shape[0]} x {shape[1]} pixels is too narrow to outline anything: an "
+            f"image needs at least {MIN_SIDE} rows and columns. Choose another stack axis."
+        )
+
+
+def _finite(pixels: NDArray[Any]) -> NDArray[Any]:
+    check_dtype(pixels.dtype)
+    if pixels.dtype.kind == "b":
+        return pixels.view(np.uint8)
+    if pixels.dtype.kind != "f" or np.isfinite(pixels).all():
+        return pixels
+    limits = np.finfo(pixels.dtype)
+    return np.nan_to_num(pixels, nan=float(limits.min), neginf=limits.min, posinf=limits.max)

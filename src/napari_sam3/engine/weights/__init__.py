@@ -1,0 +1,1 @@
+"""Where models come from: the catalogue, checkpoints, downloads and conversions."""

@@ -1,0 +1,239 @@
+"""Downloads from the Hugging Face hub: the one place where the network is used."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import huggingface_hub
+from huggingface_hub import constants
+from huggingface_hub.errors import (
+    DryRunError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+
+from ..clip.folder import CLIP_CONFIG, CLIP_WEIGHTS
+from ..errors import ModelError, Sam3Error, StorageError
+from .catalog import HUB
+from .checkpoints import CONFIG, WEIGHTS
+from .disk_room import check_room
+from .downloads_resuming import fetch_blob
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes that are done and the bytes there are."""
+TOKENIZER = ("tokenizer*.json", "vocab.json", "merges.txt")
+LOST: type[Exception] = HfHubHTTPError.__bases__[0]
+"""What the hub's way to the network raises, whichever it is."""
+FOLDER = "or get the folder in another way, for example from a colleague, and open it here."
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which files of a model are needed here."""
+
+    config: str
+    weights: tuple[str, ...]  # one of them, rather the first
+    patterns: tuple[str, ...]  # of what else is useful
+
+    @property
+    def files(self) -> list[str]:
+        """All that may be downloaded."""
+        return [self.config, *self.weights, *self.patterns]
+
+    def chosen(self, listed: Sequence[Any]) -> tuple[str | None, list[Any]]:
+        """Return the name of the weights, and the files without other weights."""
+        names = {file.filename for file in listed}
+        best = next((name for name in self.weights if name in names), None)
+        unwanted = set(self.weights) - {best}
+        return best, [file for file in listed if file.filename not in unwanted]
+
+
+MODEL = Wanted(CONFIG, (WEIGHTS,), ("*processor_config.json", *TOKENIZER))
+TEXT_MODEL = Wanted(
+    CLIP_CONFIG,
+    CLIP_WEIGHTS,
+    (CONFIG, "vocab.txt", "*.model", "special_tokens_map.json", *TOKENIZER),
+)
+
+
+class StoppedError(Sam3Error):
+    """The user has stopped a download; what has arrived is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """Who is told how far a download has come, and who may end it."""
+
+    progress: Progress
+    is_cancelled: Callable[[], bool]
+
+
+class _Transfer:
+    """All files of one download together."""
+
+    def __init__(self, total: int, done: int, watched: _Watched) -> None:
+        self._total = total
+        self._done = done
+        self._progress = watched.progress
+        self._is_cancelled = watched.is_cancelled
+        self.count(0)
+
+    def count(self, arrived: int) -> None:
+        """Report bytes that have arrived, unless the user wants no more of them."""
+        self._done += arrived
+        if self._is_cancelled():
+            raise StoppedError("The download is stopped; it goes on from there when started again.")
+        self._progress(min(self._done, self._total), self._total)
+
+
+def _bar_of(transfer: _Transfer) -> type:
+    """Make what the hub takes for a progress bar; its methods are those the hub calls."""
+
+    class Bar:
+        def __init__(self, *_: object, **settings: Any) -> None:
+            self.update(settings.get("initial") or 0)
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def update(self, count: float | None = 1) -> None:
+            transfer.count(int(count or 0))
+
+        def refresh(self, *_: object, **__: object) -> None:
+            pass
+
+        def set_postfix_str(self, *_: object, **__: object) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+    return Bar
+
+
+def download(
+    model_id: str,
+    progress: Progress,
+    is_cancelled: Callable[[], bool],
+    wanted: Wanted = MODEL,
+) -> Path:
+    """Download a model into the hub's own cache, and return its folder there.
+
+    What has arrived before is not downloaded again. The user's login is the hub's own and is
+    kept by it alone.
+
+    Raises
+    ------
+    ModelError
+        If the hub cannot be reached, refuses, or has no such model.
+    StorageError
+        If the disk is or gets full.
+    StoppedError
+        If it was cancelled.
+    """
+    with _plainly(model_id):
+        listed = huggingface_hub.snapshot_download(
+            model_id, allow_patterns=wanted.files, dry_run=True
+        )
+        weights, files = wanted.chosen(listed)
+        _check(model_id, wanted, {file.filename for file in files})
+        _fetch(model_id, files, weights, _Watched(progress, is_cancelled))
+        return Path(
+            huggingface_hub.snapshot_download(
+                model_id, allow_patterns=wanted.files, local_files_only=True
+            )
+        )
+
+
+def _fetch(model_id: str, files: Sequence[Any], weights: str | None, watched: _Watched) -> None:
+    missing = [file for file in files if file.will_download]
+    total = sum(file.file_size or 0 for file in files)
+    left = sum(file.file_size or 0 for file in missing)
+    check_room(Path(constants.HF_HUB_CACHE), left, f"The download of {model_id}")
+    transfer = _Transfer(total, total - left, watched)
+    bar = _bar_of(transfer)
+    for file in sorted(missing, key=lambda one: one.file_size or 0):
+        if file.filename == weights:
+            fetch_blob(model_id, file.filename, file.commit_hash, bar)
+        huggingface_hub.hf_hub_download(
+            model_id, file.filename, revision=file.commit_hash, tqdm_class=bar
+        )
+
+
+def _check(model_id: str, wanted: Wanted, names: set[str]) -> None:
+    if wanted.config not in names or names.isdisjoint(wanted.weights):
+        raise ModelError(
+            f"{model_id} has no {wanted.config} with a {wanted.weights[0]}, so it cannot be used "
+            "here: choose another model."
+        )
+
+
+@contextmanager
+def _plainly(model_id: str) -> Iterator[None]:
+    """Turn what can go wrong on the way into sentences."""
+    page = f"{HUB}/{model_id}"
+    try:
+        yield
+    except GatedRepoError as error:
+        raise ModelError(_gated(model_id, page)) from error
+    except RepositoryNotFoundError as error:
+        raise ModelError(
+            f"The hub has no model {model_id}, or does not show it to you: look at {page}, {FOLDER}"
+        ) from error
+    except (OfflineModeIsEnabled, LocalEntryNotFoundError, DryRunError) as error:
+        raise ModelError(_unreachable(model_id)) from error
+    except HfHubHTTPError as error:
+        raise ModelError(
+            f"The hub refused to send {model_id} ({error.response.status_code}): try again later, "
+            f"{FOLDER}"
+        ) from error
+    except OSError as error:
+        raise _interrupted(model_id, error) from error
+    except LOST as error:
+        raise ModelError(_unreachable(model_id)) from error
+
+
+def _gated(model_id: str, page: str) -> str:
+    return (
+        f"The makers of {model_id} approve every user. 1. Sign in at {HUB} and ask for access on "
+        f"{page}. 2. When they have approved you, make a token on {HUB}/settings/tokens. 3. Type "
+        '"hf auth login" in a terminal and paste it. 4. Download again. Or choose an open model '
+        "such as SAM 2.1; " + FOLDER
+    )
+
+
+def _unreachable(model_id: str) -> str:
+    if constants.HF_HUB_OFFLINE:
+        return (
+            f"{model_id} cannot be downloaded, because HF_HUB_OFFLINE is set: unset it and start "
+            f"napari again, {FOLDER}"
+        )
+    return (
+        f"The hub cannot be reached, so {model_id} was not downloaded: see whether this computer "
+        f"is online and the network lets {HUB} pass, {FOLDER}"
+    )
+
+
+def _interrupted(model_id: str, error: OSError) -> Sam3Error:
+    if isinstance(error, Sam3Error):
+        return error
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError(
+            f"The disk is full, so {model_id} is not complete: make room in "
+            f"{constants.HF_HUB_CACHE} and download again; it goes on from there."
+        )
+    return ModelError(
+        f"The download of {model_id} was interrupted ({error}): download again, it goes on from "
+        f"there, {FOLDER}"
+    )

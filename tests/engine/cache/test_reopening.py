@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+import zarr.storage
+
+from napari_sam3.engine import Budgets, Channel, Contrast, Engine, Frames, Prompts
+from napari_sam3.engine.cache import store as embedding_store
+from napari_sam3.engine.cache.packing import Packed
+from napari_sam3.engine.cache.store import EmbeddingStore
+from tests.backends import DiskBackend, disk_frames
+from tests.engine.test_embedding_store import SIGNED, signed
+
+CLICK = Prompts(points=[(30, 12)])
+MOVIE = disk_frames([(30, 10 + 4 * index) for index in range(8)])
+CONTRAST = Contrast((Channel((0, 255)),))
+BUDGETS = Budgets(2**20, disk=2**24)
+
+
+class CountingStore(zarr.storage.WrapperStore):
+    """Counts how often a chunk is read."""
+
+    chunk_reads = 0
+
+    async def get(self, key, prototype, byte_range=None):
+        self.chunk_reads += "c/" in key
+        return await super().get(key, prototype, byte_range)
+
+
+def stored_movie(store: CountingStore, movie: np.ndarray) -> zarr.Array:
+    shape, chunks = movie.shape, (1, *movie.shape[1:])
+    array = zarr.create_array(store, shape=shape, chunks=chunks, dtype=movie.dtype)
+    array[:] = movie
+    store.chunk_reads = 0
+    return array
+
+
+def work(
+    folder: Path,
+    movie: np.ndarray = MOVIE,
+    contrast: Contrast | None = None,
+    revision: str = "1",
+) -> DiskBackend:
+    """Open a stack in an engine of its own, propagate through it, and end."""
+    backend = DiskBackend(revision=revision)
+    engine = Engine(backend, BUDGETS)
+    list(engine.open(movie, folder, contrast).propagate({(0, 1): CLICK}))
+    engine.close()
+    return backend
+
+
+def test_stack_that_was_worked_on_is_not_encoded_again(tmp_path: Path) -> None:
+    first = work(tmp_path)
+
+    again = work(tmp_path, MOVIE.copy())
+
+    assert (first.encoded, again.encoded) == (len(MOVIE), 0)
+
+
+def test_every_frame_is_read_once_to_know_it_again(tmp_path: Path) -> None:
+    work(tmp_path)
+    store = CountingStore(zarr.storage.MemoryStore())
+
+    backend = work(tmp_path, stored_movie(store, MOVIE))
+
+    assert (backend.encoded, store.chunk_reads) == (0, len(MOVIE))
+
+
+def test_every_frame_is_read_once_when_it_is_new(tmp_path: Path) -> None:
+    store = CountingStore(zarr.storage.MemoryStore())
+
+    backend = work(tmp_path, stored_movie(store, MOVIE))
+
+    assert (backend.encoded, store.chunk_reads) == (len(MOVIE), len(MOVIE))
+
+
+def test_masks_of_a_reopened_stack_are_the_same(tmp_path: Path) -> None:
+    masks = []
+    for _ in range(2):
+        engine = Engine(DiskBackend(), BUDGETS)
+        masks.append(list(engine.open(MOVIE, tmp_path).propagate({(0, 1): CLICK})))
+        engine.close()
+
+    for first, again in zip(*masks, strict=True):
+        np.testing.assert_array_equal(first.pixels, again.pixels)
+
+
+def test_encoding_ahead_finds_what_is_on_disk(tmp_path: Path) -> None:
+    work(tmp_path)
+    backend = DiskBackend()
+    session = Engine(backend, BUDGETS).open(MOVIE, tmp_path)
+
+    done = list(session.encode())
+
+    assert (done, backend.encoded) == (list(range(len(MOVIE))), 0)
+
+
+def test_frames_that_were_moved_are_known_again(tmp_path: Path) -> None:
+    work(tmp_path)
+
+    backend = work(tmp_path, MOVIE[::-1], CONTRAST)
+    turned = work(tmp_path, MOVIE[::-1][:8], CONTRAST)
+
+    assert backend.encoded > 0
+    assert turned.encoded == 0
+
+
+def test_only_changed_pixels_are_encoded_again(tmp_path: Path) -> None:
+    work(tmp_path, MOVIE, CONTRAST)
+    changed = MOVIE.copy()
+    changed[3, 0, 0] += 1
+
+    backend = work(tmp_path, changed, CONTRAST)
+
+    assert backend.encoded == 1
+
+
+def test_changed_contrast_encodes_again(tmp_path: Path) -> None:
+    work(tmp_path)
+
+    backend = work(tmp_path, contrast=Contrast((Channel((0, 240)),)))
+
+    assert backend.encoded == len(MOVIE)
+
+
+def test_changed_model_encodes_again(tmp_path: Path) -> None:
+    work(tmp_path)
+
+    backend = work(tmp_path, revision="2")
+
+    assert backend.encoded == len(MOVIE)
+
+
+def test_damaged_entries_alone_are_encoded_again(tmp_path: Path) -> None:
+    work(tmp_path)
+    chunks = sorted(
+        path for path in tmp_path.glob("embeddings.zarr/*/grey/c/**/*") if path.is_file()
+    )
+    chunks[0].write_bytes(chunks[0].read_bytes()[:-1])
+    flipped = bytearray(chunks[1].read_bytes())
+    flipped[5] ^= 1
+    chunks[1].write_bytes(flipped)
+
+    backend, later = work(tmp_path), work(tmp_path)
+
+    assert (backend.encoded, later.encoded) == (2, 0)
+
+
+def test_full_disk_is_survived_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding_store, "free_bytes", lambda _: 0)
+    backend = DiskBackend()
+    engine = Engine(backend, BUDGETS)
+
+    masks = list(engine.open(MOVIE, tmp_path).propagate({(0, 1): CLICK}))
+    engine.embeddings.finish()
+
+    assert (len(masks), backend.encoded) == (len(MOVIE), len(MOVIE))
+    assert "no room left" in engine.embeddings.trouble
+    assert not (tmp_path / "embeddings.zarr").exists()
+
+
+def test_opening_a_stack_twice_keeps_one_entry_for_each_frame(tmp_path: Path) -> None:
+    backend = DiskBackend()
+    engine = Engine(backend, BUDGETS)
+    for movie in (MOVIE, MOVIE.copy()):
+        list(engine.open(Frames.from_array(movie), tmp_path).propagate({(0, 1): CLICK}))
+        engine.embeddings.finish()
+
+    assert backend.encoded == len(MOVIE)
+
+
+def use_together(folder: Path, seed: int) -> int:
+    """Write and read entries in a random order, and return how many were read wrong."""
+    store = EmbeddingStore(folder, 20_000)  # about five entries, so that they drive each other out
+    wrong = 0
+    for number in np.random.default_rng(seed).integers(0, 12, 40).tolist():
+        read = store.get(signed(number))
+        if read is None:
+            store.put(signed(number), Packed({"all": np.full((32, 32), number)}, {}))
+        elif (read.arrays["all"] != number).any():
+            wrong += 1
+    return wrong + bool(store.trouble)
+
+
+def test_two_processes_share_a_folder(tmp_path: Path) -> None:
+    EmbeddingStore(tmp_path, 20_000).put(SIGNED, Packed({"all": np.zeros((32, 32))}, {}))
+
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        wrong = pool.starmap(use_together, [(tmp_path, 1), (tmp_path, 2)])
+
+    assert wrong == [0, 0]
+    assert list(tmp_path.glob(".draft*")) == []
+
+
+def work_in_another_process(folder: Path) -> int:
+    return work(folder).encoded
+
+
+def test_what_a_process_has_seen_another_one_knows(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        elsewhere = pool.apply(work_in_another_process, (tmp_path,))
+
+    here = work(tmp_path)
+
+    assert (elsewhere, here.encoded) == (len(MOVIE), 0)

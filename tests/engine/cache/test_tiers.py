@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_sam3.engine import Budgets, Channel, Contrast, Engine, Frames, Prompts
+from napari_sam3.engine.images.windows import Window
+from napari_sam3.engine.model import Model, Picture
+from tests.backends import DiskBackend, DiskEmbedding
+
+CONTRAST = Contrast((Channel((0, 255)),))
+FRAMES = 6
+ONE = 16 * 16 * 4  # bytes of an embedding
+
+
+class Stack:
+    """Frames of 16 x 16 pixels, each of another brightness; `reads` counts."""
+
+    def __init__(self, count: int = FRAMES) -> None:
+        self.reads = 0
+        self.frames = Frames(count, (16, 16), 1, self._read)
+
+    def __getitem__(self, frame: int) -> Picture:
+        return Picture(self.frames, CONTRAST, frame)
+
+    def _read(self, frame: int) -> np.ndarray:
+        self.reads += 1
+        return np.full((16, 16, 1), frame, np.uint16)
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack()
+
+
+@pytest.fixture
+def gpu() -> DiskBackend:
+    return DiskBackend(device="cuda")
+
+
+def look(model: Model, *pictures: Picture) -> list[DiskEmbedding]:
+    seen = []
+    for picture in pictures:
+        with model.embedded(picture, model.turns.interactive()) as embedding:
+            seen.append(embedding)
+    return seen
+
+
+def test_what_the_device_has_no_room_for_is_packed_into_memory(
+    stack: Stack, gpu: DiskBackend
+) -> None:
+    model = Model(gpu, Budgets(memory=10 * ONE, device=2 * ONE))
+
+    look(model, *map(stack.__getitem__, range(5)))
+
+    embeddings = model.embeddings
+    assert (embeddings.on_device.nbytes, embeddings.in_memory.nbytes) == (2 * ONE, 3 * ONE)
+    assert (len(embeddings), gpu.packed) == (5, 3)
+
+
+def test_what_is_in_memory_is_neither_read_nor_encoded_again(
+    stack: Stack, gpu: DiskBackend
+) -> None:
+    model = Model(gpu, Budgets(memory=10 * ONE, device=ONE))
+    first = look(model, *map(stack.__getitem__, range(5)))
+
+    again = look(model, *map(stack.__getitem__, range(5)))
+
+    assert (stack.reads, gpu.encoded) == (5, 5)
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.grey, other.grey)
+
+
+def test_what_was_packed_once_is_not_packed_again(stack: Stack, gpu: DiskBackend) -> None:
+    model = Model(gpu, Budgets(memory=10 * ONE, device=ONE))
+
+    for _ in range(3):
+        look(model, *map(stack.__getitem__, range(5)))
+
+    assert gpu.packed == 5
+
+
+def test_every_tier_keeps_to_its_bytes(stack: Stack, gpu: DiskBackend, tmp_path: Path) -> None:
+    model = Model(gpu, Budgets(memory=2 * ONE, device=3 * ONE + 5, disk=12_000))
+    model.embeddings.keep(stack.frames, tmp_path)
+
+    occupied = []
+    for frame in (0, 1, 2, 3, 1, 4, 5, 0, 3):
+        look(model, stack[frame])
+        model.embeddings.finish()
+        tiers = model.embeddings
+        occupied.append((tiers.on_device.nbytes, tiers.in_memory.nbytes, tiers.on_disk))
+
+    most = np.max(occupied, axis=0)
+    assert tuple(most[:2]) == (3 * ONE, 2 * ONE)
+    assert 5_000 < most[2] <= 12_000
+
+
+def test_embedding_too_large_for_the_device_goes_to_memory(stack: Stack, gpu: DiskBackend) -> None:
+    model = Model(gpu, Budgets(memory=10 * ONE, device=ONE - 1))
+
+    look(model, stack[0], stack[1], stack[0])
+
+    assert (gpu.encoded, model.embeddings.on_device.nbytes) == (2, 0)
+
+
+def test_memory_of_the_cpu_is_one_tier_without_copies(stack: Stack) -> None:
+    backend = DiskBackend()
+    model = Model(backend, Budgets(memory=2 * ONE, device=99 * ONE))
+
+    look(model, *map(stack.__getitem__, range(5)))
+
+    assert (model.embeddings.max_bytes, model.embeddings.nbytes) == (2 * ONE, 2 * ONE)
+    assert backend.packed == 0
+
+
+def test_nothing_is_written_without_a_folder(stack: Stack, cache: Path) -> None:
+    model = Model(DiskBackend(), Budgets(2**20, disk=2**20))
+
+    look(model, stack[0])
+    model.embeddings.finish()
+
+    assert model.embeddings.on_disk == 0
+    assert not cache.exists()
+
+
+def test_what_left_the_memory_comes_from_disk_without_reading_its_frame_again(
+    stack: Stack, tmp_path: Path
+) -> None:
+    backend = DiskBackend()
+    model = Model(backend, Budgets(memory=ONE, disk=2**20))
+    model.embeddings.keep(stack.frames, tmp_path)
+    look(model, *map(stack.__getitem__, range(FRAMES)))
+    model.embeddings.finish()
+
+    look(model, *map(stack.__getitem__, range(FRAMES)))
+
+    assert (stack.reads, backend.encoded) == (FRAMES, FRAMES)
+
+
+def test_windows_of_a_frame_are_kept_by_their_own_pixels(tmp_path: Path) -> None:
+    pixels = np.arange(64 * 64, dtype=np.uint16).reshape(1, 64, 64)
+    windows = [Window(0, top, 0, 32, 32) for top in (0, 32)]
+    encoded = []
+    for _ in range(2):
+        backend, frames = DiskBackend(), Frames.from_array(pixels)
+        model = Model(backend, Budgets(0, disk=2**20))
+        model.embeddings.keep(frames, tmp_path)
+        look(model, *(Picture(frames, CONTRAST, 0, window) for window in windows))
+        model.close()
+        encoded.append(backend.images)
+
+    assert encoded == [[(32, 32, 3)] * 2, []]
+
+
+def test_it_is_known_what_is_ready_without_reading(stack: Stack, tmp_path: Path) -> None:
+    model = Model(DiskBackend(), Budgets(memory=ONE, disk=2**20))
+    model.embeddings.keep(stack.frames, tmp_path)
+    look(model, stack[1], stack[2])
+    model.embeddings.finish()
+
+    ready = [frame for frame in range(FRAMES) if model.is_ready(stack[frame])]
+
+    assert (ready, stack.reads) == ([1, 2], 2)
+
+
+def test_embedding_is_written_once_it_is_answered(stack: Stack, tmp_path: Path) -> None:
+    model = Model(DiskBackend(), Budgets(memory=ONE, disk=2**20))
+    model.embeddings.keep(stack.frames, tmp_path)
+
+    with pytest.raises(RuntimeError), model.embedded(stack[0], model.turns.interactive()):
+        raise RuntimeError
+    model.embeddings.finish()
+
+    assert model.embeddings.on_disk > 0
+
+
+def test_closed_model_has_written_everything(stack: Stack, tmp_path: Path) -> None:
+    model = Model(DiskBackend(), Budgets(memory=ONE, disk=2**20))
+    model.embeddings.keep(stack.frames, tmp_path)
+    look(model, *map(stack.__getitem__, range(FRAMES)))
+
+    model.close()
+
+    assert (len(model.embeddings), model.embeddings.nbytes) == (0, 0)
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == FRAMES
+
+
+def test_propagation_of_many_frames_leaves_memory_flat() -> None:
+    stack, gpu = Stack(300), DiskBackend(device="cuda", bright=-1, reach=99)
+    engine = Engine(gpu, Budgets(memory=3 * ONE, device=2 * ONE))
+    session = engine.open(stack.frames, contrast=CONTRAST)
+
+    masks = session.propagate({(0, 1): Prompts(points=[(8, 8)])})
+    occupied = [engine.embeddings.nbytes for _ in masks]
+
+    assert (len(occupied), stack.reads, gpu.encoded) == (300, 300, 300)
+    assert max(occupied) == 5 * ONE
