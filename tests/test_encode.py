@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.layers import Image
 from numpy.typing import NDArray
 from tifffile import imwrite
 
 from napari_sam3 import cli, encode
-from napari_sam3.engine import Engine
+from napari_sam3.engine import Engine, shared_engine
 from napari_sam3.engine.cache.budgets import Budgets
+from napari_sam3.layers.axes import StackAxes
+from napari_sam3.layers.image_stack import contrast_of, frames_of
 from tests.backends import DiskBackend, DiskEmbedding, disk_frames
 
 MOVIE = disk_frames([(20, 20 + 4 * index) for index in range(5)])
@@ -122,3 +125,15 @@ def test_frames_are_a_first_and_a_last_one(
         run(movie, f"--frames={frames}")
 
     assert "FIRST-LAST" in capsys.readouterr().err
+
+
+def test_the_dock_finds_what_was_encoded_for_napari(backend: EndedBackend, movie: Path) -> None:
+    run(movie, "--for-napari")
+    layer = Image(MOVIE)
+    frames = frames_of([layer], StackAxes.through(layer, 0, (0,)))
+
+    session = shared_engine().open(frames, contrast=contrast_of([layer]))
+    encoded = list(session.encode())
+
+    assert encoded == [0, 1, 2, 3, 4]
+    assert backend.encoded == 5

@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
-from .engine import Engine, Session, StorageError
-from .io import open_image
+from .engine import Engine, Session, StorageError, cache_folder, shared_engine
+from .io import OpenedImage, open_image
 
 INTERRUPTED = 128 + signal.SIGINT
 """The exit code of a command that was ended with Ctrl-C."""
@@ -29,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the session folder that keeps what was seen; default IMAGE.sam3",
     )
     parser.add_argument(
+        "--for-napari",
+        action="store_true",
+        help="keep it where the dock looks, for the contrast that napari opens the image with",
+    )
+    parser.add_argument(
         "--frames", type=_frames, metavar="FIRST-LAST", help="such as 0-99; default all"
     )
     parser.add_argument(
@@ -39,23 +44,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Encode the frames, and say on a line of its own how that goes."""
-    folder = arguments.folder or arguments.image.with_suffix(".sam3")
     with ExitStack() as opened:
         image = opened.enter_context(closing(open_image(arguments.image)))
-        engine = Engine.load(arguments.model, device=arguments.device)
+        if arguments.for_napari:
+            engine, session, place = _as_in_napari(image, arguments)
+        else:
+            engine, session, place = _in_folder(image, arguments)
         opened.callback(engine.close)
-        session = opened.enter_context(closing(engine.open(image.frames(), folder)))
+        opened.enter_context(closing(session))
         whole = range(len(session.frames))
         work = Work(engine, session, whole if arguments.frames is None else arguments.frames)
         is_whole = work.done_before_ctrl_c()
     if not is_whole:
         sys.stderr.write(
-            f"{work.done} of {len(work.frames)} frames are in {folder}; the same command goes on "
+            f"{work.done} of {len(work.frames)} frames are in {place}; the same command goes on "
             "from there.\n"
         )
         return INTERRUPTED
-    sys.stdout.write(f"{len(work.frames)} frames are ready in {folder}\n")
+    sys.stdout.write(f"{len(work.frames)} frames are ready in {place}\n")
     return 0
+
+
+def _in_folder(image: OpenedImage, arguments: argparse.Namespace) -> tuple[Engine, Session, Path]:
+    """Open an image with a folder of its own, as a script does that goes on from there."""
+    folder = arguments.folder or arguments.image.with_suffix(".sam3")
+    engine = Engine.load(arguments.model, device=arguments.device)
+    return engine, engine.open(image.frames(), folder), folder
+
+
+def _as_in_napari(
+    image: OpenedImage, arguments: argparse.Namespace
+) -> tuple[Engine, Session, Path]:
+    """Open an image as the dock will see it, if its contrast is left as it is."""
+    from .layers.image_stack import contrast_of  # napari takes a while to import
+    from .layers.opened_layers import layers_of
+
+    engine = shared_engine(arguments.model, arguments.device)
+    session = engine.open(image.frames(), contrast=contrast_of(layers_of(image)))
+    return engine, session, cache_folder()
 
 
 class Work:

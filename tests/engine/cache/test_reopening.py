@@ -13,7 +13,7 @@ from napari_sam3.engine.cache import store as embedding_store
 from napari_sam3.engine.cache.packing import Packed
 from napari_sam3.engine.cache.store import EmbeddingStore
 from tests.backends import DiskBackend, disk_frames
-from tests.engine.test_embedding_store import SIGNED, signed
+from tests.engine.cache.test_store import SIGNED, signed
 
 CLICK = Prompts(points=[(30, 12)])
 MOVIE = disk_frames([(30, 10 + 4 * index) for index in range(8)])
