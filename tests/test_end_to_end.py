@@ -159,6 +159,7 @@ def correct_a_frame(window: Window) -> None:
     table = window.dock.objects.table
     window.settle()
     item = table.topLevelItem(0)
+    table.scrollToItem(item)
     window.press_at(table.viewport(), table.visualItemRect(item).center())
     go_to(window, frame)
     window.key(Qt.Key.Key_P)

@@ -23,9 +23,9 @@ WAYS = {
     "controller": {"controller", "layers", "engine", "objects"},
     "gui": {"gui", "controller", "layers", "io", "engine", "objects", "samples", "sample_data"},
 }
-INSIDE_THE_ENGINE = {"engine", "training", "benchmark.py", "stopwatch.py"}
+INSIDE_THE_ENGINE = {"engine", "training", "benchmark.py", "benchmark_sam.py", "stopwatch.py"}
 TORCH = re.compile(
-    r"(engine/(devices|without_triton|cache/packing_tensors|clip/(loading|model)"
+    r"(engine/(devices|loading|without_triton|cache/packing_tensors|clip/(loading|model)"
     r"|embedded/\w+|sam/\w+|weights/conversion\w*)|training/\w+)\.py"
 )
 WIDGETS = {"qtpy", "magicgui", "superqt", "PyQt6", "PySide6"}

@@ -80,7 +80,7 @@ def test_stop_ends_the_look_and_leaves_the_prompt(
     window.settle()
     assert not backend.is_looking
     assert not window.dock.propagate.stop.native.isEnabled()
-    assert [len(layer.data) for layer in window.dock.controller.prompt_layers] == [0, 1]
+    assert [len(layer.data) for layer in window.dock.controller.prompt_layers] == [0, 1, 0]
     assert window.dock.controller.reading is None
     assert messages == []
 

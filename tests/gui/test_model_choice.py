@@ -13,7 +13,7 @@ import pytest
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QMessageBox
 
-from napari_sam3.engine import Engine, ModelError
+from napari_sam3.engine import Budgets, Engine, ModelError
 from napari_sam3.engine.embedded.weights import shipped_weights
 from napari_sam3.gui import model_choice
 from napari_sam3.gui.dock import SegmentationDock
@@ -23,6 +23,7 @@ from tests.gui.window import Window
 
 SAM3 = "facebook/sam3"
 EDGETAM = "yonigozlan/EdgeTAM-hf"
+BUDGETS = Budgets(memory=10**8, device=10**8, disk=0)
 YES, NO = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
 
 
@@ -37,7 +38,7 @@ class Shelf:
     def load(self, model: str, device: str) -> Engine:
         if model in self.broken:
             raise ModelError("The weights are broken: download them again.")
-        return Engine(self.backends.setdefault(model, DiskBackend()))
+        return Engine(self.backends.setdefault(model, DiskBackend()), BUDGETS)
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_model_that_fails_to_load_leaves_the_one_before_at_work(
         "The weights are broken: download them again."
     ]
     assert window.dock.model.model.value == "embedded"
-    assert shelf.backends["embedded"].encoded == 1
+    assert shelf.backends["embedded"].segmented == 1
 
 
 def test_model_that_fails_its_first_question_leaves_the_one_before_at_work(
@@ -132,7 +133,7 @@ def test_model_that_fails_its_first_question_leaves_the_one_before_at_work(
     assert [str(one.message) for one in messages] == [
         "The memory of the graphics card is too small."
     ]
-    assert shelf.backends["embedded"].encoded == 1
+    assert shelf.backends["embedded"].segmented == 1
 
 
 def test_model_that_is_not_here_is_offered(window: Window, shelf: Shelf) -> None:

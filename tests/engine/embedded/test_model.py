@@ -353,7 +353,7 @@ import numpy as np
 import napari
 viewer = napari.Viewer(show=False)
 viewer.add_image(np.random.default_rng(0).random((64, 64)))
-from napari_sam3.engine.embedded import EmbeddedBackend
+from napari_sam3.engine.embedded.model import EmbeddedBackend
 from napari_sam3.engine.prompts import Prompts
 backend = EmbeddedBackend.load(device="cpu")
 embedding = backend.encode(np.zeros((64, 64, 3), np.float32))
