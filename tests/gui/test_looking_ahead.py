@@ -85,7 +85,7 @@ def test_strip_is_painted_in_the_colours_of_what_is_ready(window: Window) -> Non
 
 def test_strip_is_hidden_for_a_single_frame(open_window: Callable[..., Window]) -> None:
     window = open_window(MOVIE[0])
-    window.until(lambda: not window.dock.ahead._clock.isActive())
+    window.until(lambda: not window.dock.ahead._clock.is_running)
 
     assert not window.dock.ahead.strip.isVisible()
     assert not window.dock.ahead.panel.run.native.isEnabled()

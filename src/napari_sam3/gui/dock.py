@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QApplication, QFrame, QMessageBox, QSizePolicy, QVBoxLayout, QWidget
 
@@ -16,6 +15,7 @@ from ..controller.obstacles import obstacle
 from ..engine import Engine, shared_engine
 from .activity import Activity
 from .canvas import Canvas
+from .clock import Clock
 from .concept_panel import TOOLS as FIND_TOOLS
 from .find_section import FindSection
 from .image_panel import ImagePanel
@@ -58,10 +58,7 @@ class SegmentationDock(QWidget):
         self.output = OutputPanel()
         self.propagate = PropagatePanel()
         self._activity = Activity()
-        self._redraw = QTimer(self)
-        self._redraw.setSingleShot(True)
-        self._redraw.setInterval(REDRAW_MS)
-        self._redraw.timeout.connect(self.show_state)
+        self._redraw = Clock.once(REDRAW_MS, self.show_state)
         self._lay_out()
         self._connect()
         self._canvas = Canvas(viewer, self.controller, self._actions())
@@ -149,7 +146,7 @@ class SegmentationDock(QWidget):
         }
 
     def _on_controller_changed(self) -> None:
-        if not self._redraw.isActive():
+        if not self._redraw.is_running:
             self._redraw.start()
 
     def _on_failed(self, message: str) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from ..controller import Controller
 from ..controller.finding_obstacles import obstacle_to
 from ..controller.found_concept import FoundConcept
 from ..engine import PromptError, Selection, split_phrases
+from .clock import Clock
 from .concept_panel import ConceptPanel
 from .library_dialog import LibraryDialog
 
@@ -38,8 +36,8 @@ class FindSection:
         self.library = LibraryDialog(parent)
         self._controller = controller
         self._levels: Selection | None = None  # where the sliders are, until it is acted on
-        self._soon = _clock(parent, TOGETHER_MS, self._on_sliders_moved)
-        self._settled = _clock(parent, SETTLED_MS, self._on_sliders_settled)
+        self._soon = Clock.once(TOGETHER_MS, self._on_sliders_moved)
+        self._settled = Clock.once(SETTLED_MS, self._on_sliders_settled)
         self._connect()
 
     def show(self, controller: Controller) -> None:
@@ -122,11 +120,3 @@ class FindSection:
 
     def _on_sliders_settled(self) -> None:
         self._controller.finder.settle()
-
-
-def _clock(parent: QWidget, milliseconds: int, act: Callable[[], None]) -> QTimer:
-    clock = QTimer(parent)
-    clock.setSingleShot(True)
-    clock.setInterval(milliseconds)
-    clock.timeout.connect(act)
-    return clock

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Generator, Hashable
 from contextlib import closing
 from dataclasses import dataclass
 from threading import Event, Semaphore
 from typing import Any
+from weakref import WeakSet
 
 from napari.qt.threading import create_worker
 from psygnal import Signal
@@ -17,6 +19,7 @@ from napari_sam3.engine import Sam3Error
 RESULTS_AHEAD = 4  # results a stream may be ahead of the viewer, so that memory stays flat
 THREADS = 4  # at least, even on one core: a click, a run, a stack and a download at a time
 PATIENCE_MS = 5000  # with a worker that ends within one frame
+LAST_PATIENCE_MS = 60_000  # with one that loads a model while Python ends
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +28,9 @@ class _Question:
     ask: Callable[[], Any]
     answered: Callable[[Any], None]
     failed: Callable[[Sam3Error], None]
+
+
+_open_jobs: WeakSet[BackgroundJobs] = WeakSet()
 
 
 class BackgroundJobs:
@@ -38,6 +44,7 @@ class BackgroundJobs:
         self._forgotten: _Question | None = None
         self._streams: set[BackgroundStream] = set()
         self._closed = Event()
+        _open_jobs.add(self)
         _pool().setMaxThreadCount(max(THREADS, _pool().maxThreadCount()))
 
     @property
@@ -183,6 +190,14 @@ class BackgroundStream:
 class _Outcome:
     value: Any = None
     error: Sam3Error | None = None
+
+
+@atexit.register
+def _end_all() -> None:
+    """Wait for all workers; a script may end with a window open, and Qt says nothing then."""
+    for jobs in list(_open_jobs):
+        jobs.close()
+    _pool().waitForDone(LAST_PATIENCE_MS)
 
 
 def _pool() -> QThreadPool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QMessageBox, QVBoxLayout, QWidget
 
 from ..controller import Controller
+from .clock import Clock
 from .encode_panel import EncodePanel
 from .frame_strip import FrameStrip
 from .jobs import BackgroundJobs
@@ -28,13 +28,8 @@ class LookingAhead:
         self._is_open = False
         self.panel = EncodePanel()
         self.strip = FrameStrip(controller)
-        self._rest = QTimer()
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
-        self._rest.timeout.connect(controller.ahead.look_around)
-        self._clock = QTimer()
-        self._clock.setInterval(LOOK_MS)
-        self._clock.timeout.connect(self._look)
+        self._rest = Clock.once(REST_MS, controller.ahead.look_around)
+        self._clock = Clock.every(LOOK_MS, self._look)
         self.panel.pressed.connect(self._on_pressed)
         controller.ahead.neighbours.disturbed.connect(self._on_disturbed)
         controller.changed.connect(self._on_changed)
@@ -57,7 +52,8 @@ class LookingAhead:
         self._rest.stop()
         self._clock.stop()
         self._controller.ahead.neighbours.stop()
-        self.strip.hide()
+        if isalive(self.strip):
+            self.strip.hide()
 
     def close(self) -> None:
         """Leave the window, which may be gone."""
@@ -77,7 +73,7 @@ class LookingAhead:
 
     def _on_changed(self) -> None:
         self._controller.ahead.readiness.unsettle()
-        if self._is_open and not self._clock.isActive():
+        if self._is_open and not self._clock.is_running:
             self._clock.start()
 
     def _on_disturbed(self) -> None:

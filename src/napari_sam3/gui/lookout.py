@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
 from ..controller import Controller
 from ..engine import Looking
+from .clock import Clock
 from .jobs import BackgroundJobs
 
 LOOK_MS = 200  # how often progress is looked at
@@ -22,9 +22,7 @@ class Lookout:
         self._controller = controller
         self._said = ""
         self._is_open = False
-        self._clock = QTimer()
-        self._clock.setInterval(LOOK_MS)
-        self._clock.timeout.connect(self._look)
+        self._clock = Clock.every(LOOK_MS, self._look)
         jobs.began.connect(self._on_jobs_began)
 
     def close(self) -> None:

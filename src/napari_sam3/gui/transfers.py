@@ -7,9 +7,9 @@ from pathlib import Path
 from threading import Event
 
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
 from ..engine import ModelError, Sam3Error
+from .clock import Clock
 from .jobs import BackgroundJobs, BackgroundStream
 
 Report = Callable[[int, int], None]
@@ -32,9 +32,7 @@ class Transfers:
         self._stopped = Event()
         self._what = ""
         self._bytes = 0, 1
-        self._clock = QTimer()
-        self._clock.setInterval(LOOK_MS)
-        self._clock.timeout.connect(self._look)
+        self._clock = Clock.every(LOOK_MS, self._look)
 
     @property
     def is_busy(self) -> bool:

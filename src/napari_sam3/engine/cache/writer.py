@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from threading import Lock
 
 MOST_WAITING = 2
@@ -31,7 +32,7 @@ class Writer:
                 self._waiting.popleft().result()
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, "napari-sam3 keeps embeddings")
-            self._waiting.append(self._thread.submit(write))
+            self._put(self._thread, write)
 
     def finish(self) -> None:
         """Wait until everything is written."""
@@ -46,3 +47,7 @@ class Writer:
             if self._thread is not None:
                 self._thread.shutdown()
             self._thread = None
+
+    def _put(self, thread: ThreadPoolExecutor, write: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # Python ends, and takes no new work: what it is is made again
+            self._waiting.append(thread.submit(write))
