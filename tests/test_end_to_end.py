@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,6 @@ TRUTH = dividing_cells().labels
 FRAMES = len(TRUTH)
 CENTRES = cell_centres(dividing_cells())
 CELLS = [int(TRUTH[0][tuple(centre)]) for centre in CENTRES.round().astype(int)]
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep session folders out of the user's cache."""
-    monkeypatch.setattr("napari_sam3.layers.labels.user_cache_dir", lambda _: str(tmp_path))
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Where the screenshots go that the documentation shows."""
-    folder = Path(os.environ.get("NAPARI_SAM3_SCREENSHOTS", tmp_path / "pictures"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,20 +21,6 @@ SAMPLE = dividing_cells()
 TRUTH = SAMPLE.labels[0]
 TILE = TRUTH.shape
 MEMORY = 300 * 2**20  # bytes that a click on the slide may add; the slide alone would be 800 MB
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep session folders out of the user's cache."""
-    monkeypatch.setattr("napari_sam3.layers.labels.user_cache_dir", lambda _: str(tmp_path))
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Where the screenshots go."""
-    folder = Path(os.environ.get("NAPARI_SAM3_SCREENSHOTS", tmp_path / "pictures"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture

@@ -46,7 +46,6 @@ def window(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Window:
     """A time-lapse of one disk, and the dock beside it as from the Plugins menu."""
-    monkeypatch.setattr("napari_sam3.layers.labels.user_cache_dir", lambda _: str(tmp_path))
     viewer = make_napari_viewer(show=True)
     viewer.add_image(MOVIE, name="disks")
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)

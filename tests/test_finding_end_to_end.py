@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,6 @@ from tests.gui.window import Window
 DOCK = "SAM 3: segment and follow"
 TRUTH = dividing_cells().labels
 CELLS = [int(value) for value in np.unique(TRUTH[0]) if value]
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep session folders out of the user's cache."""
-    monkeypatch.setattr("napari_sam3.layers.labels.user_cache_dir", lambda _: str(tmp_path))
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Where the screenshots go that the documentation shows."""
-    folder = Path(os.environ.get("NAPARI_SAM3_SCREENSHOTS", tmp_path / "pictures"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture

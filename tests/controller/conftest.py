@@ -1,6 +1,5 @@
 import errno
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,13 +7,6 @@ import zarr
 
 from tests.controller.bench import MOVIE, Bench
 from tests.jobs import HeldJobs
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep session folders out of the user's cache."""
-    monkeypatch.setattr("napari_sam3.layers.labels.user_cache_dir", lambda _: str(tmp_path))
-    return tmp_path
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +9,6 @@ from napari_sam3.gui.dock import SegmentationDock
 from tests.controller.bench import MOVIE
 from tests.gui.backends import PacedBackend
 from tests.gui.window import Window
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep session folders out of the user's cache."""
-    monkeypatch.setattr("napari_sam3.layers.labels.user_cache_dir", lambda _: str(tmp_path))
-    return tmp_path
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from tests.backends import DiskBackend, disk_frames
 
 
 @pytest.fixture
-def controller(qtbot, monkeypatch, tmp_path):
-    monkeypatch.setattr("napari_sam3.layers.labels.user_cache_dir", lambda _: tmp_path)
+def controller(qtbot):
     jobs = BackgroundJobs()
     controller = Controller(ViewerModel(), jobs, lambda: Engine(DiskBackend()))
     yield controller

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
-from platformdirs import user_cache_dir
 from psygnal import Signal
 
-from ..engine import PixelBox, StorageError
+from ..engine import PixelBox, StorageError, cache_folder
 from .axes import Place, data_shape
 from .label_sheets import Color, LabelSheets, Layout, Look, Sheet
 from .label_store import LabelStore
@@ -275,10 +274,10 @@ class ResultLayers:
 
 
 def default_folder(image_name: str) -> Path:
-    """Return a new session folder in the user's cache directory; it is not made yet."""
+    """Return a new session folder among the user's caches; it is not made yet."""
     name = re.sub(r"[^\w.-]+", "-", image_name).strip("-.")[:60] or "image"
     moment = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-    return Path(user_cache_dir("napari-sam3")) / "sessions" / f"{moment}-{name}.sam3"
+    return cache_folder() / "sessions" / f"{moment}-{name}.sam3"
 
 
 def _features(rows: list[ScoreRow]) -> dict[str, list[Any]]:
