@@ -110,6 +110,12 @@ def named_readings(
     return tuple(sorted(readings, key=lambda reading: -reading.score))
 
 
+def bounds(mask: NDArray[np.bool_]) -> PixelBox:
+    """Return the first row and column of a mask, (H, W) and not empty, and those after the last."""
+    rows, cols = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1
+
+
 def trimmed(mask: Mask) -> Mask:
     """Return a mask without the empty rows and columns around it."""
     rows, cols = (np.flatnonzero(mask.patch.any(axis)) for axis in (1, 0))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ from skimage.util import montage
 from tifffile import TiffFileError, imwrite
 from tifffile import imread as tiffread
 
-from napari_sam3.engine import FramesError, ObjectMask, StorageError
+from napari_sam3.engine import FramesError, ObjectMask
+
+from .label_file import writing
 
 COLUMNS = ("object", "frame", "score", "area", "row", "col")
 TIFF = (".tif", ".tiff")
@@ -44,7 +45,7 @@ def paint(labels: NDArray[np.uint16], mask: ObjectMask) -> None:
 
 def write_labels(path: Path, labels: NDArray[np.uint16]) -> None:
     """Write labels, (H, W) or (F, H, W), as a TIFF."""
-    with _writing(path):
+    with writing(path):
         imwrite(path, labels, photometric="minisblack", compression="zlib")
 
 
@@ -75,7 +76,7 @@ def write_overview(
     drawn = label2rgb(
         montage(outlines, fill=0, grid_shape=grid), background, alpha=1, bg_label=0, bg_color=None
     )
-    with _writing(path):
+    with writing(path):
         imsave(path, (255 * drawn).astype(np.uint8), check_contrast=False)
 
 
@@ -91,13 +92,13 @@ class Measurements:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _writing(path), path.open("w", newline="", encoding="utf-8") as file:
+        with writing(path), path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(COLUMNS)
 
     def add(self, mask: ObjectMask) -> None:
         """Append the row of a mask."""
         row = (mask.object_id, mask.frame, f"{mask.score:.3f}", mask.area, *_centre(mask))
-        with _writing(self.path), self.path.open("a", newline="", encoding="utf-8") as file:
+        with writing(self.path), self.path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(row)
 
 
@@ -106,14 +107,3 @@ def _centre(mask: ObjectMask) -> tuple[str, str]:
     if not len(rows):
         return "", ""
     return f"{rows.mean() + mask.box[0]:.2f}", f"{cols.mean() + mask.box[1]:.2f}"
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Say which file could not be written, and what to do."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise StorageError(
-            f"{path} cannot be written ({error}). Choose another place with room."
-        ) from error

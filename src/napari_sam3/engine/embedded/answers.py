@@ -80,13 +80,15 @@ def ask_in_turn(
     if len(prompts) <= FEW:
         return ask_each(network, pyramid, questions)
     found: list[list[Guess]] = [[] for _ in prompts]
+    best = [0.0] * len(prompts)
     for turn in range(max(map(len, questions))):
         wanted = [
-            own[turn : turn + 1] if turn < len(own) and can_win(own[turn], so_far, one) else []
-            for own, so_far, one in zip(questions, found, prompts, strict=True)
+            own[turn : turn + 1] if turn < len(own) and can_win(own[turn], most, one) else []
+            for own, most, one in zip(questions, best, prompts, strict=True)
         ]
-        for so_far, more in zip(found, ask_each(network, pyramid, wanted), strict=True):
-            so_far.extend(more)
+        for index, more in enumerate(ask_each(network, pyramid, wanted)):
+            found[index].extend(more)
+            best[index] = max([best[index], *(trust(guess, prompts[index]) for guess in more)])
     return found
 
 

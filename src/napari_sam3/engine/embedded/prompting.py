@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import Answer
+from ..masks import bounds
 from ..prompts import Prompts
 from .crops import Crop
 from .prompt_maps import render
@@ -99,9 +100,8 @@ def trust(guess: Guess, prompts: Prompts) -> float:
     return float(value * _likelihood(guess.crop))
 
 
-def can_win(question: Question, guesses: Sequence[Guess], prompts: Prompts) -> bool:
-    """Whether an answer to this question could be trusted more than all guesses so far."""
-    best = max((trust(guess, prompts) for guess in guesses), default=0.0)
+def can_win(question: Question, best: float, prompts: Prompts) -> bool:
+    """Whether an answer to this question could be trusted more than the best guess so far."""
     return best < (1.0 if len(prompts.boxes) else _likelihood(question.crop))
 
 
@@ -120,8 +120,7 @@ def previous_guess(previous: Answer | None) -> Guess | None:
 
 def extent_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Box (4,) around a mask, (H, W)."""
-    rows, cols = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    return np.array([rows[0] - 0.5, cols[0] - 0.5, rows[-1] + 0.5, cols[-1] + 0.5])
+    return np.array(bounds(mask)) - 0.5
 
 
 def question_on(prompts: Prompts, crop: Crop, before: Guess | None = None) -> Question:

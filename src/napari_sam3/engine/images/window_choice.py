@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..finding.exemplars import Box
-from ..masks import ObjectMask
+from ..masks import ObjectMask, bounds
 from ..prompts import Prompts
 from .frames import Frames
 from .windows import PixelBox, Window, level_shape
@@ -121,17 +120,12 @@ def extent_of(prompts: Prompts) -> tuple[float, float, float, float]:
     """Return row, col, row, col around all that was said."""
     corners = [prompts.points - 0.5, prompts.points + 0.5, *np.split(prompts.boxes, 2, axis=1)]
     if prompts.mask is not None:
-        corners.append(_corners(prompts.mask))
+        corners.append(np.reshape(bounds(prompts.mask), (2, 2)))
     if prompts.outline is not None:
         corners.append(np.reshape(prompts.outline.box, (2, 2)))
     places = np.concatenate(corners)
     (top, left), (bottom, right) = places.min(0).tolist(), places.max(0).tolist()
     return top, left, bottom, right
-
-
-def _corners(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    rows, cols = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    return np.array([[rows[0], cols[0]], [rows[-1] + 1, cols[-1] + 1]], np.float64)
 
 
 def _level_seen(visible: Box, shape: tuple[int, int]) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..backend import Answer
+from ..masks import bounds
 from ..prompts import Prompts
 from .pictures import Scaling
 
@@ -94,5 +95,5 @@ def _preferred(previous: Answer | None) -> Tensor | None:
 
 def _corners(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the (row, col) of the first and the last pixel, (2, 2), of a mask (H, W)."""
-    rows, cols = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    return np.array([[rows[0], cols[0]], [rows[-1], cols[-1]]], np.float64)
+    top, left, bottom, right = bounds(mask)
+    return np.array([[top, left], [bottom - 1, right - 1]], np.float64)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..finding.concepts import Candidates
+from ..masks import bounds
 from .asking import Guess, View
 from .drawing import draw
 from .maps import Maps
@@ -114,8 +115,8 @@ def _overlap(one: Piece, other: Piece) -> float:
 
 def _place(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     """Return the rows and columns that hold a mask."""
-    rows, cols = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    return slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
+    top, left, bottom, right = bounds(mask)
+    return slice(top, bottom), slice(left, right)
 
 
 def _candidates(pieces: Sequence[Piece], scaling: Scaling) -> Candidates:
