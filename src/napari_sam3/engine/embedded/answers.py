@@ -15,7 +15,7 @@ from .network import Network
 from .prompting import can_win, closer_question, previous_guess, questions_on, ranked, trust
 from .pyramid import Pyramid
 from .questions import Guess, Question, ask
-from .tracks import Track, nearest, presence_of, question_about
+from .tracks import Track, as_drawn, nearest, presence_of, question_about
 
 ALIKE = 0.85
 """Masks that overlap by more than this are one reading."""
@@ -53,7 +53,7 @@ def answer_tracks(network: Network, pyramid: Pyramid, tracks: Sequence[Track]) -
     """Find tracked objects on the next image."""
     answers = ask_each(network, pyramid, [[question_about(track)] for track in tracks])
     return [
-        _followed(nearest(guesses, track), track, pyramid)
+        _followed(nearest(as_drawn(guesses, track), track), track, pyramid)
         for guesses, track in zip(answers, tracks, strict=True)
     ]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,14 +17,18 @@ from .network import Memory, Network
 from .prompt_maps import SIDE, halved, render
 from .prompting import crops_around, extent_of
 from .pyramid import Pyramid
-from .questions import Guess, Question
+from .questions import Guess, Question, ask
 
 FADED = 0.2
 """An object whose contrast falls under this share of its first one has left."""
+REVERSED = -0.5
+"""One whose contrast is below this share has not faded: it is dark now and was bright, or so."""
 FAINT = 0.04
 """A contrast below this says nothing about an object; brightness is 0..1."""
 CLEAR = 0.8
 """Nor does one below this share of the spread of brightness inside and around the object."""
+MARGINS = np.arange(0, 2.1, 0.25, dtype=np.float32)
+"""How much farther out than the network does a first mask may be drawn, in logits."""
 RING = 3
 """Width of the surroundings that an object is compared with, in cells of the maps."""
 
@@ -36,6 +41,7 @@ class Track:
     coarse: Tensor  # (1, 64, 28, 28) float16 features of that frame
     mask: NDArray[np.float32]  # (112, 112) share of each pixel of the crop that was the object
     contrast: float  # brightness inside minus around it, on the first frame; 0 if that is unclear
+    margin: float = 0.0  # added to logits, so that outlines lie as far out as the first one
 
     @property
     def cells(self) -> NDArray[np.float32]:
@@ -50,8 +56,10 @@ def start_track(
     crop = crops_around(extent_of(mask), pyramid)[0]
     coarse = pyramid.cut(network, [crop]).coarse
     cut = crop.cut(mask)
-    contrast = _first_contrast(cut, crop, pyramid) if track is None else track.contrast
-    return Track(crop, coarse, cut, contrast)
+    if track is not None:
+        return replace(track, crop=crop, coarse=coarse, mask=cut)
+    first = Track(crop, coarse, cut, _first_contrast(cut, crop, pyramid))
+    return replace(first, margin=_margin(network, first, pyramid))
 
 
 def question_about(track: Track) -> Question:
@@ -59,6 +67,15 @@ def question_about(track: Track) -> Question:
     share = F.avg_pool2d(torch.from_numpy(track.mask)[None, None], 4)
     memory = Memory(track.coarse.float(), share.to(track.coarse.device))
     return Question(track.crop, render(mask=track.mask), memory)
+
+
+def as_drawn(guesses: Sequence[Guess], track: Track) -> list[Guess]:
+    """Move the outlines of guesses as far out as the first mask of a track was drawn.
+
+    People outline a cell with its halo or without. A network that sees it smaller would take off
+    a little more on every frame, since each mask asks for the next one.
+    """
+    return [replace(guess, logits=guess.logits + np.float32(track.margin)) for guess in guesses]
 
 
 def nearest(guesses: list[Guess], track: Track) -> list[Guess]:
@@ -74,7 +91,7 @@ def presence_of(guess: Guess, track: Track, pyramid: Pyramid) -> float:
     if not track.contrast:
         return guess.presence
     left = contrast_of(inside, guess.crop, pyramid) / track.contrast
-    return guess.presence if left >= FADED else 0.0
+    return 0.0 if REVERSED <= left < FADED else guess.presence
 
 
 def contrast_of(inside: NDArray[np.bool_], crop: Crop, pyramid: Pyramid) -> float:
@@ -93,6 +110,14 @@ def _first_contrast(cut: NDArray[np.float32], crop: Crop, pyramid: Pyramid) -> f
     return contrast if abs(contrast) >= CLEAR * (within.std() + around.std()) / 2 else 0.0
 
 
+def _margin(network: Network, track: Track, pyramid: Pyramid) -> float:
+    """Find out how far out a first mask lies, by asking for it on its own frame."""
+    guess = nearest(ask(network, pyramid, [question_about(track)])[0], track)[0]
+    logits = ndimage.zoom(guess.logits, 2, order=1, mode="nearest", grid_mode=True)
+    fits = [_overlap(logits + margin > 0, track.mask > 0.5) for margin in MARGINS]
+    return float(MARGINS[np.argmax(np.round(fits, 2))])
+
+
 def _brightness(
     inside: NDArray[np.bool_], crop: Crop, pyramid: Pyramid
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -105,9 +130,12 @@ def _brightness(
 
 
 def _likeness(guess: Guess, track: Track) -> float:
-    now, before = guess.logits > 0, track.cells > 0.5
-    shared = np.count_nonzero(now & before)
-    return float((shared + 1) / (np.count_nonzero(now | before) + 1)) ** 0.5
+    return _overlap(guess.logits > 0, track.cells > 0.5) ** 0.5
+
+
+def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    shared = np.count_nonzero(one & other)
+    return float((shared + 1) / (np.count_nonzero(one | other) + 1))
 
 
 def _grey(crop: Crop, pyramid: Pyramid) -> NDArray[np.float32]:
