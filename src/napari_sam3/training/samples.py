@@ -109,7 +109,7 @@ def draw_sample(rng: np.random.Generator, view: View, following: float) -> Sampl
     """
     asking: Asking = "follow"
     if rng.random() >= following:
-        asking = rng.choice(("click", "box", "mask", "both"), p=(0.55, 0.29, 0.10, 0.06))
+        asking = rng.choice(("click", "box", "mask", "both"), p=(0.46, 0.38, 0.10, 0.06))
     inner = view.nested[0].any() and rng.random() < 0.35
     now, before = view.nested if inner else view.objects
     known = before if asking == "follow" else now
