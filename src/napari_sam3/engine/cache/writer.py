@@ -32,7 +32,8 @@ class Writer:
                 self._waiting.popleft().result()
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, "napari-sam3 keeps embeddings")
-            self._put(self._thread, write)
+            with suppress(RuntimeError):  # Python ends, and takes no new work
+                self._waiting.append(self._thread.submit(write))
 
     def finish(self) -> None:
         """Wait until everything is written."""
@@ -47,7 +48,3 @@ class Writer:
             if self._thread is not None:
                 self._thread.shutdown()
             self._thread = None
-
-    def _put(self, thread: ThreadPoolExecutor, write: Callable[[], None]) -> None:
-        with suppress(RuntimeError):  # Python ends, and takes no new work: what it is is made again
-            self._waiting.append(thread.submit(write))

@@ -17,8 +17,6 @@ from .questions import Guess, Question
 
 TYPICAL = 36.0
 """The size at which an object is looked at, when it is known, in pixels of the level."""
-CORRECTED = 44.0
-"""The size at which an object is looked at that was drawn before, to correct its outline."""
 LARGEST = 88.0
 """The largest size an object may have on a crop, in pixels of the level."""
 TINY = 18.0
@@ -52,15 +50,13 @@ def _corrections(prompts: Prompts, before: Guess, pyramid: Pyramid) -> list[Ques
     return [question_on(prompts, crops[0], before)]
 
 
-def crops_around(
-    box: NDArray[np.float64], pyramid: Pyramid, typical: float = TYPICAL
-) -> list[Crop]:
+def crops_around(box: NDArray[np.float64], pyramid: Pyramid) -> list[Crop]:
     """Put crops around a box (4,) of the image, first where it is nearest to its typical size."""
     row, col = (box[:2] + box[2:]) / 2
     size = float((box[2:] - box[:2]).max())
     fitting = [scale for scale in pyramid.scales if size * scale <= LARGEST]
     scales = fitting or pyramid.scales[-1:]
-    scales = sorted(scales, key=lambda scale: abs(np.log(max(size, 1) * scale / typical)))
+    scales = sorted(scales, key=lambda scale: abs(np.log(max(size, 1) * scale / TYPICAL)))
     return [Crop.around(row, col, scale) for scale in scales]
 
 
