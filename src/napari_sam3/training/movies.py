@@ -41,7 +41,7 @@ class Change:
 
 def draw_change(rng: np.random.Generator) -> Change:
     """Choose between a still, a calm time-lapse, a wild one and a step along z."""
-    kind = rng.choice(4, p=(0.15, 0.35, 0.25, 0.25))
+    kind = rng.choice(4, p=(0.13, 0.33, 0.24, 0.30))
     if kind == 0:
         return Change(0, 0, 0, 0, 0, 0, 0)
     if kind == 1:
@@ -64,8 +64,11 @@ def next_scene(rng: np.random.Generator, scene: Scene, change: Change) -> Scene:
 
 
 def dwindled(rng: np.random.Generator, first: Scene, second: Scene) -> Scene:
-    """Shrink the objects of the first slice that are gone on the second, most of them."""
-    gone = ~np.isin(np.arange(256), second.labels) & (rng.random(256) < 0.8)
+    """Shrink most objects of the first slice that are gone on the second, or none of them.
+
+    Where none is shrunk the slices are farther apart: the object is remembered at its best.
+    """
+    gone = ~np.isin(np.arange(256), second.labels) & (rng.random(256) < rng.choice((0, 0.85)))
     gone[0] = False
     deepest = ndimage.maximum(depth := _depths(first.labels), first.labels, np.arange(256))
     shed = gone * np.asarray(deepest, np.float32) * rng.uniform(0, 0.75, 256)
@@ -242,3 +245,26 @@ def ghosts(
     strength, radius = rng.uniform(0, 0.35), log_uniform(rng, 2, 8)
     faded = [blurred(channel, radius) for channel in (before - after) * left]
     return np.asarray(after + strength * np.stack(faded), np.float32)
+
+
+def hazed(
+    rng: np.random.Generator,
+    picture: npt.NDArray[np.float32],
+    scene: Scene,
+    widest: tuple[npt.NDArray[np.float32], Scene],
+) -> npt.NDArray[np.float32]:
+    """Let what lies above and below a slice shine through, blurred, (3, H, W).
+
+    Parameters
+    ----------
+    widest : the same objects where they are largest: their picture, (3, H, W), and scene.
+    """
+    whole, bodies = widest
+    hidden = (bodies.labels > 0) & (scene.labels != bodies.labels)
+    if bodies.kind not in ("tissue", "neurite"):
+        hidden &= scene.labels == 0
+    strengths = np.clip(rng.normal(rng.uniform(0, 0.6), 0.15, 256), 0, 0.85)
+    shining = (whole - picture) * hidden * strengths[bodies.labels]
+    radius = log_uniform(rng, 1.5, 3 + 0.4 * bodies.radius)
+    haze = [blurred(channel.astype(np.float32), radius) for channel in shining]
+    return np.asarray(picture + np.stack(haze), np.float32)

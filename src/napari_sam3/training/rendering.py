@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_sam3.training import colours, looks
 from napari_sam3.training.colours import Picture
-from napari_sam3.training.movies import ghosts
+from napari_sam3.training.movies import ghosts, hazed
 from napari_sam3.training.noise import Field, blurred, log_uniform, texture
 from napari_sam3.training.scenes import Kind, Scene
 from napari_sam3.training.stage import Stage, set_up
@@ -63,12 +63,23 @@ def focused_on(look: Look, scenes: Sequence[Scene]) -> list[Scene]:
     return [replace(scene, labels=scene.nested, nested=scene.labels) for scene in scenes]
 
 
-def film(rng: Random, scenes: Sequence[Scene], look: Look) -> list[Picture]:
-    """Take a picture of each frame, same look and same exposure, values mostly in 0..1."""
+def film(
+    rng: Random, scenes: Sequence[Scene], look: Look, whole: Scene | None = None
+) -> list[Picture]:
+    """Take a picture of each frame, same look and same exposure, values mostly in 0..1.
+
+    Parameters
+    ----------
+    whole : the objects of a z-stack where they are widest, which shine through on every slice.
+    """
     seed = int(rng.integers(2**32))
     seen = [_seen(np.random.default_rng(seed), scene, look) for scene in scenes]
-    if len(seen) == 2:
+    if whole is not None and look is not looks.electrons:
+        widest = _seen(np.random.default_rng(seed), whole, look), whole
+        seen = [hazed(rng, *slices, widest) for slices in zip(seen, scenes, strict=True)]
+    elif len(seen) == 2:
         seen[1] = ghosts(rng, (seen[0], seen[1]), (scenes[0], scenes[1]))
+    if len(seen) == 2:
         seen[1] = _refocused(rng, seen[1])
     dark, bright = np.percentile(seen[0], (0.5, 99.7))
     developed = [(picture - dark) / (bright - dark + 1e-6) for picture in seen]

@@ -52,10 +52,8 @@ class Crowd:
 
 def draw_scene(rng: np.random.Generator, size: int) -> Scene:
     """Invent a scene of a random kind, `size` pixels square."""
-    makers = (_blobs, _rods, _colony, _yeasts, _spread, _tissue, _neurites, _vesicles, _blood)
-    shares = (0.20, 0.09, 0.14, 0.07, 0.13, 0.13, 0.12, 0.04, 0.08)
     for _ in range(5):
-        scene = makers[rng.choice(len(makers), p=shares)](rng, size)
+        scene = rng.choice(MAKERS, p=SHARES)(rng, size)
         if scene.labels.any():
             break
     return scene
@@ -110,6 +108,20 @@ def _colony(rng: np.random.Generator, size: int) -> Scene:
     return _bare("rod", max(4.0, width * 0.6), labels)
 
 
+def _threads(rng: np.random.Generator, size: int) -> Scene:
+    radius = log_uniform(rng, 1.6, 6)
+    crowd = Crowd(radius, rng.uniform(0.05, 0.3), rng.uniform(0.03, 0.3), rng.uniform(0, 0.6), 0.12)
+    slenderness, short = log_uniform(rng, 8, 50), rng.choice((0, 0.4))
+
+    def draw(radius: float) -> Patch:
+        if rng.random() < short:
+            return shapes.rod(rng, radius * 1.3, radius * rng.uniform(4, 9), rng.uniform(0, np.pi))
+        length = radius * slenderness * np.exp(rng.normal() * 0.4)
+        return shapes.thread(rng, radius, min(length, 1.2 * size))
+
+    return _bare("rod", max(4.0, radius * 1.5), arrange(rng, size, crowd, draw))
+
+
 def _yeasts(rng: np.random.Generator, size: int) -> Scene:
     radius = log_uniform(rng, 6, 40)
     crowd = _crowd(rng, radius, overlap=rng.uniform(0.02, 0.2))
@@ -156,6 +168,13 @@ def _blood(rng: np.random.Generator, size: int) -> Scene:
     crowd = Crowd(radius, rng.uniform(0.05, 0.2), rng.uniform(0.1, 0.6), rng.uniform(0, 0.7), 0.08)
     labels = arrange(rng, size, crowd, lambda r: shapes.blob(rng, r, rng.uniform(0.02, 0.12)))
     return with_nuclei(rng, _bare("blood", radius, labels))
+
+
+MAKERS = (
+    _blobs, _rods, _colony, _threads, _yeasts, _spread, _tissue, _neurites, _vesicles, _blood,
+)  # fmt: skip
+SHARES = (0.18, 0.08, 0.12, 0.11, 0.06, 0.12, 0.12, 0.11, 0.03, 0.07)
+"""How often a scene is of each kind."""
 
 
 def _crowd(rng: np.random.Generator, radius: float, overlap: float) -> Crowd:

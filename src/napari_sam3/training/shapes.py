@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
+
+from napari_sam3.training.noise import log_uniform
 
 Patch = npt.NDArray[np.bool_]
 """(h, w) odd-sided patch with the object in its middle."""
@@ -53,6 +56,21 @@ def rod(rng: np.random.Generator, radius: float, length: float, angle: float) ->
     beyond = np.maximum(np.abs(along) - max(length / 2 - radius, 0), 0)
     width = radius * (1 + rng.uniform(-0.12, 0.12) * np.cos(along / max(length, 1) * 6.28))
     inside: Patch = beyond**2 + across**2 < width**2
+    return inside
+
+
+def thread(rng: np.random.Generator, radius: float, length: float) -> Patch:
+    """Draw a long winding thread: filaments of bacteria, stalks, hyphae, flagella, worms."""
+    steps = max(4, int(length))
+    stiffness = log_uniform(rng, 0.15, 2.0) * length
+    turns = np.cumsum(rng.normal(size=steps) / np.sqrt(stiffness)) + rng.normal() / stiffness
+    heading = rng.uniform(0, 2 * np.pi) + ndimage.gaussian_filter1d(turns, 1 + 2 * radius)
+    way = np.cumsum([np.sin(heading), np.cos(heading)], axis=1)
+    way = np.round(way - (way.min(1) + way.max(1))[:, None] / 2).astype(int)
+    half = np.abs(way).max(1) + int(radius) + 2
+    off = np.ones(2 * half + 1, bool)
+    off[tuple(way + half[:, None])] = False
+    inside: Patch = ndimage.distance_transform_edt(off) < radius
     return inside
 
 

@@ -28,16 +28,16 @@ def synthetic_pair(rng: np.random.Generator) -> Pair:
     first = draw_scene(rng, SIZE)
     look, change = choose_look(rng, first.kind), draw_change(rng)
     second = next_scene(rng, first, change)
-    first = dwindled(rng, first, second) if change.slicing else first
-    scenes = focused_on(look, (first, second))
-    pictures = film(rng, scenes, look)
+    seen = [dwindled(rng, first, second), second, first] if change.slicing else [first, second]
+    scenes = focused_on(look, seen)
+    pictures = film(rng, scenes[:2], look, *scenes[2:])
     dark, bright = np.percentile(pictures[0], (0.1, 99.9))
     habit = int(rng.choice((-1, 0, 1), p=(0.2, 0.6, 0.2)))
     frames = [
         packed(
             (picture - dark) / (bright - dark + 1e-6), redrawn(scene.labels, habit), scene.nested
         )
-        for picture, scene in zip(pictures, scenes, strict=True)
+        for picture, scene in zip(pictures, scenes[:2], strict=True)
     ]
     return np.stack(frames)
 

@@ -95,7 +95,8 @@ def ask_in_turn(
 def _answer(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int]) -> Answer:
     drawn = distinct(guesses, prompts, shape)
     masks = [mask for _, mask in drawn]
-    readings = named_readings(masks, [trust(guess, prompts) for guess, _ in drawn])
+    first, *others = [trust(guess, prompts) for guess, _ in drawn]
+    readings = named_readings(masks, [max([first, *others]), *others])
     return Answer(readings, memory=_by_name(drawn, readings))
 
 

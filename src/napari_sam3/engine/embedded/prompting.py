@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +37,17 @@ def questions_on(prompts: Prompts, before: Guess | None, pyramid: Pyramid) -> li
     on the wrong level is hard to correct.
     """
     corrections = [] if before is None else _corrections(prompts, before, pyramid)
-    if prompts.mask is None and not len(prompts.boxes):
+    if not _encloses(prompts):
         crops = crops_on_clicks(prompts, pyramid)
     else:
-        crops = crops_around(_joined(_extent(prompts), prompts), pyramid)[: 1 - len(corrections)]
+        crops = [] if corrections else _two_crops(_joined(_extent(prompts), prompts), pyramid)
     return corrections + [question_on(prompts, crop) for crop in crops]
+
+
+def _two_crops(box: NDArray[np.float64], pyramid: Pyramid) -> list[Crop]:
+    """Put crops around a box (4,) on the scale that suits it best and on the next kept one."""
+    first, *others = crops_around(box, pyramid)
+    return [first, *[crop for crop in others if crop.scale != ZOOM][:1]]
 
 
 def _corrections(prompts: Prompts, before: Guess, pyramid: Pyramid) -> list[Question]:
@@ -70,8 +77,7 @@ def crops_on_clicks(prompts: Prompts, pyramid: Pyramid) -> list[Crop]:
 
 def closer_question(prompts: Prompts, best: Guess, pyramid: Pyramid) -> Question | None:
     """Ask again, enlarged, where the best guess is too small to be seen well."""
-    clicked = prompts.mask is None and not len(prompts.boxes)
-    if not clicked or best.size > TINY or best.crop.scale == ZOOM or not best.size:
+    if _encloses(prompts) or best.size > TINY or best.crop.scale == ZOOM or not best.size:
         return None
     clicks = prompts.points[prompts.positive]
     row, col = (clicks.min(0) + clicks.max(0)) / 2
@@ -80,8 +86,25 @@ def closer_question(prompts: Prompts, best: Guess, pyramid: Pyramid) -> Question
 
 
 def ranked(guesses: Sequence[Guess], prompts: Prompts) -> list[Guess]:
-    """Order guesses, the most trusted first."""
-    return sorted(guesses, key=lambda guess: -trust(guess, prompts))
+    """Order guesses, the most trusted first; of a box, before them all, the mean of two scales."""
+    ordered = sorted(guesses, key=lambda guess: -trust(guess, prompts))
+    crops = {guess.crop for guess in ordered}
+    if len(crops) < 2 or not _encloses(prompts):
+        return ordered
+    return [_mean([next(one for one in ordered if one.crop == crop) for crop in crops]), *ordered]
+
+
+def _mean(guesses: Sequence[Guess]) -> Guess:
+    """Average guesses from several scales on the finest: what they agree on is seldom wrong."""
+    finest = max(guesses, key=lambda guess: guess.crop.scale)
+    best = max(guesses, key=lambda guess: guess.score)
+    logits = np.mean([guess.seen_from(finest.crop) for guess in guesses], axis=0)
+    return replace(best, crop=finest.crop, logits=logits.astype(np.float32))
+
+
+def _encloses(prompts: Prompts) -> bool:
+    """Whether the prompts tell how large the object is."""
+    return len(prompts.boxes) > 0 or prompts.mask is not None
 
 
 def trust(guess: Guess, prompts: Prompts) -> float:
