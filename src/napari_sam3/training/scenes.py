@@ -53,7 +53,7 @@ class Crowd:
 def draw_scene(rng: np.random.Generator, size: int) -> Scene:
     """Invent a scene of a random kind, `size` pixels square."""
     for _ in range(5):
-        scene = rng.choice(MAKERS, p=SHARES)(rng, size)
+        scene = MAKERS[rng.choice(len(MAKERS), p=SHARES)](rng, size)
         if scene.labels.any():
             break
     return scene

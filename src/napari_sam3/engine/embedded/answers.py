@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..backend import Answer
 from ..masks import READING_NAMES, Reading, ReadingName, named_readings
 from ..prompts import Prompts
-from .drawing import draw
+from .drawing import Part, draw_part, laid_out, shared_area
 from .network import Network
 from .prompting import can_win, closer_question, previous_guess, questions_on, ranked, trust
 from .pyramid import Pyramid
@@ -114,15 +114,16 @@ def _followed(guesses: Sequence[Guess], track: Track, pyramid: Pyramid) -> Answe
 
 def distinct(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int]) -> list[Drawn]:
     """Draw guesses, best first, until there are as many different masks as readings."""
-    drawn: list[Drawn] = []
+    kept: list[tuple[Guess, Part]] = []
     for guess in guesses:
-        mask = draw(guess, prompts, shape)
-        if drawn and (not mask.any() or any(_overlap(mask, other) > ALIKE for _, other in drawn)):
+        part = draw_part(guess, prompts, shape)
+        is_known = any(_overlap(part, other) > ALIKE for _, other in kept)
+        if kept and (is_known or not part[1].any()):
             continue
-        drawn.append((guess, mask))
-        if len(drawn) == len(READING_NAMES):
+        kept.append((guess, part))
+        if len(kept) == len(READING_NAMES):
             break
-    return drawn
+    return [(guess, laid_out(part, shape)) for guess, part in kept]
 
 
 def _by_name(drawn: Sequence[Drawn], readings: Sequence[Reading]) -> dict[ReadingName, Guess]:
@@ -130,6 +131,8 @@ def _by_name(drawn: Sequence[Drawn], readings: Sequence[Reading]) -> dict[Readin
     return {reading.name: guesses[id(reading.pixels)] for reading in readings}
 
 
-def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    shared = np.count_nonzero(one & other)
-    return float(shared / (np.count_nonzero(one | other) + 1e-6))
+def _overlap(one: Part, other: Part) -> float:
+    """Intersection over union of two masks; 0 of two empty ones."""
+    shared = shared_area(one, other)
+    areas = np.count_nonzero(one[1]) + np.count_nonzero(other[1])
+    return float(shared / (areas - shared + 1e-6))

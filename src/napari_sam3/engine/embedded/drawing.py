@@ -21,20 +21,11 @@ REACH = 3.0
 _CENTRES = np.arange(SIDE) * 2 + 0.5
 
 Window = tuple[slice, slice]
+Part = tuple[Window, NDArray[np.bool_]]
+"""Where a mask lies on an image, and the mask there; no pixel outside belongs to it."""
 
 
-def draw(guess: Guess, prompts: Prompts, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Draw the mask of a guess, (H, W), read-only, as the prompts want it."""
-    window, mask = draw_part(guess, prompts, shape)
-    pixels = np.zeros(shape, bool)
-    pixels[window] = mask
-    pixels.setflags(write=False)
-    return pixels
-
-
-def draw_part(
-    guess: Guess, prompts: Prompts, shape: tuple[int, int]
-) -> tuple[Window, NDArray[np.bool_]]:
+def draw_part(guess: Guess, prompts: Prompts, shape: tuple[int, int]) -> Part:
     """Return where on an image (H, W) the mask of a guess lies, and the mask there."""
     window, logits = guess.crop.spread(bend(guess, prompts), shape)
     mask = (logits > 0) & _allowed(prompts, window)
@@ -44,6 +35,28 @@ def draw_part(
     mask = _meant(mask, clicks[positive], _regions(prompts, window))
     _fill(mask, HOLE / guess.crop.scale**2, clicks[~positive])
     return window, mask
+
+
+def laid_out(part: Part, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Put what was drawn of a mask on the empty image, (H, W), read-only."""
+    window, mask = part
+    pixels = np.zeros(shape, bool)
+    pixels[window] = mask
+    pixels.setflags(write=False)
+    return pixels
+
+
+def shared_area(one: Part, other: Part) -> int:
+    """Count the pixels that two masks of one image share."""
+    inner: list[tuple[slice, slice]] = []
+    for first, second in zip(one[0], other[0], strict=True):
+        start, stop = max(first.start, second.start), min(first.stop, second.stop)
+        if start >= stop:
+            return 0
+        own = slice(start - first.start, stop - first.start)
+        inner.append((own, slice(start - second.start, stop - second.start)))
+    (own_rows, its_rows), (own_cols, its_cols) = inner
+    return int(np.count_nonzero(one[1][own_rows, own_cols] & other[1][its_rows, its_cols]))
 
 
 def bend(guess: Guess, prompts: Prompts) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..finding.concepts import Candidates
 from ..images.windows import PixelBox
+from .drawing import Part
 from .levels import Level
 from .network import FINE_STRIDE, Network
 from .prompting import TINY
@@ -53,6 +54,11 @@ class Piece:
         """First row, first column, last row + 1, last column + 1."""
         rows, cols = self.place
         return rows.start, cols.start, rows.stop, cols.stop
+
+    @property
+    def part(self) -> Part:
+        """Place and mask together."""
+        return self.place, self.mask
 
     @property
     def area(self) -> int:

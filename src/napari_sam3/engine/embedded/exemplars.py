@@ -14,10 +14,11 @@ from ..finding.concepts import Candidates, Concept, boxes_of, exemplars_of
 from ..finding.exemplars import Appearance, Box, Exemplar
 from ..prompts import Prompts
 from .answers import answer_prompts
+from .drawing import shared_area
 from .everything import Piece, candidates_of
 from .likeness import Eye, Look
 from .network import Network
-from .proposals import Proposal, Size, overlaps, propose, scale_for, shared_area
+from .proposals import Proposal, Size, overlaps, propose, scale_for
 from .pyramid import Pyramid
 
 # Weights in units of log odds; see `embedded_likeness` for those of the likeness.
@@ -113,7 +114,7 @@ def leniency(
         return GENTLE / 2
     known = []
     for piece in shown:
-        areas = [shared_area(piece, one.piece) for one in proposals]
+        areas = [shared_area(piece.part, one.piece.part) for one in proposals]
         own = [
             float(value)
             for value, one, shared in zip(odds, proposals, areas, strict=True)

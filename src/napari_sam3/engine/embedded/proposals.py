@@ -13,7 +13,7 @@ from ..finding.sieve import neighbours
 from ..prompts import Prompts
 from .answers import ask_each
 from .crops import Crop
-from .drawing import draw_part
+from .drawing import draw_part, shared_area
 from .everything import Peaks, Piece, pieces_of
 from .network import Network
 from .prompting import TYPICAL, question_on
@@ -98,22 +98,10 @@ def overlaps(pieces: Sequence[Piece], least: float) -> Iterator[tuple[int, int, 
         last = np.minimum(boxes[one, 2:], boxes[later, 2:])
         most = np.minimum((last - first).prod(1), np.minimum(areas[one], areas[later]))
         for other in later[most >= least * (areas[one] + areas[later] - most)].tolist():
-            shared = shared_area(pieces[one], pieces[other])
+            shared = shared_area(pieces[one].part, pieces[other].part)
             likeness = shared / (areas[one] + areas[other] - shared)
             if likeness >= least:
                 yield one, other, likeness
-
-
-def shared_area(one: Piece, other: Piece) -> int:
-    """Count the pixels that two masks of one image share."""
-    (top, left, bottom, right), (row0, col0, row1, col1) = one.box, other.box
-    first_row, first_col = max(top, row0), max(left, col0)
-    last_row, last_col = min(bottom, row1), min(right, col1)
-    if first_row >= last_row or first_col >= last_col:
-        return 0
-    own = one.mask[first_row - top : last_row - top, first_col - left : last_col - left]
-    its = other.mask[first_row - row0 : last_row - row0, first_col - col0 : last_col - col0]
-    return int(np.count_nonzero(own & its))
 
 
 def innermost(mask: NDArray[np.bool_]) -> tuple[int, int]:
