@@ -138,7 +138,7 @@ def test_changed_model_encodes_again(tmp_path: Path) -> None:
 def test_damaged_entries_alone_are_encoded_again(tmp_path: Path) -> None:
     work(tmp_path)
     chunks = sorted(
-        path for path in tmp_path.glob("embeddings.zarr/*/grey/c/**/*") if path.is_file()
+        path for path in tmp_path.glob("embeddings.zarr/*/content/c/**/*") if path.is_file()
     )
     chunks[0].write_bytes(chunks[0].read_bytes()[:-1])
     flipped = bytearray(chunks[1].read_bytes())

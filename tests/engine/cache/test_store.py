@@ -64,7 +64,7 @@ def test_large_arrays_are_cut_and_come_back_whole(
 
     read = store.get(SIGNED)
 
-    assert len(files(store, "fine/c/**/*")) > 20
+    assert len(files(store, "content/c/**/*")) > 20
     assert read is not None
     np.testing.assert_array_equal(read.arrays["fine"], NOISE)
 
@@ -76,7 +76,8 @@ def test_folder_is_a_group_of_zarr_that_tells_what_is_in_it(store: EmbeddingStor
 
     told = group[SIGNED.name].attrs
     assert told["signature"]["revision"] == "revision"
-    assert group[SIGNED.name]["fine"].shape == NOISE.shape
+    assert told["parts"]["fine"]["shape"] == list(NOISE.shape)
+    assert group[SIGNED.name]["content"].dtype == np.uint8
 
 
 @pytest.mark.parametrize("part", ["revision", "contrast", "window", "pixels"])
@@ -109,7 +110,7 @@ def test_digest_of_a_cut_out_part_is_that_of_its_copy() -> None:
     assert pixels_digest(part) == pixels_digest(part.copy())
 
 
-@pytest.mark.parametrize("pattern", ["fine/c/**/*", "coarse/zarr.json", "zarr.json"])
+@pytest.mark.parametrize("pattern", ["content/c/**/*", "content/zarr.json", "zarr.json"])
 def test_flipped_byte_is_noticed_and_the_entry_removed(
     store: EmbeddingStore, caplog: pytest.LogCaptureFixture, pattern: str
 ) -> None:
@@ -126,7 +127,7 @@ def test_flipped_byte_is_noticed_and_the_entry_removed(
     assert "is made again" in caplog.text
 
 
-@pytest.mark.parametrize("pattern", ["fine/c/**/*", "coarse/c/**/*", "fine/zarr.json", "zarr.json"])
+@pytest.mark.parametrize("pattern", ["content/c/**/*", "content/zarr.json", "zarr.json"])
 @pytest.mark.parametrize("kept", [0, 10])
 def test_file_that_was_cut_off_is_noticed(store: EmbeddingStore, pattern: str, kept: int) -> None:
     store.put(SIGNED, PACKED)
@@ -137,13 +138,24 @@ def test_file_that_was_cut_off_is_noticed(store: EmbeddingStore, pattern: str, k
     assert entries(store) == []
 
 
-@pytest.mark.parametrize("pattern", ["fine/c/**/*", "coarse/c/**/*", "fine/zarr.json", "zarr.json"])
+@pytest.mark.parametrize("pattern", ["content/c/**/*", "content/zarr.json", "zarr.json"])
 def test_missing_file_is_noticed(store: EmbeddingStore, pattern: str) -> None:
     store.put(SIGNED, PACKED)
     files(store, f"{SIGNED.name}/{pattern}")[0].unlink()
 
     assert store.get(SIGNED) is None
     assert entries(store) == []
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_missing_chunk_is_noticed_even_one_of_zeros(
+    store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    monkeypatch.setattr(embedding_entries, "CHUNK_BYTES", 64)
+    store.put(SIGNED, Packed({"zeros": np.zeros(64), "ones": np.ones(64)}, {}))
+    files(store, "content/c/**/*")[place].unlink()
+
+    assert store.get(SIGNED) is None
 
 
 def test_entry_of_another_version_is_made_again(
