@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from qtpy.QtCore import QPoint
 from qtpy.QtWidgets import QMessageBox, QVBoxLayout, QWidget
 
+from napari_sam3.engine.cache import store as embedding_store
 from napari_sam3.gui.frame_strip import FrameStrip, column_shares
 from tests.controller.bench import MOVIE, PATH
 from tests.gui.backends import PacedBackend
@@ -170,3 +172,20 @@ def test_column_of_many_frames_is_as_bright_as_many_of_them_are_ready() -> None:
     flags[:250] = True
 
     assert column_shares(flags, 2).tolist() == [0.5, 0]
+
+
+def test_user_is_told_once_that_nothing_more_is_kept_on_disk(
+    window: Window, messages: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    engine = window.dock.controller.works.engine
+    engine.embeddings.keep_others(tmp_path)
+    monkeypatch.setattr(embedding_store, "free_bytes", lambda _: 0)
+
+    click_and_rest(window)
+    engine.embeddings.finish()
+    window.click(PATH[4])
+    window.until(lambda: messages)
+    window.settle()
+
+    assert len(messages) == 1
+    assert "there is no room left" in str(messages[0].message)

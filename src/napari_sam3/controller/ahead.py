@@ -21,12 +21,19 @@ class Ahead:
 
     def __init__(self, focus: Focus, works: Works, jobs: Jobs) -> None:
         self.readiness = Readiness(focus, works)
+        self._works = works
         self.neighbours = Neighbours(focus, works, jobs)
         self.stack = StackEncoding(focus, works, jobs, self.readiness)
         self.neighbours.arrived.connect(self._on_arrived)
         self.stack.arrived.connect(self._on_arrived)
         self.stack.changed.connect(self._on_changed)
         self.stack.failed.connect(self._on_failed)
+
+    @property
+    def trouble(self) -> str:
+        """Why what the model has seen is not kept on disk, for the user; empty when it is."""
+        engine = self._works.engine
+        return "" if engine is None else engine.embeddings.trouble
 
     def close(self) -> None:
         """Stop what runs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_warning
 from qtpy.compat import isalive
 from qtpy.QtWidgets import QMessageBox, QVBoxLayout, QWidget
 
@@ -26,6 +26,7 @@ class LookingAhead:
         self._jobs = jobs
         self._dock = dock
         self._is_open = False
+        self._told = ""  # the trouble with the disk that the user knows about
         self.panel = EncodePanel()
         self.strip = FrameStrip(controller)
         self._rest = Clock.once(REST_MS, controller.ahead.look_around)
@@ -68,8 +69,15 @@ class LookingAhead:
         readiness.look()
         self.strip.show_state()
         self.panel.show(self._controller)
+        self._tell(self._controller.ahead.trouble)
         if readiness.is_settled and not self._jobs.is_busy:
             self._clock.stop()
+
+    def _tell(self, trouble: str) -> None:
+        """Say once that nothing is kept on disk, and again only after it was kept meanwhile."""
+        if trouble and trouble != self._told:
+            show_warning(trouble)
+        self._told = trouble
 
     def _on_changed(self) -> None:
         self._controller.ahead.readiness.unsettle()
