@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_sam3.training.movies import Change, dwindled, ghosts, next_scene
+from napari_sam3.training.movies import Change, dwindled, ghosts, hazed, next_scene
 from napari_sam3.training.scenes import Scene
 
 STILL = Change(0, 0, 0, 0, 0, 0, 0)
@@ -105,3 +105,16 @@ def test_what_went_out_of_focus_leaves_a_faint_blur(rng, scene):
     after = ghosts(rng, (bright, dark), (scene, gone))
 
     assert 0 < after[:, 25:30, 35:40].mean() < 0.4
+
+
+def test_what_lies_above_a_slice_shines_through_where_it_is_hidden(scene):
+    widest = np.repeat((scene.labels > 0).astype(np.float32)[None], 3, 0)
+    gone = replace(scene, labels=np.where(scene.labels == 2, 2, 0))
+    slice_ = np.repeat((gone.labels > 0).astype(np.float32)[None], 3, 0)
+
+    seen = [hazed(np.random.default_rng(s), slice_, gone, (widest, scene)) for s in range(8)]
+
+    glow = [one[:, 24:32, 34:42].mean() for one in seen]
+    assert max(glow) > 0.3
+    assert max(glow) < 0.9
+    assert all(np.allclose(one[:, 85:, 5:20], 0) for one in seen)

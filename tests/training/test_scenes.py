@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_sam3.training import shapes
 from napari_sam3.training.scenes import draw_scene, paste
@@ -83,3 +84,13 @@ def test_shapes_lie_in_the_middle_of_their_patch(rng):
         assert patch.any()
         assert not patch[0].any()
         assert all(side % 2 == 1 for side in patch.shape)
+
+
+def test_a_thread_is_one_long_thin_piece():
+    threads = [shapes.thread(np.random.default_rng(seed), 2.5, 60) for seed in range(8)]
+
+    for thread in threads:
+        assert ndimage.label(thread, np.ones((3, 3)))[1] == 1
+        assert thread.sum() > 100
+        assert ndimage.distance_transform_edt(np.pad(thread, 1)).max() < 5
+    assert max(max(thread.shape) for thread in threads) > 40

@@ -18,17 +18,26 @@ HELD_BACK = 20
 
 
 def fill(config: Config) -> None:
-    """Make the shards that are still missing, validation first."""
+    """Make the shards that are still missing, validation first, then both kinds in turn."""
     config.data.mkdir(parents=True, exist_ok=True)
-    wanted = [f"validation-synthetic-{number:04d}" for number in range(2)]
-    wanted += [f"training-synthetic-{number:04d}" for number in range(config.shards)]
-    if config.real is not None:
-        wanted.insert(0, "validation-real-0000")
-        wanted += [f"training-real-{number:04d}" for number in range(config.real_shards)]
-    paths = [config.data / f"{name}.npy" for name in wanted]
+    paths = [config.data / f"{name}.npy" for name in _wanted(config)]
     missing = [path for path in paths if not path.exists()]
     with ProcessPoolExecutor(config.processes, get_context("spawn")) as pool:
         list(pool.map(_make, missing, [config] * len(missing)))
+
+
+def _wanted(config: Config) -> list[str]:
+    """Name the shards in the order in which they are made.
+
+    Those who train meanwhile, or give up waiting, have both kinds in about the right shares.
+    """
+    validation = ["validation-synthetic-0000", "validation-synthetic-0001"]
+    shards = [(n / config.shards, f"training-synthetic-{n:04d}") for n in range(config.shards)]
+    if config.real is not None:
+        validation.insert(0, "validation-real-0000")
+        count = config.real_shards
+        shards += [(n / count, f"training-real-{n:04d}") for n in range(count)]
+    return validation + [name for _, name in sorted(shards)]
 
 
 def _make(path: Path, config: Config) -> None:
