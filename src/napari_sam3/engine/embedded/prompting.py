@@ -18,6 +18,8 @@ from .questions import Guess, Question
 
 TYPICAL = 36.0
 """The size at which an object is looked at, when it is known, in pixels of the level."""
+CORRECTED = 44.0
+"""The same where its outline is corrected."""
 LARGEST = 88.0
 """The largest size an object may have on a crop, in pixels of the level."""
 TINY = 18.0
@@ -53,17 +55,21 @@ def _two_crops(box: NDArray[np.float64], pyramid: Pyramid) -> list[Crop]:
 def _corrections(prompts: Prompts, before: Guess, pyramid: Pyramid) -> list[Question]:
     if np.isnan(before.box).any():
         return []
-    crops = crops_around(_joined(before.box, prompts), pyramid)
+    crops = crops_around(_joined(before.box, prompts), pyramid, CORRECTED)
     return [question_on(prompts, crops[0], before)]
 
 
-def crops_around(box: NDArray[np.float64], pyramid: Pyramid) -> list[Crop]:
-    """Put crops around a box (4,) of the image, first where it is nearest to its typical size."""
+def crops_around(box: NDArray[np.float64], pyramid: Pyramid, pixels: float = TYPICAL) -> list[Crop]:
+    """Put crops around a box (4,) of the image, first where it is nearest to so many pixels large.
+
+    The finest scale is encoded on demand: it is for what is tiny, or to be seen larger than usual.
+    """
     row, col = (box[:2] + box[2:]) / 2
     size = float((box[2:] - box[:2]).max())
-    fitting = [scale for scale in pyramid.scales if size * scale <= LARGEST]
-    scales = fitting or pyramid.scales[-1:]
-    scales = sorted(scales, key=lambda scale: abs(np.log(max(size, 1) * scale / TYPICAL)))
+    is_worth_it = size <= TINY or pixels > TYPICAL
+    scales = [scale for scale in pyramid.scales if is_worth_it or scale < ZOOM]
+    scales = [scale for scale in scales if size * scale <= LARGEST] or pyramid.scales[-1:]
+    scales = sorted(scales, key=lambda scale: abs(np.log(max(size, 1) * scale / pixels)))
     return [Crop.around(row, col, scale) for scale in scales]
 
 

@@ -16,8 +16,8 @@ from .network import Decoded, Features, Memory, Network
 from .prompt_maps import SIDE, Maps
 from .pyramid import Pyramid
 
-BATCH = 64
-"""How many questions are decoded at once."""
+BATCH = 16
+"""How many questions are decoded at once: as many as stay in the cache of a processor."""
 OUTSIDE = -10.0
 """Logit where a crop ends."""
 
