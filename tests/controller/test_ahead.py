@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from napari_sam3.controller import neighbours
 from napari_sam3.controller.ahead import Ahead
 from napari_sam3.controller.readiness import AT_ONCE
 from napari_sam3.engine import ModelError
+from napari_sam3.engine import ahead as engine_ahead
 from tests.backends import disk_frames
 from tests.controller.bench import MOVIE, Bench, SeeingBackend
+from tests.jobs import HeldJobs
 
 
 @pytest.fixture
@@ -243,6 +247,36 @@ def test_thousands_of_frames_are_looked_up_some_at_a_time(bench_of) -> None:
     assert not is_settled
     assert readiness.is_settled
     assert readiness.flags.nonzero()[0].tolist() == [3]
+
+
+def test_what_was_kept_of_a_stack_is_shown_when_it_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benches = []
+    for _ in range(2):
+        bench = Bench(HeldJobs())
+        bench.engine.embeddings.keep_others(tmp_path)
+        bench.add_image(MOVIE)
+        bench.click_disk(5)
+        bench.jobs.answer_all()
+        benches.append(bench)
+        if len(benches) == 1:
+            ahead(bench).encode_stack()
+            bench.jobs.streams[-1].finish()
+            bench.engine.embeddings.finish()
+    again = benches[1]
+    monkeypatch.setattr(engine_ahead, "MOST_AHEAD", 0)  # so that no neighbours are loaded
+    encoded = again.backend.encoded
+
+    before = ready(again)
+    ahead(again).look_around()
+    again.jobs.streams[-1].finish()
+    ahead(again).look_around()
+
+    assert before == [5]
+    assert ready(again) == list(range(10))
+    assert again.backend.encoded == encoded == 0
+    assert len(again.jobs.streams) == 1
 
 
 def _fail(*_: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 
@@ -70,14 +71,18 @@ class Neighbours:
         here = seen(self._focus, self._works)
         if here is None or self.is_running or self._works.is_busy:
             return
+        session = self._works.known_session(here.view)
         frames = self._worthwhile(here)
         if frames:
-            self._run = run = _Run()
-            run.stream = self._jobs.stream(
-                lambda: self._works.session(here.view).encode(frames),
-                partial(self._on_arrived, run, here.view),
-                partial(self._on_ended, run),
-            )
+            self._begin(here.view, lambda: self._works.session(here.view).encode(frames))
+        elif session is not None and session.ahead.is_worth_recognising:
+            self._begin(here.view, session.ahead.recognise)
+
+    def _begin(self, view: View, work: Callable[[], Generator[int, None, None]]) -> None:
+        self._run = run = _Run()
+        run.stream = self._jobs.stream(
+            work, partial(self._on_arrived, run, view), partial(self._on_ended, run)
+        )
 
     def stop(self) -> None:
         """End it before its next frame."""
@@ -117,12 +122,16 @@ class Neighbours:
         self.disturbed.emit()
 
     def _on_arrived(self, run: _Run, view: View, frame: int) -> None:
-        self.arrived.emit(view, frame)
+        session = self._works.known_session(view)
+        if session is not None and session.is_ready(frame):
+            self.arrived.emit(view, frame)
         if run is self._run and not self._is_cheap(view):
             self.stop()
 
     def _on_ended(self, run: _Run, error: Sam3Error | None) -> None:
         if run is self._run:
             self._run = None
+            if error is None:
+                self.disturbed.emit()  # perhaps there is more to be done
         if error is not None and not isinstance(error, CancelledError):
             logger.info("Frames are not embedded ahead: %s", error)

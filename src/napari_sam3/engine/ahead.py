@@ -23,6 +23,7 @@ class Ahead:
     def __init__(self, model: Model, stack: Picture) -> None:
         self._model = model
         self._stack = stack
+        self._is_recognised = False  # whether what may be on disk was compared with the stack
 
     @property
     def cost(self) -> Cost | None:
@@ -50,6 +51,11 @@ class Ahead:
         keys = [key for key in self._model.turns.pictures if isinstance(key, EmbeddingKey)]
         return frozenset(key.frame for key in keys if self._is_own(key))
 
+    @property
+    def is_worth_recognising(self) -> bool:
+        """Whether there may be embeddings on disk of which nobody knows."""
+        return not self._is_recognised and self._model.embeddings.shelves.keeps(self._stack)
+
     def neighbours(self, frame: int, heading: int) -> list[int]:
         """Return the frames around one that are worth embedding ahead, and not ready.
 
@@ -76,6 +82,18 @@ class Ahead:
                 reader.expect(*pictures, *following)
                 self._model.embed(pictures, self._model.turns.background())
                 yield from batch
+
+    def recognise(self) -> Generator[int, None, None]:
+        """Read the frames that seem to be embedded on disk, and yield each that was read.
+
+        What is on disk is named after pixels, so that of a frame that was not read nobody knows.
+        None is read but those of which something is there, made of a stack of the same shape.
+        """
+        embeddings, revision = self._model.embeddings, self._model.backend.revision
+        for frame in embeddings.shelves.remembered(self._stack, revision):
+            embeddings.recognise(self._picture(frame), revision)
+            yield frame
+        self._is_recognised = True
 
     def _next(self, left: deque[int]) -> list[int]:
         """Take as many frames that are not ready as go through the model together."""

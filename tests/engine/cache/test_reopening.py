@@ -207,3 +207,47 @@ def test_what_a_process_has_seen_another_one_knows(tmp_path: Path) -> None:
     here = work(tmp_path)
 
     assert (elsewhere, here.encoded) == (len(MOVIE), 0)
+
+
+def test_frames_on_disk_are_recognised_and_no_others_are_read(tmp_path: Path) -> None:
+    engine = Engine(DiskBackend(), BUDGETS)
+    list(engine.open(MOVIE, tmp_path, CONTRAST).encode([1, 4, 5]))
+    engine.close()
+    store = CountingStore(zarr.storage.MemoryStore())
+    backend = DiskBackend()
+    session = Engine(backend, BUDGETS).open(stored_movie(store, MOVIE), tmp_path, CONTRAST)
+
+    before = [frame for frame in range(len(MOVIE)) if session.is_ready(frame)]
+    read = list(session.ahead.recognise())
+
+    assert before == []
+    assert read == [1, 4, 5]
+    assert all(session.is_ready(frame) for frame in read)
+    assert (backend.encoded, store.chunk_reads) == (0, 3)
+    assert not session.ahead.is_worth_recognising
+
+
+def test_other_stacks_of_the_same_shape_are_read_but_not_taken_for_this_one(
+    tmp_path: Path,
+) -> None:
+    engine = Engine(DiskBackend(), BUDGETS)
+    list(engine.open(MOVIE, tmp_path, CONTRAST).encode([2, 3]))
+    engine.close()
+    session = Engine(DiskBackend(), BUDGETS).open(MOVIE[::-1].copy(), tmp_path, CONTRAST)
+
+    assert list(session.ahead.recognise()) == [2, 3]
+    assert not any(session.is_ready(frame) for frame in range(len(MOVIE)))
+
+
+@pytest.mark.parametrize("changed", ["shape", "revision", "contrast"])
+def test_nothing_is_read_where_nothing_on_disk_can_be_meant(tmp_path: Path, changed: str) -> None:
+    work(tmp_path, contrast=CONTRAST)
+    movie = MOVIE[:-1] if changed == "shape" else MOVIE
+    contrast = Contrast((Channel((0, 99)),)) if changed == "contrast" else CONTRAST
+    engine = Engine(DiskBackend(revision="2" if changed == "revision" else "1"), BUDGETS)
+    engine.embeddings.keep_others(tmp_path / "embeddings.zarr")
+
+    session = engine.open(movie, contrast=contrast)
+
+    assert session.ahead.is_worth_recognising
+    assert list(session.ahead.recognise()) == []

@@ -207,7 +207,7 @@ def test_entry_that_another_process_has_written_stays(store: EmbeddingStore) -> 
     other = EmbeddingStore(store.folder, 2**30)
     other.put(SIGNED, PACKED)
 
-    store._write(store._room.draft(), SIGNED, PACKED)
+    store._write(store._room.draft(), SIGNED, PACKED, None)
     store.put(SIGNED, PACKED)
 
     assert store.trouble == ""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from .packing import Packed
-from .signing import Signature
+from .signing import Origin, Signature
 
 VERSION = 2
 """Of the layout of an entry, and of what a backend packs or sees with the same weights.
@@ -57,7 +57,9 @@ class DamagedError(Exception):
     """An entry is not what was written."""
 
 
-def write_entry(folder: Path, signature: Signature, packed: Packed) -> None:
+def write_entry(
+    folder: Path, signature: Signature, packed: Packed, origin: Origin | None = None
+) -> None:
     """Write an embedding into a new folder.
 
     Raises
@@ -80,6 +82,7 @@ def write_entry(folder: Path, signature: Signature, packed: Packed) -> None:
     told = {
         "version": VERSION,
         "signature": asdict(signature),
+        "origin": None if origin is None else {**asdict(origin), "shape": list(origin.shape)},
         "facts": dict(packed.facts),
         "parts": {name: asdict(part) for name, part in parts.items()},
         "content": _sum_of(folder / CONTENT / METADATA),
@@ -102,6 +105,16 @@ def read_entry(folder: Path, signature: Signature) -> Packed:
     except UNREADABLE as error:
         raise DamagedError(str(error)) from error
     return Packed(arrays, told["facts"])
+
+
+def read_origin(folder: Path) -> tuple[Signature, Origin] | None:
+    """Return what an entry was made of, without reading its content; None if it does not tell."""
+    try:
+        told = json.loads((folder / METADATA).read_bytes())["attributes"]
+        origin = Origin(tuple(told["origin"]["shape"]), told["origin"]["frame"])
+        return Signature(**told["signature"]), origin
+    except UNREADABLE:
+        return None
 
 
 def _laid_out(arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Part], int]:

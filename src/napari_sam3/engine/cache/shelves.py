@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,7 +13,7 @@ from ..images.frames import Frames
 from ..images.picture import Picture
 from ..images.windows import Window
 from .packing import Packed
-from .signing import Signature, pixels_digest, window_text
+from .signing import Origin, Signature, pixels_digest, window_text
 from .store import EmbeddingStore
 
 
@@ -23,6 +23,7 @@ class Place:
 
     store: EmbeddingStore
     signature: Signature
+    origin: Origin
 
     @property
     def is_taken(self) -> bool:
@@ -35,7 +36,7 @@ class Place:
 
     def put(self, packed: Packed) -> None:
         """Write it, if there is room."""
-        self.store.put(self.signature, packed)
+        self.store.put(self.signature, packed, self.origin)
 
 
 class Shelves:
@@ -72,6 +73,10 @@ class Shelves:
         """Keep the embeddings of stacks for which no folder was named."""
         self._otherwise = self._store(folder)
 
+    def keeps(self, picture: Picture) -> bool:
+        """Whether embeddings of a stack are kept on disk."""
+        return self._store_of(picture) is not None
+
     def room(self, picture: Picture) -> int:
         """Return the bytes that the embeddings of a stack may occupy on disk; 0 if none may."""
         store = self._store_of(picture)
@@ -83,7 +88,7 @@ class Shelves:
         digest = self._digests.get(picture.frames, {}).get((picture.frame, picture.window))
         if store is None or digest is None:
             return None
-        return Place(store, _signature(picture, revision, digest))
+        return _place(store, picture, revision, digest)
 
     def place(self, picture: Picture, revision: str, pixels: NDArray[Any]) -> Place | None:
         """Return the place of an embedding; None if it is not to be kept.
@@ -102,7 +107,16 @@ class Shelves:
             return None
         digest = pixels_digest(pixels)
         self._digests.setdefault(picture.frames, {})[picture.frame, picture.window] = digest
-        return Place(store, _signature(picture, revision, digest))
+        return _place(store, picture, revision, digest)
+
+    def remembered(self, picture: Picture, revision: str) -> list[int]:
+        """Return the frames of a stack of which there may be embeddings, as far as not read."""
+        store = self._store_of(picture)
+        if store is None:
+            return []
+        read = {frame for frame, window in self._digests.get(picture.frames, {}) if window is None}
+        alike = _signature(replace(picture, window=None), revision, "")
+        return [one for one in store.frames_of(_shape(picture), alike) if one not in read]
 
     def _store_of(self, picture: Picture) -> EmbeddingStore | None:
         return self._chosen.get(picture.frames, self._otherwise)
@@ -112,6 +126,16 @@ class Shelves:
         if known is None:
             known = self._stores[folder] = EmbeddingStore(folder, self._max_bytes)
         return known
+
+
+def _place(store: EmbeddingStore, picture: Picture, revision: str, digest: str) -> Place:
+    origin = Origin(_shape(picture), picture.frame)
+    return Place(store, _signature(picture, revision, digest), origin)
+
+
+def _shape(picture: Picture) -> tuple[int, int, int, int]:
+    frames = picture.frames
+    return frames.count, *frames.shape, frames.channels
 
 
 def _signature(picture: Picture, revision: str, digest: str) -> Signature:

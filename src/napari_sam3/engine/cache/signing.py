@@ -30,6 +30,14 @@ class Signature:
         return hashlib.blake2b(whole, digest_size=DIGEST_BYTES).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which frame an embedding was made of; a hint, since another stack may be as large."""
+
+    shape: tuple[int, int, int, int]  # of the stack, (F, H, W, C)
+    frame: int
+
+
 def pixels_digest(pixels: NDArray[Any]) -> str:
     """Name the values, the type and the shape of pixels, (H, W, C)."""
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)

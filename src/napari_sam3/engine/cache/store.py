@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import zarr
 
 from ..weights.disk_room import SPARE_BYTES, free_bytes
-from .entries import DamagedError, read_entry, write_entry
+from .entries import DamagedError, read_entry, read_origin, write_entry
 from .packing import Packed
 from .room import Room, discard, folder_bytes, mark_used
-from .signing import Signature
+from .signing import Origin, Signature
 
 logger = logging.getLogger(__name__)
 
@@ -75,13 +76,27 @@ class EmbeddingStore:
         mark_used(entry)
         return packed
 
-    def put(self, signature: Signature, packed: Packed) -> None:
+    def frames_of(self, shape: tuple[int, ...], alike: Signature) -> list[int]:
+        """Return the frames of stacks of this shape, (F, H, W, C), of which there are embeddings.
+
+        Only those count that were made as ``alike`` was, whatever its pixels are.
+        """
+        found = set()
+        for entry in self.folder.iterdir() if self.folder.is_dir() else ():
+            told = read_origin(entry)
+            if told is None or told[1].shape != shape:
+                continue
+            if replace(told[0], pixels=alike.pixels) == alike:
+                found.add(told[1].frame)
+        return sorted(found)
+
+    def put(self, signature: Signature, packed: Packed, origin: Origin | None = None) -> None:
         """Write an embedding, unless it is there or there is no room for it."""
         if signature in self or packed.nbytes > self._room.max_bytes:
             return
         draft = self._room.draft()
         try:
-            self._write(draft, signature, packed)
+            self._write(draft, signature, packed, origin)
         except OSError as error:
             self._tell(error)
         else:
@@ -89,14 +104,16 @@ class EmbeddingStore:
         finally:
             discard(draft)
 
-    def _write(self, draft: Path, signature: Signature, packed: Packed) -> None:
+    def _write(
+        self, draft: Path, signature: Signature, packed: Packed, origin: Origin | None
+    ) -> None:
         if free_bytes(self.folder) < packed.nbytes + SPARE_BYTES:
             raise OSError(errno.ENOSPC, "No space left on device")
         if not self._is_begun:
             zarr.open_group(self.folder, mode="a")
             self._room.tidy()
             self._is_begun = True
-        write_entry(draft, signature, packed)
+        write_entry(draft, signature, packed, origin)
         self._room.make(folder_bytes(draft))
         try:
             draft.rename(self._entry(signature))

@@ -89,6 +89,11 @@ class Embeddings:
         place = self.shelves.known_place(picture, revision)
         return place is not None and place.is_taken
 
+    def recognise(self, picture: Picture, revision: str) -> None:
+        """Read a frame, so that it is known whether its embedding is on disk."""
+        if self.shelves.known_place(picture, revision) is None:
+            self.shelves.place(picture, revision, picture.read())
+
     def get(self, key: EmbeddingKey) -> Embedding | None:
         """Return an embedding that is on the device."""
         return self.on_device.get(key)
