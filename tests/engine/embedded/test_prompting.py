@@ -6,7 +6,13 @@ from napari_sam3.engine import Prompts
 from napari_sam3.engine.embedded.crops import Crop
 from napari_sam3.engine.embedded.drawing import laid_out, shared_area
 from napari_sam3.engine.embedded.levels import Level
-from napari_sam3.engine.embedded.prompting import CORRECTED, crops_around, questions_on, ranked
+from napari_sam3.engine.embedded.prompting import (
+    CORRECTED,
+    FINER,
+    crops_around,
+    questions_on,
+    ranked,
+)
 from napari_sam3.engine.embedded.pyramid import ZOOM, Pyramid
 from napari_sam3.engine.embedded.questions import Guess
 
@@ -58,7 +64,7 @@ def test_mean_of_two_scales_comes_first_for_a_box_and_never_for_a_click() -> Non
     of_click = ranked(guesses, Prompts(points=[[100, 100]]))
 
     assert of_box.crop.scale == 1.0
-    assert of_box.logits[28, 28] == pytest.approx(3.0)
+    assert of_box.logits[28, 28] == pytest.approx((FINER * 4 + 2) / (FINER + 1))
     assert len(others) == 2
     assert len(of_click) == 2
 

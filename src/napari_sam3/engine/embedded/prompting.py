@@ -24,6 +24,8 @@ LARGEST = 88.0
 """The largest size an object may have on a crop, in pixels of the level."""
 TINY = 18.0
 """An object smaller than this, in pixels of the image, is looked at again, enlarged."""
+FINER = 2.0
+"""Weight of the finer one of two scales on which a box is answered."""
 COARSER = 0.85
 """Trust in a click's guess on a level, relative to that on the next finer one."""
 DISOBEDIENT = 0.7
@@ -101,10 +103,15 @@ def ranked(guesses: Sequence[Guess], prompts: Prompts) -> list[Guess]:
 
 
 def _mean(guesses: Sequence[Guess]) -> Guess:
-    """Average guesses from several scales on the finest: what they agree on is seldom wrong."""
+    """Average guesses from several scales on the finest, which draws outlines best and counts most.
+
+    What they agree on is seldom wrong.
+    """
     finest = max(guesses, key=lambda guess: guess.crop.scale)
     best = max(guesses, key=lambda guess: guess.score)
-    logits = np.mean([guess.seen_from(finest.crop) for guess in guesses], axis=0)
+    weights = [FINER if guess is finest else 1.0 for guess in guesses]
+    seen = [guess.seen_from(finest.crop) for guess in guesses]
+    logits = np.average(seen, axis=0, weights=weights)
     return replace(best, crop=finest.crop, logits=logits.astype(np.float32))
 
 
