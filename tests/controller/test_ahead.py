@@ -224,6 +224,19 @@ def test_removed_image_is_encoded_no_further(held: Bench) -> None:
     assert held.jobs.streams[0].is_stopped
 
 
+def test_replaced_pixels_are_encoded_no_further(held: Bench) -> None:
+    ahead(held).encode_stack()
+    held.jobs.streams[0].advance(2)
+
+    held.image.data = MOVIE[::-1].copy()
+    stopped = held.jobs.streams[0].is_stopped
+    ahead(held).encode_stack()
+
+    assert stopped
+    assert len(held.jobs.streams) == 2
+    assert not held.jobs.streams[1].is_stopped
+
+
 def test_what_ends_encoding_is_told(held: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     ahead(held).encode_stack()
     held.jobs.streams[0].advance(1)

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from napari.layers import Image, Layer
@@ -41,7 +41,7 @@ class Outlook:
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    image: Image | None
+    image: Image
     view: View
     wanted: int  # frames
     started: float  # in seconds of the monotonic clock
@@ -118,13 +118,15 @@ class StackEncoding:
     def start(self, most: int | None = None) -> None:
         """Embed what is not ready, from the frame that is looked at on; a few, or all."""
         here = seen(self._focus, self._works)
-        if here is None or self._run is not None:
+        image = self._focus.image
+        if here is None or image is None or self._run is not None:
             return
         self._readiness.turn_to(here.view)
         frames = self._frames(here)[:most]
         self._paused = None
-        self._run = run = _Run(self._focus.image, here.view, len(frames), monotonic())
+        self._run = run = _Run(image, here.view, len(frames), monotonic())
         run.has_room = most is not None
+        run.image.events.data.connect(self._on_pixels_replaced)
         run.stream = self._jobs.stream(
             lambda: self._encode(run, frames),
             partial(self._on_arrived, run),
@@ -134,7 +136,7 @@ class StackEncoding:
 
     def pause(self) -> None:
         """End it before its next frame; what is done is kept."""
-        run, self._run = self._run, None
+        run = self._taken_off()
         if run is None:
             return
         self._paused = run.view
@@ -143,9 +145,19 @@ class StackEncoding:
         self.changed.emit()
 
     def let_go_of(self, layer: Layer) -> None:
-        """Stop if this image is embedded, since it was removed."""
+        """Stop if this image is embedded, since it was removed or its pixels replaced."""
         if self._run is not None and self._run.image is layer:
             self.pause()
+
+    def _on_pixels_replaced(self, event: Any) -> None:
+        self.let_go_of(event.source)
+
+    def _taken_off(self) -> _Run | None:
+        """Let go of what runs, and return it."""
+        run, self._run = self._run, None
+        if run is not None:
+            run.image.events.data.disconnect(self._on_pixels_replaced)
+        return run
 
     def _encode(self, run: _Run, frames: list[int]) -> Generator[int, None, None]:
         with closing(self._works.session(run.view).encode(frames)) as done:
@@ -190,7 +202,7 @@ class StackEncoding:
     def _on_ended(self, run: _Run, error: Sam3Error | None) -> None:
         if run is not self._run:
             return
-        self._run = None
+        self._taken_off()
         if error is not None:
             self._paused = run.view
         if error is not None and not isinstance(error, CancelledError):
