@@ -262,9 +262,11 @@ def test_thousands_of_frames_are_looked_up_some_at_a_time(bench_of) -> None:
     assert readiness.flags.nonzero()[0].tolist() == [3]
 
 
+@pytest.mark.parametrize("cheap", [2, 0])
 def test_what_was_kept_of_a_stack_is_shown_when_it_is_opened_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cheap: float
 ) -> None:
+    monkeypatch.setattr(neighbours, "CHEAP_SECONDS", cheap)
     benches = []
     for _ in range(2):
         bench = Bench(HeldJobs())

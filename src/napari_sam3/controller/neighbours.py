@@ -9,7 +9,7 @@ from functools import partial
 
 from psygnal import Signal
 
-from ..engine import CancelledError, Sam3Error
+from ..engine import CancelledError, Sam3Error, Session
 from .focus import Focus
 from .jobs import Jobs, Stream
 from .seen import Seen, seen
@@ -74,15 +74,21 @@ class Neighbours:
         session = self._works.known_session(here.view)
         frames = self._worthwhile(here)
         if frames:
-            self._begin(here.view, lambda: self._works.session(here.view).encode(frames))
+            run = _Run()
+            arrived = partial(self._on_arrived, run, here.view)
+            self._begin(run, lambda: self._works.session(here.view).encode(frames), arrived)
         elif session is not None and session.ahead.is_worth_recognising:
-            self._begin(here.view, session.ahead.recognise)
+            arrived = partial(self._on_recognised, session, here.view)
+            self._begin(_Run(), session.ahead.recognise, arrived)
 
-    def _begin(self, view: View, work: Callable[[], Generator[int, None, None]]) -> None:
-        self._run = run = _Run()
-        run.stream = self._jobs.stream(
-            work, partial(self._on_arrived, run, view), partial(self._on_ended, run)
-        )
+    def _begin(
+        self,
+        run: _Run,
+        work: Callable[[], Generator[int, None, None]],
+        arrived: Callable[[int], None],
+    ) -> None:
+        self._run = run
+        run.stream = self._jobs.stream(work, arrived, partial(self._on_ended, run))
 
     def stop(self) -> None:
         """End it before its next frame."""
@@ -122,11 +128,13 @@ class Neighbours:
         self.disturbed.emit()
 
     def _on_arrived(self, run: _Run, view: View, frame: int) -> None:
-        session = self._works.known_session(view)
-        if session is not None and session.is_ready(frame):
-            self.arrived.emit(view, frame)
+        self.arrived.emit(view, frame)
         if run is self._run and not self._is_cheap(view):
             self.stop()
+
+    def _on_recognised(self, session: Session, view: View, frame: int) -> None:
+        if session.is_ready(frame):
+            self.arrived.emit(view, frame)
 
     def _on_ended(self, run: _Run, error: Sam3Error | None) -> None:
         if run is self._run:

@@ -82,7 +82,7 @@ def write_entry(
     told = {
         "version": VERSION,
         "signature": asdict(signature),
-        "origin": None if origin is None else {**asdict(origin), "shape": list(origin.shape)},
+        "origin": None if origin is None else asdict(origin),
         "facts": dict(packed.facts),
         "parts": {name: asdict(part) for name, part in parts.items()},
         "content": _sum_of(folder / CONTENT / METADATA),

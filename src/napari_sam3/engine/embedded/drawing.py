@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..masks import Place
 from ..prompts import Prompts
 from .prompt_maps import SIDE
 from .questions import OUTSIDE, Guess
@@ -39,11 +40,8 @@ def draw_part(guess: Guess, prompts: Prompts, shape: tuple[int, int]) -> Part:
 
 def laid_out(part: Part, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Put what was drawn of a mask on the empty image, (H, W), read-only."""
-    window, mask = part
-    pixels = np.zeros(shape, bool)
-    pixels[window] = mask
-    pixels.setflags(write=False)
-    return pixels
+    (rows, cols), mask = part
+    return Place(rows.start, cols.start, shape).spread(mask)
 
 
 def shared_area(one: Part, other: Part) -> int:
