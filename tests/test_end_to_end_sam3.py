@@ -74,7 +74,7 @@ def test_sam3_outlines_follows_and_corrects_and_its_masks_stay(
     assert window.dock.model.model.native.currentText() == "SAM 3: my-sam3"
 
     outline_with_a_click(window)
-    assert len(encoded) == 1
+    assert 1 <= len(encoded) <= FRAMES  # its neighbours are looked at meanwhile, if time allows
 
     follow_to_the_end(window)
     assert len(encoded) == FRAMES
