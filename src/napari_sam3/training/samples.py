@@ -26,6 +26,9 @@ ZOOMED = 0.5
 CLOSEST = 0.42
 """Side of the smallest cut that is enlarged to a view, relative to the view."""
 
+LOOSE = 0.3
+"""Share of the followed objects that are outlined farther out than what is seen of them."""
+
 Asking = Literal["click", "box", "mask", "both", "follow"]
 Planes = npt.NDArray[np.int32]
 
@@ -118,7 +121,23 @@ def draw_sample(rng: np.random.Generator, view: View, following: float) -> Sampl
         return None
     if inner and not _shows(view.before if asking == "follow" else view.now, known == number):
         return None
-    return _sample(rng, asking, now == number, known == number)
+    margin = _habit(rng, known == number) if asking == "follow" else 0
+    return _sample(rng, asking, _outlined(now, number, margin), _outlined(known, number, margin))
+
+
+def _habit(rng: np.random.Generator, mask: Mask) -> int:
+    """How far out someone draws outlines, in pixels: some like to have the halo inside."""
+    radius = float(np.sqrt(mask.sum() / np.pi))
+    return round(rng.uniform(0.1, 0.3) * radius) if rng.random() < LOOSE else 0
+
+
+def _outlined(labels: Planes, number: int, margin: int) -> Mask:
+    """Outline an object, `margin` pixels farther out where there is no other."""
+    mask = labels == number
+    if not margin or not mask.any():
+        return mask
+    near: Mask = ndimage.distance_transform_edt(~mask) <= margin
+    return near & (mask | (labels == 0))
 
 
 def _choose(rng: np.random.Generator, labels: Planes) -> int | None:
