@@ -175,6 +175,37 @@ def test_reopened_stack_encodes_nothing_and_knows_how_large_its_frames_are(
     assert done == list(range(10))
     assert backend.encoded == 10
     assert again.ahead.cost == Cost(None, 64 * 64 * 4)
+    assert again._model.embeddings.nbytes == 0  # they wait on disk for whoever asks
+
+
+def test_what_was_cut_off_on_disk_is_encoded_again(backend: DiskBackend, tmp_path: Path) -> None:
+    first = Engine(backend, BUDGETS).open(MOVIE, tmp_path / "movie.sam3")
+    list(first.encode())
+    first.close()
+    chunk = next(path for path in tmp_path.rglob("content/c/*") if path.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    again = Engine(backend, BUDGETS).open(MOVIE, tmp_path / "movie.sam3")
+
+    done = list(again.encode())
+
+    assert done == list(range(10))
+    assert backend.encoded == 11
+
+
+def test_reopened_frames_are_read_once(backend: DiskBackend, tmp_path: Path) -> None:
+    first = Engine(backend, BUDGETS).open(MOVIE, tmp_path / "movie.sam3")
+    list(first.encode(range(5)))
+    first.close()
+    counting = CountingStore()
+    array = zarr.create_array(counting, shape=MOVIE.shape, chunks=(1, 64, 64), dtype=MOVIE.dtype)
+    array[:] = MOVIE
+    counting.chunk_reads = 0
+    again = Engine(backend, BUDGETS).open(array, tmp_path / "movie.sam3")
+
+    list(again.encode())
+
+    assert backend.encoded == 10
+    assert counting.chunk_reads == 10
 
 
 def test_click_on_another_frame_goes_before_what_is_encoded(

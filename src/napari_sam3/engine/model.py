@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from .backend import Backend, Embedding
@@ -62,7 +62,7 @@ class Model:
             with turn.about(key):
                 yield known
             return
-        with self._sources([picture]) as sources:
+        with self._sources([picture], self.embeddings.source) as sources:
             while True:
                 with turn.about(key):
                     embeddings = self._made(sources)
@@ -71,9 +71,12 @@ class Model:
                         return
 
     def embed(self, pictures: Sequence[Picture], turn: Turn) -> None:
-        """Take a turn and embed pictures in one pass of the model; see `embedded`."""
-        with self._sources(pictures) as sources:
-            while True:
+        """Take a turn and embed pictures in one pass of the model; see `embedded`.
+
+        Those that are kept on disk stay there until somebody asks about them.
+        """
+        with self._sources(pictures, self.embeddings.missing) as sources:
+            while sources:
                 with turn.about(*sources):
                     if self._made(sources) is not None:
                         return
@@ -89,10 +92,13 @@ class Model:
         return is_latest or self.embeddings.has(picture, revision)
 
     @contextmanager
-    def _sources(self, pictures: Sequence[Picture]) -> Iterator[dict[EmbeddingKey, Source]]:
+    def _sources(
+        self, pictures: Sequence[Picture], find: Callable[[Picture, str], Source | None]
+    ) -> Iterator[dict[EmbeddingKey, Source]]:
         """Read what is kept of pictures, or draw them, and write what was made of them."""
         revision = self.backend.revision
-        sources = {one.key(revision): self.embeddings.source(one, revision) for one in pictures}
+        found = {one.key(revision): find(one, revision) for one in pictures}
+        sources = {key: source for key, source in found.items() if source is not None}
         try:
             yield sources
         finally:

@@ -3,8 +3,10 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,8 @@ from napari_sam3.engine.cache.room import LEFT_BEHIND_S
 from napari_sam3.engine.cache.signing import Signature, pixels_digest, window_text
 from napari_sam3.engine.cache.store import EmbeddingStore
 from napari_sam3.engine.images.windows import Window
+
+Use = Callable[[EmbeddingStore, Signature], Any]
 
 SIGNED = Signature("revision", "contrast", "whole", "pixels")
 NOISE = np.random.default_rng(0).random((3, 64, 64)).astype(np.float16)
@@ -127,35 +131,53 @@ def test_flipped_byte_is_noticed_and_the_entry_removed(
     assert "is made again" in caplog.text
 
 
+USES = [EmbeddingStore.get, EmbeddingStore.measure]
+
+
+@pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("pattern", ["content/c/**/*", "content/zarr.json", "zarr.json"])
 @pytest.mark.parametrize("kept", [0, 10])
-def test_file_that_was_cut_off_is_noticed(store: EmbeddingStore, pattern: str, kept: int) -> None:
+def test_file_that_was_cut_off_is_noticed(
+    store: EmbeddingStore, use: Use, pattern: str, kept: int
+) -> None:
     store.put(SIGNED, PACKED)
     file = files(store, f"{SIGNED.name}/{pattern}")[0]
     file.write_bytes(file.read_bytes()[:kept])
 
-    assert store.get(SIGNED) is None
+    assert use(store, SIGNED) is None
     assert entries(store) == []
 
 
+@pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("pattern", ["content/c/**/*", "content/zarr.json", "zarr.json"])
-def test_missing_file_is_noticed(store: EmbeddingStore, pattern: str) -> None:
+def test_missing_file_is_noticed(store: EmbeddingStore, use: Use, pattern: str) -> None:
     store.put(SIGNED, PACKED)
     files(store, f"{SIGNED.name}/{pattern}")[0].unlink()
 
-    assert store.get(SIGNED) is None
+    assert use(store, SIGNED) is None
     assert entries(store) == []
 
 
+def test_an_embedding_is_measured_without_being_read(
+    store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(SIGNED, PACKED)
+    monkeypatch.setattr(zarr, "open_array", None)
+
+    assert store.measure(SIGNED) == PACKED.nbytes
+    assert store.measure(signed(1)) is None
+
+
+@pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("place", [0, -1])
 def test_missing_chunk_is_noticed_even_one_of_zeros(
-    store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch, place: int
+    store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch, use: Use, place: int
 ) -> None:
     monkeypatch.setattr(embedding_entries, "CHUNK_BYTES", 64)
     store.put(SIGNED, Packed({"zeros": np.zeros(64), "ones": np.ones(64)}, {}))
     files(store, "content/c/**/*")[place].unlink()
 
-    assert store.get(SIGNED) is None
+    assert use(store, SIGNED) is None
 
 
 def test_entry_of_another_version_is_made_again(

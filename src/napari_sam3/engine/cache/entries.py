@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from .packing import Packed
+from .room import folder_bytes
 from .signing import Origin, Signature
 
-VERSION = 2
+VERSION = 3
 """Of the layout of an entry, and of what a backend packs or sees with the same weights.
 
 Raise it when any of them changes: entries of other versions are made again."""
@@ -32,6 +33,7 @@ CODECS = (ZstdCodec(level=1), Crc32cCodec())
 """The fastest level halves features of a dark background, and a sum tells of every damage."""
 METADATA = "zarr.json"
 CONTENT = "content"
+CHUNKS = "c"
 ALIGNED = 64
 """Arrays begin at multiples of so many bytes of the content."""
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, RuntimeError)
@@ -46,11 +48,15 @@ class Part:
     dtype: str  # as NumPy writes it
     shape: list[int]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
     def of(self, content: NDArray[np.uint8]) -> NDArray[Any]:
         """Return the array, a view of the content."""
-        dtype = np.dtype(self.dtype)
-        stop = self.start + math.prod(self.shape) * dtype.itemsize
-        return content[self.start : stop].view(dtype).reshape(self.shape)
+        array = content[self.start : self.start + self.nbytes].view(np.dtype(self.dtype))
+        return array.reshape(self.shape)
 
 
 class DamagedError(Exception):
@@ -86,6 +92,7 @@ def write_entry(
         "facts": dict(packed.facts),
         "parts": {name: asdict(part) for name, part in parts.items()},
         "content": _sum_of(folder / CONTENT / METADATA),
+        "stored": folder_bytes(folder / CONTENT / CHUNKS),
     }
     group.update_attributes({**told, "sum": _sum(told)})
 
@@ -105,6 +112,24 @@ def read_entry(folder: Path, signature: Signature) -> Packed:
     except UNREADABLE as error:
         raise DamagedError(str(error)) from error
     return Packed(arrays, told["facts"])
+
+
+def measure_entry(folder: Path, signature: Signature) -> int:
+    """Return the bytes of the embedding with this signature, without reading it.
+
+    Raises
+    ------
+    DamagedError
+        If something is missing or cut off, or it was written by another version. What else was
+        changed is noticed when it is read.
+    """
+    try:
+        told = _checked(folder, signature)
+        if folder_bytes(folder / CONTENT / CHUNKS) != told["stored"]:
+            raise ValueError("a part of its content is missing")
+        return sum(Part(**part).nbytes for part in told["parts"].values())
+    except UNREADABLE as error:
+        raise DamagedError(str(error)) from error
 
 
 def read_origin(folder: Path) -> tuple[Signature, Origin] | None:

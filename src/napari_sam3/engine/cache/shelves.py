@@ -34,6 +34,10 @@ class Place:
         """Read it; None if it is not there or damaged."""
         return self.store.get(self.signature)
 
+    def measure(self) -> int | None:
+        """Return its bytes, without reading it; None if it is not there as a whole."""
+        return self.store.measure(self.signature)
+
     def put(self, packed: Packed) -> None:
         """Write it, if there is room."""
         self.store.put(self.signature, packed, self.origin)
@@ -108,6 +112,15 @@ class Shelves:
         digest = pixels_digest(pixels)
         self._digests.setdefault(picture.frames, {})[picture.frame, picture.window] = digest
         return _place(store, picture, revision, digest)
+
+    def kept_bytes(self, picture: Picture, revision: str) -> int | None:
+        """Return the bytes of an embedding of a whole frame that is on disk, if one is known."""
+        for frame, window in self._digests.get(picture.frames, {}):
+            place = self.known_place(replace(picture, frame=frame, window=window), revision)
+            nbytes = None if place is None or window is not None else place.measure()
+            if nbytes is not None:
+                return nbytes
+        return None
 
     def remembered(self, picture: Picture, revision: str) -> list[int]:
         """Return the frames of a stack of which there may be embeddings, as far as not read."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import zarr
 
 from ..weights.disk_room import SPARE_BYTES, free_bytes
-from .entries import DamagedError, read_entry, read_origin, write_entry
+from .entries import DamagedError, measure_entry, read_entry, read_origin, write_entry
 from .packing import Packed
 from .room import Room, discard, folder_bytes, mark_used
 from .signing import Origin, Signature
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES)
@@ -64,17 +68,11 @@ class EmbeddingStore:
 
     def get(self, signature: Signature) -> Packed | None:
         """Read an embedding, or return None, and mark it as used; a damaged one is removed."""
-        entry = self._entry(signature)
-        if not entry.is_dir():
-            return None
-        try:
-            packed = read_entry(entry, signature)
-        except DamagedError as error:
-            logger.warning("An embedding in %s is made again: %s.", self.folder, error)
-            self._remove(entry)
-            return None
-        mark_used(entry)
-        return packed
+        return self._used(signature, read_entry)
+
+    def measure(self, signature: Signature) -> int | None:
+        """Return the bytes of an embedding that is there as a whole, as `get` would, unread."""
+        return self._used(signature, measure_entry)
 
     def frames_of(self, shape: tuple[int, ...], alike: Signature) -> list[int]:
         """Return the frames of stacks of this shape, (F, H, W, C), of which there are embeddings.
@@ -103,6 +101,19 @@ class EmbeddingStore:
             self.trouble = ""
         finally:
             discard(draft)
+
+    def _used(self, signature: Signature, use: Callable[[Path, Signature], T]) -> T | None:
+        entry = self._entry(signature)
+        if not entry.is_dir():
+            return None
+        try:
+            found = use(entry, signature)
+        except DamagedError as error:
+            logger.warning("An embedding in %s is made again: %s.", self.folder, error)
+            self._remove(entry)
+            return None
+        mark_used(entry)
+        return found
 
     def _write(
         self, draft: Path, signature: Signature, packed: Packed, origin: Origin | None

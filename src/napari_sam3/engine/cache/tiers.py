@@ -114,17 +114,20 @@ class Embeddings:
         packed = self.in_memory.get(picture.key(revision))
         if packed is not None:
             return Source(packed)
-        place = self.shelves.known_place(picture, revision)
+        place, pixels = self._sought(picture, revision)
         packed = None if place is None else place.get()
-        if packed is not None:
-            return Source(packed)
-        pixels = picture.read()
-        if place is None:
-            place = self.shelves.place(picture, revision, pixels)
-            packed = None if place is None else place.get()
-        if packed is not None:
-            return Source(packed)
-        return Source(None, picture.contrast.compose(pixels), place)
+        return Source(packed) if packed is not None else _drawn(picture, pixels, place)
+
+    def missing(self, picture: Picture, revision: str) -> Source | None:
+        """Return what an embedding is to be made from, or None if one is kept as a whole.
+
+        What is on disk stays there, and the frame is read at most once.
+        """
+        if picture.key(revision) in self.in_memory:
+            return None
+        place, pixels = self._sought(picture, revision)
+        is_kept = place is not None and place.measure() is not None
+        return None if is_kept else _drawn(picture, pixels, place)
 
     def write(self, sources: Iterable[Source]) -> None:
         """Write those that were made from an image and packed."""
@@ -141,6 +144,19 @@ class Embeddings:
         self._writer.close()
         self.on_device.clear()
         self.in_memory.clear()
+
+    def _sought(self, picture: Picture, revision: str) -> tuple[Place | None, NDArray[Any] | None]:
+        """Return where an embedding lies on disk, and the pixels if they were read for that."""
+        place = self.shelves.known_place(picture, revision)
+        if place is not None:
+            return place, None
+        pixels = picture.read()
+        return self.shelves.place(picture, revision, pixels), pixels
+
+
+def _drawn(picture: Picture, pixels: NDArray[Any] | None, place: Place | None) -> Source:
+    seen = picture.read() if pixels is None else pixels
+    return Source(None, picture.contrast.compose(seen), place)
 
 
 def _make_read_only(embedding: Any) -> None:
