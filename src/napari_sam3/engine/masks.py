@@ -99,13 +99,20 @@ Mask = TypeVar("Mask", bound=Reading | ObjectMask)
 
 
 def named_readings(
-    masks: Sequence[NDArray[np.bool_]], scores: Sequence[float]
+    masks: Sequence[NDArray[np.bool_]],
+    scores: Sequence[float],
+    places: Sequence[Place] | None = None,
 ) -> tuple[Reading, ...]:
-    """Name masks (H, W) by their size, largest first, and order them by score, best first."""
+    """Name masks by their size, largest first, and order them by score, best first.
+
+    They are (H, W), or patches of which it is told where they lie.
+    """
+    lying = [None] * len(masks) if places is None else places
     by_area = np.argsort([-np.count_nonzero(mask) for mask in masks], kind="stable")
     names = {int(index): name for index, name in zip(by_area, READING_NAMES, strict=False)}
     readings = [
-        Reading(names[index], masks[index], float(scores[index])) for index in range(len(masks))
+        Reading(names[index], masks[index], float(scores[index]), lying[index])
+        for index in range(len(masks))
     ]
     return tuple(sorted(readings, key=lambda reading: -reading.score))
 

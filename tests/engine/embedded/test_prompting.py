@@ -4,7 +4,7 @@ import torch
 
 from napari_sam3.engine import Prompts
 from napari_sam3.engine.embedded.crops import Crop
-from napari_sam3.engine.embedded.drawing import laid_out, shared_area
+from napari_sam3.engine.embedded.drawing import shared_area
 from napari_sam3.engine.embedded.levels import Level
 from napari_sam3.engine.embedded.prompting import (
     CORRECTED,
@@ -15,6 +15,7 @@ from napari_sam3.engine.embedded.prompting import (
 )
 from napari_sam3.engine.embedded.pyramid import ZOOM, Pyramid
 from napari_sam3.engine.embedded.questions import Guess
+from napari_sam3.engine.masks import Place
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_pixels_that_two_masks_share_are_counted_where_they_lie() -> None:
     parts = [
         (p, rng.random((p[0].stop - p[0].start, p[1].stop - p[1].start)) < 0.6) for p in places
     ]
-    whole = [laid_out(part, (24, 24)) for part in parts]
+    whole = [Place(rows.start, cols.start, (24, 24)).spread(mask) for (rows, cols), mask in parts]
 
     for one in range(3):
         for other in range(3):

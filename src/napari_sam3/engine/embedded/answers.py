@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..backend import Answer
-from ..masks import READING_NAMES, Reading, ReadingName, named_readings
+from ..masks import READING_NAMES, Place, Reading, ReadingName, named_readings
 from ..prompts import Prompts
-from .drawing import Part, draw_part, laid_out, shared_area
+from .drawing import Part, draw_part, shared_area
 from .network import Network
 from .prompting import can_win, closer_question, previous_guess, questions_on, ranked, trust
 from .pyramid import Pyramid
@@ -23,7 +22,7 @@ ALIKE = 0.85
 FEW = 8
 """Of so many objects at once, all readings are sought."""
 
-Drawn = tuple[Guess, NDArray[np.bool_]]
+Drawn = tuple[Guess, Part]
 
 
 def answer_prompts(
@@ -94,27 +93,27 @@ def ask_in_turn(
 
 def _answer(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int]) -> Answer:
     drawn = distinct(guesses, prompts, shape)
-    masks = [mask for _, mask in drawn]
     first, *others = [trust(guess, prompts) for guess, _ in drawn]
-    readings = named_readings(masks, [max([first, *others]), *others])
+    readings = _readings(drawn, [max([first, *others]), *others], shape)
     return Answer(readings, memory=_by_name(drawn, readings))
 
 
 def _followed(guesses: Sequence[Guess], track: Track, pyramid: Pyramid) -> Answer:
     presence = presence_of(guesses[0], track, pyramid)
     if presence < 0.5:
-        empty = np.zeros(pyramid.shape, bool)
-        return Answer((Reading("whole", empty, 0.0),), presence)
+        empty = np.zeros((0, 0), bool)
+        return Answer((Reading("whole", empty, 0.0, Place(0, 0, pyramid.shape)),), presence)
     drawn = distinct(guesses, Prompts(), pyramid.shape)
-    readings = named_readings([mask for _, mask in drawn], [guess.score for guess, _ in drawn])
-    first = [reading for reading in readings if reading.pixels is drawn[0][1]]
-    rest = [reading for reading in readings if reading.pixels is not drawn[0][1]]
+    readings = _readings(drawn, [guess.score for guess, _ in drawn], pyramid.shape)
+    chosen = drawn[0][1][1]
+    first = [reading for reading in readings if reading.patch is chosen]
+    rest = [reading for reading in readings if reading.patch is not chosen]
     return Answer((*first, *rest), presence, _by_name(drawn, readings))
 
 
 def distinct(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int]) -> list[Drawn]:
     """Draw guesses, best first, until there are as many different masks as readings."""
-    kept: list[tuple[Guess, Part]] = []
+    kept: list[Drawn] = []
     for guess in guesses:
         part = draw_part(guess, prompts, shape)
         is_known = any(_overlap(part, other) > ALIKE for _, other in kept)
@@ -123,12 +122,20 @@ def distinct(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int])
         kept.append((guess, part))
         if len(kept) == len(READING_NAMES):
             break
-    return [(guess, laid_out(part, shape)) for guess, part in kept]
+    return kept
+
+
+def _readings(
+    drawn: Sequence[Drawn], scores: Sequence[float], shape: tuple[int, int]
+) -> tuple[Reading, ...]:
+    masks = [mask for _, (_, mask) in drawn]
+    places = [Place(rows.start, cols.start, shape) for _, ((rows, cols), _) in drawn]
+    return named_readings(masks, scores, places)
 
 
 def _by_name(drawn: Sequence[Drawn], readings: Sequence[Reading]) -> dict[ReadingName, Guess]:
-    guesses = {id(mask): guess for guess, mask in drawn}
-    return {reading.name: guesses[id(reading.pixels)] for reading in readings}
+    guesses = {id(mask): guess for guess, (_, mask) in drawn}
+    return {reading.name: guesses[id(reading.patch)] for reading in readings}
 
 
 def _overlap(one: Part, other: Part) -> float:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..masks import Place
 from ..prompts import Prompts
 from .prompt_maps import SIDE
 from .questions import OUTSIDE, Guess
@@ -36,12 +35,6 @@ def draw_part(guess: Guess, prompts: Prompts, shape: tuple[int, int]) -> Part:
     mask = _meant(mask, clicks[positive], _regions(prompts, window))
     _fill(mask, HOLE / guess.crop.scale**2, clicks[~positive])
     return window, mask
-
-
-def laid_out(part: Part, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Put what was drawn of a mask on the empty image, (H, W), read-only."""
-    (rows, cols), mask = part
-    return Place(rows.start, cols.start, shape).spread(mask)
 
 
 def shared_area(one: Part, other: Part) -> int:
