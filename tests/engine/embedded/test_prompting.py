@@ -4,7 +4,6 @@ import torch
 
 from napari_sam3.engine import Prompts
 from napari_sam3.engine.embedded.crops import Crop
-from napari_sam3.engine.embedded.drawing import shared_area
 from napari_sam3.engine.embedded.levels import Level
 from napari_sam3.engine.embedded.prompting import (
     CORRECTED,
@@ -15,7 +14,6 @@ from napari_sam3.engine.embedded.prompting import (
 )
 from napari_sam3.engine.embedded.pyramid import ZOOM, Pyramid
 from napari_sam3.engine.embedded.questions import Guess
-from napari_sam3.engine.masks import Place
 
 
 @pytest.fixture
@@ -68,21 +66,3 @@ def test_mean_of_two_scales_comes_first_for_a_box_and_never_for_a_click() -> Non
     assert of_box.logits[28, 28] == pytest.approx((FINER * 4 + 2) / (FINER + 1))
     assert len(others) == 2
     assert len(of_click) == 2
-
-
-def test_pixels_that_two_masks_share_are_counted_where_they_lie() -> None:
-    rng = np.random.default_rng(0)
-    places = [
-        (slice(3, 12), slice(0, 9)),
-        (slice(8, 20), slice(5, 15)),
-        (slice(15, 20), slice(0, 5)),
-    ]
-    parts = [
-        (p, rng.random((p[0].stop - p[0].start, p[1].stop - p[1].start)) < 0.6) for p in places
-    ]
-    whole = [Place(rows.start, cols.start, (24, 24)).spread(mask) for (rows, cols), mask in parts]
-
-    for one in range(3):
-        for other in range(3):
-            shared = np.count_nonzero(whole[one] & whole[other])
-            assert shared_area(parts[one], parts[other]) == shared

@@ -8,8 +8,9 @@ import numpy as np
 
 from ..backend import Answer
 from ..masks import READING_NAMES, Place, Reading, ReadingName, named_readings
+from ..parts import Part, overlap
 from ..prompts import Prompts
-from .drawing import Part, draw_part, shared_area
+from .drawing import draw_part
 from .network import Network
 from .prompting import can_win, closer_question, previous_guess, questions_on, ranked, trust
 from .pyramid import Pyramid
@@ -116,7 +117,7 @@ def distinct(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int])
     kept: list[Drawn] = []
     for guess in guesses:
         part = draw_part(guess, prompts, shape)
-        is_known = any(_overlap(part, other) > ALIKE for _, other in kept)
+        is_known = any(overlap(part, other) > ALIKE for _, other in kept)
         if kept and (is_known or not part[1].any()):
             continue
         kept.append((guess, part))
@@ -136,10 +137,3 @@ def _readings(
 def _by_name(drawn: Sequence[Drawn], readings: Sequence[Reading]) -> dict[ReadingName, Guess]:
     guesses = {id(mask): guess for guess, (_, mask) in drawn}
     return {reading.name: guesses[id(reading.patch)] for reading in readings}
-
-
-def _overlap(one: Part, other: Part) -> float:
-    """Intersection over union of two masks; 0 of two empty ones."""
-    shared = shared_area(one, other)
-    areas = np.count_nonzero(one[1]) + np.count_nonzero(other[1])
-    return float(shared / (areas - shared + 1e-6))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..parts import Part, Span
 from ..prompts import Prompts
 from .prompt_maps import SIDE
 from .questions import OUTSIDE, Guess
@@ -20,10 +21,6 @@ REACH = 3.0
 """Radius of what is raised or lowered with it, in pixels of the level."""
 _CENTRES = np.arange(SIDE) * 2 + 0.5
 
-Window = tuple[slice, slice]
-Part = tuple[Window, NDArray[np.bool_]]
-"""Where a mask lies on an image, and the mask there; no pixel outside belongs to it."""
-
 
 def draw_part(guess: Guess, prompts: Prompts, shape: tuple[int, int]) -> Part:
     """Return where on an image (H, W) the mask of a guess lies, and the mask there."""
@@ -35,19 +32,6 @@ def draw_part(guess: Guess, prompts: Prompts, shape: tuple[int, int]) -> Part:
     mask = _meant(mask, clicks[positive], _regions(prompts, window))
     _fill(mask, HOLE / guess.crop.scale**2, clicks[~positive])
     return window, mask
-
-
-def shared_area(one: Part, other: Part) -> int:
-    """Count the pixels that two masks of one image share."""
-    inner: list[tuple[slice, slice]] = []
-    for first, second in zip(one[0], other[0], strict=True):
-        start, stop = max(first.start, second.start), min(first.stop, second.stop)
-        if start >= stop:
-            return 0
-        own = slice(start - first.start, stop - first.start)
-        inner.append((own, slice(start - second.start, stop - second.start)))
-    (own_rows, its_rows), (own_cols, its_cols) = inner
-    return int(np.count_nonzero(one[1][own_rows, own_cols] & other[1][its_rows, its_cols]))
 
 
 def bend(guess: Guess, prompts: Prompts) -> NDArray[np.float32]:
@@ -65,7 +49,7 @@ def bend(guess: Guess, prompts: Prompts) -> NDArray[np.float32]:
 
 
 def _clicks(
-    prompts: Prompts, window: Window, shape: tuple[int, int]
+    prompts: Prompts, window: Span, shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the clicked pixels (N, 2) of a window, and which of them are positive."""
     pixels = np.clip(np.floor(prompts.points + 0.5), 0, np.array(shape) - 1).astype(np.int64)
@@ -75,20 +59,20 @@ def _clicks(
     return (pixels - first)[inside], prompts.positive[inside]
 
 
-def _allowed(prompts: Prompts, window: Window) -> NDArray[np.bool_]:
+def _allowed(prompts: Prompts, window: Span) -> NDArray[np.bool_]:
     """Return where a mask may be: in one of the boxes, if there are any."""
     boxes = [_in_box(box, window) for box in prompts.boxes]
     return np.any(boxes, axis=0) if boxes else np.ones(1, bool)
 
 
-def _in_box(box: NDArray[np.float64], window: Window) -> NDArray[np.bool_]:
+def _in_box(box: NDArray[np.float64], window: Span) -> NDArray[np.bool_]:
     rows, cols = (np.arange(part.start, part.stop) for part in window)
     row0, col0, row1, col1 = box
     in_rows, in_cols = (rows >= row0) & (rows <= row1), (cols >= col0) & (cols <= col1)
     return np.asarray(in_rows[:, None] & in_cols)
 
 
-def _regions(prompts: Prompts, window: Window) -> list[NDArray[np.bool_]]:
+def _regions(prompts: Prompts, window: Span) -> list[NDArray[np.bool_]]:
     """Return the regions of a window each of which holds a piece of the object."""
     if prompts.mask is not None:
         return [prompts.mask[window]]

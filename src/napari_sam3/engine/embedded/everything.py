@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..finding.concepts import Candidates
 from ..images.windows import PixelBox
-from .drawing import Part
+from ..parts import Part
 from .levels import Level
 from .network import FINE_STRIDE, Network
 from .prompting import TINY

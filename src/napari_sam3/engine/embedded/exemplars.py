@@ -12,9 +12,9 @@ from scipy.special import expit, logit
 
 from ..finding.concepts import Candidates, Concept, boxes_of, exemplars_of
 from ..finding.exemplars import Appearance, Box, Exemplar
+from ..parts import shared_area
 from ..prompts import Prompts
 from .answers import answer_prompts
-from .drawing import shared_area
 from .everything import Piece, candidates_of
 from .likeness import Eye, Look
 from .network import Network

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..finding.sieve import neighbours
+from ..parts import shared_area
 from ..prompts import Prompts
 from .answers import ask_each
 from .crops import Crop
-from .drawing import draw_part, shared_area
+from .drawing import draw_part
 from .everything import Peaks, Piece, pieces_of
 from .network import Network
 from .prompting import TYPICAL, question_on

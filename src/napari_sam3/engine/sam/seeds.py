@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..finding.concepts import Candidates
 from ..masks import bounds
+from ..parts import Part, Span, overlap
 from .asking import Guess, View
 from .drawing import draw
 from .maps import Maps
@@ -42,8 +43,7 @@ class Piece:
     """What may be an object, as the decoder drew it."""
 
     logits: Tensor  # (h, w) float16
-    mask: NDArray[np.bool_]  # (h, w), where the logits are positive
-    place: tuple[slice, slice]  # rows and columns of the mask that hold it
+    part: Part  # where they are positive, in their own pixels
     score: float  # 0..1
 
 
@@ -66,7 +66,7 @@ def distinct(pieces: Sequence[Piece]) -> list[Piece]:
     """Leave out what is the same object as a better piece; return the best pieces first."""
     kept: list[Piece] = []
     for piece in sorted(pieces, key=lambda piece: -piece.score):
-        if all(_overlap(piece, other) <= SHARED for other in kept):
+        if all(overlap(piece.part, other.part) <= SHARED for other in kept):
             kept.append(piece)
     return kept
 
@@ -90,7 +90,8 @@ def _pieces(guesses: Sequence[Guess], view: View) -> Iterator[Piece]:
                 continue
             mask = (logits > 0).cpu().numpy()
             if 0 < mask[:rows, :cols].sum() <= LARGEST * rows * cols:
-                yield Piece(logits.cpu().half(), mask, _place(mask), float(score))
+                place = _place(mask)
+                yield Piece(logits.cpu().half(), (place, mask[place].copy()), float(score))
 
 
 def stability(logits: Tensor) -> Tensor:
@@ -100,20 +101,7 @@ def stability(logits: Tensor) -> Tensor:
     return least / torch.clamp(most, min=1)
 
 
-def _overlap(one: Piece, other: Piece) -> float:
-    """Intersection over union of two pieces."""
-    place = tuple(
-        slice(max(a.start, b.start), min(a.stop, b.stop))
-        for a, b in zip(one.place, other.place, strict=True)
-    )
-    if any(part.start >= part.stop for part in place):
-        return 0.0
-    shared = np.count_nonzero(one.mask[place] & other.mask[place])
-    areas = np.count_nonzero(one.mask[one.place]) + np.count_nonzero(other.mask[other.place])
-    return shared / (areas - shared)
-
-
-def _place(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+def _place(mask: NDArray[np.bool_]) -> Span:
     """Return the rows and columns that hold a mask."""
     top, left, bottom, right = bounds(mask)
     return slice(top, bottom), slice(left, right)
