@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..backend import Answer
-from ..masks import READING_NAMES, Place, Reading, ReadingName, named_readings
+from ..masks import READING_NAMES, Place, Reading, named_readings, trimmed
 from ..parts import Part, overlap
 from ..prompts import Prompts
 from .drawing import draw_part
@@ -95,21 +96,20 @@ def ask_in_turn(
 def _answer(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int]) -> Answer:
     drawn = distinct(guesses, prompts, shape)
     first, *others = [trust(guess, prompts) for guess, _ in drawn]
-    readings = _readings(drawn, [max([first, *others]), *others], shape)
-    return Answer(readings, memory=_by_name(drawn, readings))
+    return _of_drawn(drawn, [max([first, *others]), *others], shape)
 
 
 def _followed(guesses: Sequence[Guess], track: Track, pyramid: Pyramid) -> Answer:
     presence = presence_of(guesses[0], track, pyramid)
     if presence < 0.5:
-        empty = np.zeros((0, 0), bool)
-        return Answer((Reading("whole", empty, 0.0, Place(0, 0, pyramid.shape)),), presence)
+        nothing, nowhere = np.zeros((0, 0), bool), Place(0, 0, pyramid.shape)
+        return Answer((Reading("whole", nothing, 0.0, nowhere),), presence)
     drawn = distinct(guesses, Prompts(), pyramid.shape)
-    readings = _readings(drawn, [guess.score for guess, _ in drawn], pyramid.shape)
-    chosen = drawn[0][1][1]
-    first = [reading for reading in readings if reading.patch is chosen]
-    rest = [reading for reading in readings if reading.patch is not chosen]
-    return Answer((*first, *rest), presence, _by_name(drawn, readings))
+    answer = _of_drawn(drawn, [guess.score for guess, _ in drawn], pyramid.shape)
+    nearest_first = sorted(
+        answer.readings, key=lambda one: answer.memory[one.name] is not guesses[0]
+    )
+    return replace(answer, readings=tuple(nearest_first), presence=presence)
 
 
 def distinct(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int]) -> list[Drawn]:
@@ -126,14 +126,11 @@ def distinct(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int])
     return kept
 
 
-def _readings(
-    drawn: Sequence[Drawn], scores: Sequence[float], shape: tuple[int, int]
-) -> tuple[Reading, ...]:
+def _of_drawn(drawn: Sequence[Drawn], scores: Sequence[float], shape: tuple[int, int]) -> Answer:
+    """Answer with what was drawn, remembering the guess behind each reading by its name."""
     masks = [mask for _, (_, mask) in drawn]
     places = [Place(rows.start, cols.start, shape) for _, ((rows, cols), _) in drawn]
-    return named_readings(masks, scores, places)
-
-
-def _by_name(drawn: Sequence[Drawn], readings: Sequence[Reading]) -> dict[ReadingName, Guess]:
+    readings = named_readings(masks, scores, places)
     guesses = {id(mask): guess for guess, (_, mask) in drawn}
-    return {reading.name: guesses[id(reading.patch)] for reading in readings}
+    known = {reading.name: guesses[id(reading.patch)] for reading in readings}
+    return Answer(tuple(map(trimmed, readings)), memory=known)

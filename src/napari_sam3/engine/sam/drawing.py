@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..masks import Reading, ReadingName, named_readings
+from ..masks import Reading, ReadingName, named_readings, trimmed
 from .pictures import Scaling
 
 
@@ -24,7 +24,10 @@ def draw(logits: Tensor, scaling: Scaling) -> NDArray[np.bool_]:
 def draw_readings(
     logits: Tensor, scores: Sequence[float], scaling: Scaling
 ) -> tuple[tuple[Reading, ...], dict[ReadingName, Tensor]]:
-    """Draw logits (K, h, w) one by one; return the readings, and the logits of each by name."""
+    """Draw logits (K, h, w) one by one; return the readings, and the logits of each by name.
+
+    Of a reading only the pixels around it are kept.
+    """
     masks = [draw(one, scaling) for one in logits]
     readings = named_readings(masks, scores)
     drawn = {id(mask): one for mask, one in zip(masks, logits, strict=True)}
@@ -33,7 +36,7 @@ def draw_readings(
         reading.name: drawn[id(reading.pixels)].to("cpu", copy=True)
         for reading in readings
     }
-    return readings, known
+    return tuple(map(trimmed, readings)), known
 
 
 def _enlarged(logits: Tensor, size: tuple[int, int]) -> Tensor:
