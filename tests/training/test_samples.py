@@ -65,8 +65,8 @@ def test_a_followed_object_is_remembered_where_it_was(rng, pair):
     assert sample.asking == "follow"
     row, col = sample.origin
     rows, cols = np.nonzero(sample.remembered > 0.5)
-    assert rows.mean() * 4 + 1.5 + row == pytest.approx(92.5, abs=6)
-    assert cols.mean() * 4 + 1.5 + col == pytest.approx(92.5, abs=6)
+    assert rows.mean() * 4 + 1.5 + row == pytest.approx(92.5, abs=9)
+    assert cols.mean() * 4 + 1.5 + col == pytest.approx(92.5, abs=9)
     assert sample.target.sum() >= 900
 
 
@@ -93,6 +93,17 @@ def test_a_loose_outline_leaves_the_neighbours_alone(rng, pair):
         area = (slice(row, row + there.shape[0]), slice(col, col + there.shape[1]))
         seen = there[: VIEW - row, : VIEW - col]
         assert not ((seen & fives[area]).any() and (seen & sevens[area]).any())
+
+
+def test_some_followed_objects_were_masked_with_a_smaller_neighbour(rng, pair):
+    pair[:, 3, 115:135, 142:160] = 7
+    pair[1, 3, 115:135, 140:146] = 5
+
+    samples = [draw_sample(rng, fixed_view(pair), following=1) for _ in range(200)]
+
+    large = [one for one in samples if one is not None and 900 <= one.target.sum() <= 1100]
+    spilt = [one for one in large if one.remembered.sum() * 16 > 1.15 * one.target.sum() + 150]
+    assert 2 <= len(spilt) <= 0.3 * len(large)
 
 
 def test_a_vanished_object_has_an_empty_target(rng, pair):
