@@ -41,7 +41,7 @@ def entries(store: EmbeddingStore) -> list[Path]:
 
 
 def files(store: EmbeddingStore, pattern: str) -> list[Path]:
-    return sorted(path for path in store.folder.rglob(pattern) if path.is_file())
+    return sorted({path for path in store.folder.rglob(pattern) if path.is_file()})
 
 
 def use_at(store: EmbeddingStore, signature: Signature, second: float) -> None:
