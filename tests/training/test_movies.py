@@ -51,16 +51,6 @@ def test_objects_vanish(rng, scene):
     assert not after.labels.any()
 
 
-def test_a_reshaped_object_takes_the_shape_of_another_where_it_was(rng, scene):
-    after = next_scene(rng, scene, replace(STILL, reshaping=1))
-
-    rows, cols = np.nonzero(after.labels == 1)
-    assert (rows.mean(), cols.mean()) == pytest.approx((27.5, 37.5), abs=1)
-    rows, cols = np.nonzero(after.labels == 2)
-    assert (rows.mean(), cols.mean()) == pytest.approx((69.5, 59.5), abs=1)
-    assert {(after.labels == number).sum() for number in (1, 2)} <= {256, 400}
-
-
 def test_both_halves_of_a_divided_object_stay(rng, scene):
     after = next_scene(rng, scene, replace(STILL, dividing=1))
 

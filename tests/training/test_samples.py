@@ -65,45 +65,9 @@ def test_a_followed_object_is_remembered_where_it_was(rng, pair):
     assert sample.asking == "follow"
     row, col = sample.origin
     rows, cols = np.nonzero(sample.remembered > 0.5)
-    assert rows.mean() * 4 + 1.5 + row == pytest.approx(92.5, abs=9)
-    assert cols.mean() * 4 + 1.5 + col == pytest.approx(92.5, abs=9)
-    assert sample.target.sum() >= 900
-
-
-def test_a_followed_object_is_outlined_as_loosely_on_both_frames(rng, pair):
-    samples = [draw_sample(rng, fixed_view(pair), following=1) for _ in range(40)]
-
-    loose = [sample for sample in samples if sample.target.sum() > 900]
-    assert 4 <= len(loose) <= 24
-    assert all(sample.target.sum() <= 40**2 for sample in loose)
-    kept = [sample.remembered.sum() * 16 / sample.target.sum() for sample in loose]
-    assert np.median(kept) == pytest.approx(1, abs=0.15)
-
-
-def test_a_loose_outline_leaves_the_neighbours_alone(rng, pair):
-    pair[:, 3, 100:150, 80:110] = 7
-
-    samples = [draw_sample(rng, fixed_view(pair), following=1) for _ in range(40)]
-
-    fives, sevens = (fixed_view(pair).objects[0] == number for number in (5, 7))
-    for sample in samples:
-        row, col = sample.origin
-        row, col = max(row, 0), max(col, 0)
-        there = sample.target[row - sample.origin[0] :, col - sample.origin[1] :]
-        area = (slice(row, row + there.shape[0]), slice(col, col + there.shape[1]))
-        seen = there[: VIEW - row, : VIEW - col]
-        assert not ((seen & fives[area]).any() and (seen & sevens[area]).any())
-
-
-def test_some_followed_objects_were_masked_with_a_smaller_neighbour(rng, pair):
-    pair[:, 3, 115:135, 142:160] = 7
-    pair[1, 3, 115:135, 140:146] = 5
-
-    samples = [draw_sample(rng, fixed_view(pair), following=1) for _ in range(200)]
-
-    large = [one for one in samples if one is not None and 900 <= one.target.sum() <= 1100]
-    spilt = [one for one in large if one.remembered.sum() * 16 > 1.15 * one.target.sum() + 150]
-    assert 2 <= len(spilt) <= 0.3 * len(large)
+    assert rows.mean() * 4 + 1.5 + row == pytest.approx(92.5, abs=6)
+    assert cols.mean() * 4 + 1.5 + col == pytest.approx(92.5, abs=6)
+    assert sample.target.sum() == 900
 
 
 def test_a_vanished_object_has_an_empty_target(rng, pair):

@@ -68,7 +68,7 @@ class Batches(IterableDataset[Batch]):
             follows = len(drawn) < following
             pair = _draw_pair(rng, wanted)
             view = draw_view(rng, pair if follows or rng.random() < 0.5 else pair[::-1])
-            samples = draw_samples(rng, view, self._mixture.samples, 0.85 if follows else 0.0)
+            samples = draw_samples(rng, view, self._mixture.samples, 0.7 if follows else 0.0)
             if samples:
                 drawn.append((view, samples))
         return assembled(drawn, following)

@@ -37,8 +37,6 @@ class Change:
     """Share of objects that divide."""
     slicing: bool = False
     """Whether it is a step along z: what vanishes was already small before."""
-    reshaping: float = 0.0
-    """Share of objects that take another shape: cells that round up, or spread again."""
 
 
 def draw_change(rng: np.random.Generator) -> Change:
@@ -51,8 +49,7 @@ def draw_change(rng: np.random.Generator) -> Change:
         return Change(rng.uniform(0, 0.2), rng.uniform(0, 4), 0.04, 0.06, 0.1, vanishing, 0.03)
     if kind == 2:
         vanishing, travel = rng.uniform(0, 0.15), rng.uniform(0.2, 1.0)
-        reshaping, drift = rng.choice((0, rng.uniform(0.1, 0.6))), rng.uniform(0, 12)
-        return Change(travel, drift, 0.1, 0.12, 0.4, vanishing, 0.06, reshaping=reshaping)
+        return Change(travel, rng.uniform(0, 12), 0.1, 0.12, 0.4, vanishing, 0.06)
     growth, vanishing = rng.uniform(0.03, 0.3), rng.uniform(0.05, 0.3)
     return Change(0.03, rng.uniform(0, 2), growth, 0.15, 0.03, vanishing, 0, slicing=True)
 
@@ -143,11 +140,6 @@ def _moved(rng: np.random.Generator, scene: Scene, change: Change) -> Scene:
         if rng.random() < change.vanishing:
             continue
         mask = scene.labels == number
-        if change.reshaping and rng.random() < change.reshaping:
-            other = scene.labels == rng.choice(numbers)
-            there = _middle(mask) - _middle(other)
-            _put(rng, (labels, source), other, number, (change, drift + there))
-            continue
         halves = _divided(rng, mask, number, spare) if rng.random() < change.dividing else None
         for piece, name in halves or [(mask, number)]:
             _put(rng, (labels, source), piece, name, (change, drift))

@@ -26,14 +26,6 @@ ZOOMED = 0.5
 CLOSEST = 0.42
 """Side of the smallest cut that is enlarged to a view, relative to the view."""
 
-LOOSE = 0.3
-"""Share of the followed objects that are outlined farther out than what is seen of them."""
-
-MERGED = 0.12
-"""Share of the followed objects whose mask had run over to a smaller neighbour."""
-NEAR = 4
-"""Neighbours are at most so many pixels away."""
-
 Asking = Literal["click", "box", "mask", "both", "follow"]
 Planes = npt.NDArray[np.int32]
 
@@ -126,40 +118,7 @@ def draw_sample(rng: np.random.Generator, view: View, following: float) -> Sampl
         return None
     if inner and not _shows(view.before if asking == "follow" else view.now, known == number):
         return None
-    if asking != "follow":
-        return _sample(rng, asking, now == number, now == number)
-    margin = _habit(rng, known == number)
-    followed = _outlined(known, number, margin)
-    spilt = _spilt(known, number) if rng.random() < MERGED else None
-    return _sample(rng, asking, _outlined(now, number, margin), followed, spilt)
-
-
-def _spilt(labels: Planes, number: int) -> Mask | None:
-    """Mask an object together with a neighbour, as if both were one; None if it has none."""
-    mask = labels == number
-    near = ndimage.binary_dilation(mask, iterations=NEAR)
-    areas = np.bincount(labels[near], minlength=number + 1)
-    areas[[0, number]] = 0
-    neighbour = labels == areas.argmax()
-    if not areas.any() or neighbour.sum() > mask.sum():
-        return None
-    both: Mask = ndimage.binary_closing(mask | neighbour, iterations=NEAR)
-    return both & (mask | neighbour | (labels == 0))
-
-
-def _habit(rng: np.random.Generator, mask: Mask) -> int:
-    """How far out someone draws outlines, in pixels: some like to have the halo inside."""
-    radius = float(np.sqrt(mask.sum() / np.pi))
-    return round(rng.uniform(0.1, 0.3) * radius) if rng.random() < LOOSE else 0
-
-
-def _outlined(labels: Planes, number: int, margin: int) -> Mask:
-    """Outline an object, `margin` pixels farther out where there is no other."""
-    mask = labels == number
-    if not margin or not mask.any():
-        return mask
-    near: Mask = ndimage.distance_transform_edt(~mask) <= margin
-    return near & (mask | (labels == 0))
+    return _sample(rng, asking, now == number, known == number)
 
 
 def _choose(rng: np.random.Generator, labels: Planes) -> int | None:
@@ -181,9 +140,7 @@ def _shows(picture: Picture, mask: Mask) -> bool:
     return bool(np.abs(picture[:, mask].mean(1) - picture[:, around].mean(1)).max() > 0.03)
 
 
-def _sample(
-    rng: np.random.Generator, asking: Asking, now: Mask, known: Mask, spilt: Mask | None = None
-) -> Sample | None:
+def _sample(rng: np.random.Generator, asking: Asking, now: Mask, known: Mask) -> Sample | None:
     rows, cols = np.nonzero(known)
     middle = (rows.min() + rows.max()) / 2, (cols.min() + cols.max()) / 2
     point = click_inside(rng, known)
@@ -194,8 +151,7 @@ def _sample(
     inside = point[0] - origin[0], point[1] - origin[1]
     remembered = np.zeros((CROP // COARSE_STRIDE,) * 2, np.float32)
     if asking == "follow":
-        before = seen if spilt is None else _crop(spilt, origin)
-        guess = rough_copy(rng, before, rng.choice((0, 0.3, 0.6)))
+        guess = rough_copy(rng, seen, rng.choice((0, 0.3, 0.6)))
         maps = prompt_maps.render(mask=guess)
         remembered = prompt_maps.halved(prompt_maps.halved(guess))
     elif asking == "mask":

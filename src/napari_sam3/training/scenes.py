@@ -131,11 +131,9 @@ def _yeasts(rng: np.random.Generator, size: int) -> Scene:
 def _spread(rng: np.random.Generator, size: int) -> Scene:
     radius, roughness = log_uniform(rng, 10, 40), rng.uniform(0.1, 0.5)
     crowd = _crowd(rng, radius, overlap=rng.uniform(0.05, 0.4))
-    slender, rounded = rng.choice((0, 0.3, 0.9)), rng.choice((0, 0.3), p=(0.6, 0.4))
+    slender = rng.choice((0, 0.3, 0.9))
 
     def draw(radius: float) -> Patch:
-        if rng.random() < rounded:
-            return shapes.blob(rng, 0.6 * radius)
         if rng.random() < slender:
             return shapes.spindle(rng, radius)
         return shapes.spread(rng, radius, roughness)

@@ -16,8 +16,8 @@ from napari_sam3.training.scenes import Labels, Scene
 class Stage:
     """A scene with its distances, random brightnesses and textures; all fields are (H, W).
 
-    Two frames of a movie are drawn from generators in the same state, so that every object has
-    much the brightness it had, and textures are looked up where the object was.
+    Two frames of a movie are drawn from generators in the same state, so that every object keeps
+    its brightness, and textures are looked up where the object was.
     """
 
     scene: Scene
@@ -82,7 +82,7 @@ def set_up(rng: np.random.Generator, scene: Scene) -> Stage:
         inside=inside,
         edge=edge,
         depth=edge / np.maximum(deepest, 1)[labels] * inside,
-        level=_brightness(rng, labels, rng.uniform(0, 0.55)) * _relit(rng, scene),
+        level=_brightness(rng, labels, rng.uniform(0, 0.55)),
         nucleus=_brightness(rng, scene.nested, rng.uniform(0, 0.25)),
         grain=carried(grain, scene),
         cloud=carried(texture(rng, size, rng.uniform(1.5, 3.2)), scene),
@@ -94,10 +94,3 @@ def _brightness(rng: np.random.Generator, labels: Labels, spread: float) -> Fiel
     level = np.exp(rng.normal(size=256) * spread)
     level[0] = 0
     return np.asarray(level[labels], np.float32)
-
-
-def _relit(rng: np.random.Generator, scene: Scene) -> Field:
-    """How much brighter each object is than on the frame before; 1 on a first frame."""
-    spread = rng.choice((0, rng.uniform(0.05, 0.4)))
-    changed = _brightness(rng, scene.labels, spread)
-    return changed if scene.source is not None else np.ones_like(changed)
