@@ -28,10 +28,14 @@ class Ahead:
     @property
     def cost(self) -> Cost | None:
         """What a frame of this stack costs the model; None before the first one."""
-        cost, latest = self._model.batches.cost(self._stack.frames.shape), self._model.latest
-        if cost is None and latest is not None and self._is_own(latest[0]):
+        frames, latest = self._stack.frames, self._model.latest
+        cost = self._model.batches.cost(frames.shape)
+        if cost is not None:
+            return cost
+        if latest is not None and self._is_own(latest[0]):
             return Cost(None, latest[1].nbytes)
-        return cost or self._kept_cost
+        nbytes = self._model.embeddings.kept_bytes(frames)
+        return None if nbytes is None else Cost(None, nbytes)
 
     @property
     def room(self) -> int:
@@ -94,12 +98,6 @@ class Ahead:
             embeddings.recognise(self._picture(frame), revision)
             yield frame
         self._is_recognised = True
-
-    @property
-    def _kept_cost(self) -> Cost | None:
-        shelves, revision = self._model.embeddings.shelves, self._model.backend.revision
-        nbytes = shelves.kept_bytes(self._stack, revision)
-        return None if nbytes is None else Cost(None, nbytes)
 
     def _next(self, left: deque[int]) -> list[int]:
         """Take as many frames that are not ready as go through the model together."""

@@ -113,15 +113,6 @@ class Shelves:
         self._digests.setdefault(picture.frames, {})[picture.frame, picture.window] = digest
         return _place(store, picture, revision, digest)
 
-    def kept_bytes(self, picture: Picture, revision: str) -> int | None:
-        """Return the bytes of an embedding of a whole frame that is on disk, if one is known."""
-        for frame, window in self._digests.get(picture.frames, {}):
-            place = self.known_place(replace(picture, frame=frame, window=window), revision)
-            nbytes = None if place is None or window is not None else place.measure()
-            if nbytes is not None:
-                return nbytes
-        return None
-
     def remembered(self, picture: Picture, revision: str) -> list[int]:
         """Return the frames of a stack of which there may be embeddings, as far as not read."""
         store = self._store_of(picture)

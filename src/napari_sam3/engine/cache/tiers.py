@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,7 @@ class Embeddings:
         self.in_memory: BoundedCache[EmbeddingKey, Packed] = BoundedCache(far)
         self.shelves = Shelves(budgets.disk)
         self._writer = Writer()
+        self._kept_bytes: WeakKeyDictionary[Frames, int] = WeakKeyDictionary()
 
     def __len__(self) -> int:
         return len(self.on_device) + len(self.in_memory)
@@ -91,8 +93,7 @@ class Embeddings:
 
     def recognise(self, picture: Picture, revision: str) -> None:
         """Read a frame, so that it is known whether its embedding is on disk."""
-        if self.shelves.known_place(picture, revision) is None:
-            self.shelves.place(picture, revision, picture.read())
+        self._sought(picture, revision)
 
     def get(self, key: EmbeddingKey) -> Embedding | None:
         """Return an embedding that is on the device."""
@@ -126,8 +127,16 @@ class Embeddings:
         if picture.key(revision) in self.in_memory:
             return None
         place, pixels = self._sought(picture, revision)
-        is_kept = place is not None and place.measure() is not None
-        return None if is_kept else _drawn(picture, pixels, place)
+        nbytes = None if place is None else place.measure()
+        if nbytes is None:
+            return _drawn(picture, pixels, place)
+        if picture.window is None:
+            self._kept_bytes[picture.frames] = nbytes
+        return None
+
+    def kept_bytes(self, frames: Frames) -> int | None:
+        """Return the bytes of one embedding of a stack, if `missing` has found one on disk."""
+        return self._kept_bytes.get(frames)
 
     def write(self, sources: Iterable[Source]) -> None:
         """Write those that were made from an image and packed."""
