@@ -44,3 +44,13 @@ def test_an_object_has_left_when_it_fades_and_not_when_it_turns_dark(
     pyramid: Any = None  # only its brightness would be looked at
 
     assert presence_of(guess(), BRIGHT, pyramid) == presence
+
+
+@pytest.mark.parametrize(("trust", "presence"), [(1.0, 0.8), (0.75, 0.0)])
+def test_an_object_has_left_when_it_fits_badly_for_more_than_one_frame(
+    trust: float, presence: float
+) -> None:
+    poor = replace(guess(), score=0.5)
+    pyramid: Any = None  # only the brightness of what stands out would be looked at
+
+    assert presence_of(poor, replace(BRIGHT, contrast=0.0, trust=trust), pyramid) == presence

@@ -109,7 +109,7 @@ class EmbeddedBackend:
     @torch.inference_mode()
     def remember(self, track: Track | None, embedding: Embedding, answer: Answer) -> Track:
         """Return the track of an object that is on the embedded image as answered."""
-        return start_track(self._network, track, own(embedding, Pyramid), answer.pixels)
+        return start_track(self._network, track, own(embedding, Pyramid), answer.readings[0])
 
     @torch.inference_mode()
     def follow(self, embedding: Embedding, tracks: Sequence[Track]) -> list[Answer]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from ..masks import Reading
 from .crops import Crop
 from .network import Memory, Network
 from .prompt_maps import SIDE, halved, render
@@ -27,6 +28,10 @@ FAINT = 0.04
 """A contrast below this says nothing about an object; brightness is 0..1."""
 CLEAR = 0.8
 """Nor does one below this share of the spread of brightness inside and around the object."""
+DOUBTFUL = 0.7
+"""An object whose masks are expected to overlap it by less than this, of late, has left."""
+LATEST = 0.5
+"""Weight of the newest frame in that expectation; the older, the less."""
 MARGINS = np.arange(0, 2.1, 0.25, dtype=np.float32)
 """How much farther out than the network does a first mask may be drawn, in logits."""
 RING = 3
@@ -42,6 +47,7 @@ class Track:
     mask: NDArray[np.float32]  # (112, 112) share of each pixel of the crop that was the object
     contrast: float  # brightness inside minus around it, on the first frame; 0 if that is unclear
     margin: float = 0.0  # added to logits, so that outlines lie as far out as the first one
+    trust: float = 1.0  # how well its masks of late are expected to fit, 0..1
 
     @property
     def cells(self) -> NDArray[np.float32]:
@@ -49,15 +55,14 @@ class Track:
         return halved(self.mask)
 
 
-def start_track(
-    network: Network, track: Track | None, pyramid: Pyramid, mask: NDArray[np.bool_]
-) -> Track:
-    """Remember an object by its mask, (H, W), or go on with its track."""
-    crop = crops_around(extent_of(mask), pyramid)[0]
+def start_track(network: Network, track: Track | None, pyramid: Pyramid, found: Reading) -> Track:
+    """Remember an object by what was found of it, or go on with its track."""
+    crop = crops_around(extent_of(found.pixels), pyramid)[0]
     coarse = pyramid.cut(network, [crop]).coarse
-    cut = crop.cut(mask)
+    cut = crop.cut(found.pixels)
     if track is not None:
-        return replace(track, crop=crop, coarse=coarse, mask=cut)
+        trust = _trust(track, found.score)
+        return replace(track, crop=crop, coarse=coarse, mask=cut, trust=trust)
     first = Track(crop, coarse, cut, _first_contrast(cut, crop, pyramid))
     return replace(first, margin=_margin(network, first, pyramid))
 
@@ -84,9 +89,12 @@ def nearest(guesses: list[Guess], track: Track) -> list[Guess]:
 
 
 def presence_of(guess: Guess, track: Track, pyramid: Pyramid) -> float:
-    """How sure it is that the guess shows the tracked object, 0..1."""
+    """How sure it is that the guess shows the tracked object, 0..1.
+
+    A poor fit on one frame is no end: cells blur and come back. One on several frames is.
+    """
     inside = guess.logits > 0
-    if not inside.any():
+    if not inside.any() or _trust(track, guess.score) < DOUBTFUL:
         return 0.0
     if not track.contrast:
         return guess.presence
@@ -98,6 +106,10 @@ def contrast_of(inside: NDArray[np.bool_], crop: Crop, pyramid: Pyramid) -> floa
     """Brightness inside a mask (56, 56) of a crop minus that around it."""
     within, around = _brightness(inside, crop, pyramid)
     return float(within.mean() - around.mean()) if within.size and around.size else 0.0
+
+
+def _trust(track: Track, score: float) -> float:
+    return LATEST * score + (1 - LATEST) * track.trust
 
 
 def _first_contrast(cut: NDArray[np.float32], crop: Crop, pyramid: Pyramid) -> float:
