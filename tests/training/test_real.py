@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from skimage.io import imsave
@@ -33,6 +35,45 @@ def test_labels_stay_on_their_objects(folder, seed):
         inside, outside = frame[3] > 0, frame[3] == 0
         if inside.any() and outside.any():
             assert frame[:3, inside].mean() > frame[:3, outside].mean() + 30
+
+
+@pytest.fixture
+def movie(tmp_path):
+    """Three objects of one brightness each, on six frames; each has its number on all of them."""
+    labels = np.zeros((6, 100, 100), np.uint16)
+    for frame in range(6):
+        for number in (1, 2, 3):
+            place = 5 + 5 * frame + 20 * (number - 1)
+            labels[frame, place : place + 15, 10 * number : 10 * number + 20] = number
+    labels[3:,][labels[3:] == 2] = 0
+    for kind, stack in (("images", 60 * labels), ("labels", labels)):
+        (tmp_path / "moving" / kind).mkdir(parents=True)
+        image = stack.astype(np.uint8 if kind == "images" else np.uint16)
+        imsave(tmp_path / "moving" / kind / "0.tif", image, check_contrast=False)
+    return tmp_path
+
+
+def test_objects_of_a_movie_keep_their_numbers(movie):
+    make = RealPairs(pictures_in(movie))
+
+    for seed in range(8):
+        pair = make(np.random.default_rng(seed))
+        for number in np.intersect1d(pair[0, 3], pair[1, 3]):
+            seen = [np.median(frame[0][frame[3] == number]) for frame in pair]
+            assert abs(seen[0] - seen[1]) < 5
+
+
+def test_an_object_that_ends_in_a_movie_is_gone(movie):
+    make = RealPairs(pictures_in(movie))
+    pairs = [make(np.random.default_rng(seed)) for seed in range(20)]
+
+    assert any(set(np.unique(now[3])) < set(np.unique(before[3])) for before, now in pairs)
+
+
+def test_pictures_from_large_sources_are_drawn_less(folder, movie):
+    make = RealPairs([Path("many/images") / f"{n}.png" for n in range(16)] + pictures_in(movie))
+
+    assert make.shares[-1] == pytest.approx(4 * make.shares[0])
 
 
 def test_objects_are_sometimes_painted_over(folder):

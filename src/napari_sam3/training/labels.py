@@ -31,16 +31,24 @@ def distance_inside(mask: Mask) -> Distance:
 
 def relabelled(labels: Labels, smallest: int) -> Labels:
     """Keep the largest piece of every object, drop small ones, number the rest up to 250."""
+    return numbered(tidied(labels, smallest))
+
+
+def tidied(labels: Labels, smallest: int) -> Labels:
+    """Keep the largest piece of every object, and drop small ones."""
     kept = np.zeros(labels.shape, np.int32)
-    count = 0
     for number, place in enumerate(ndimage.find_objects(labels), start=1):
-        if place is None or count == 250:
-            continue
-        mask = largest_piece(labels[place] == number)
-        if mask.sum() >= smallest:
-            count += 1
-            kept[place][mask] = count
+        if place is not None:
+            mask = largest_piece(labels[place] == number)
+            kept[place][mask] = number if mask.sum() >= smallest else 0
     return kept
+
+
+def numbered(labels: Labels) -> Labels:
+    """Give the objects of one or more frames numbers from 1 to 250, and drop the others."""
+    numbers = np.unique(labels[labels > 0])
+    new = np.searchsorted(numbers, labels) + 1
+    return np.where((labels > 0) & (new <= 250), new, 0).astype(np.int32)
 
 
 def largest_piece(mask: Mask) -> Mask:

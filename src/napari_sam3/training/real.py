@@ -1,6 +1,8 @@
-"""Frame pairs from a folder of real pictures with labels.
+"""Frame pairs from folders of real pictures with labels.
 
-The folder holds `images/NAME.png` and `labels/NAME.png`, 0 being background.
+A folder holds `images/NAME` and `labels/NAME`, PNG or TIFF, 0 being background; or it holds several
+such folders, one for each source. Labels of (T, H, W) are those of a movie or of the slices of a
+volume, in which an object has one number on all frames.
 """
 
 from __future__ import annotations
@@ -15,61 +17,108 @@ from skimage.io import imread
 from skimage.transform import resize
 
 from napari_sam3.training.colours import Picture
-from napari_sam3.training.labels import relabelled
+from napari_sam3.training.labels import numbered, relabelled, tidied
 from napari_sam3.training.movies import Change, draw_change, flow
 from napari_sam3.training.noise import blurred, log_uniform
 from napari_sam3.training.scenes import Labels
 from napari_sam3.training.shards import SIZE, Pair, packed
 
+SMALLEST = 10
+"""Objects of fewer pixels on a crop are not learned."""
+DIAMETERS = (10.0, 70.0)
+"""Pixels across the middle-sized object of a picture, once it is in a shard."""
+FEWEST = 64
+"""A crop has at least so many pixels a side."""
+FAR_APART = 0.3
+"""Share of the pairs that leave out a frame between the two."""
+
 
 def pictures_in(folder: Path) -> list[Path]:
-    """List the pictures of a folder of images and labels."""
-    images = sorted((folder / "images").glob("*.png"))
+    """List the pictures of a folder of images and labels, or of the folders in it."""
+    images = sorted(
+        path
+        for pattern in ("images/*", "*/images/*")
+        for path in folder.glob(pattern)
+        if path.suffix in (".png", ".tif")
+    )
     if not images:
-        raise FileNotFoundError(f"No images/*.png in {folder}. Check `real` in the config.")
+        raise FileNotFoundError(f"No images/*.png or images/*.tif in {folder}. Check `real`.")
     return images
 
 
 class RealPairs:
-    """Cuts frame pairs out of labelled pictures."""
+    """Cuts frame pairs out of labelled pictures.
+
+    Attributes
+    ----------
+    shares : (N,) how often each picture is drawn; of many from one source, each less often.
+    """
 
     def __init__(self, images: Sequence[Path]) -> None:
         self._images = images
+        sources = [path.parents[1] for path in images]
+        shares = np.array([sources.count(source) for source in sources]) ** -0.5
+        self.shares = shares / shares.sum()
 
     def __call__(self, rng: np.random.Generator) -> Pair:
-        """Draw a pair: a crop at a random scale, then moved, bent and lit anew."""
-        path = self._images[int(rng.integers(len(self._images)))]
-        picture = _three_channels(imread(path))
+        """Draw a pair: a crop at a random scale, and the same on the next frame.
+
+        Where there is no next frame, the crop is moved, bent and lit anew.
+        """
+        path = self._images[int(rng.choice(len(self._images), p=self.shares))]
+        image = imread(path)
         labels = imread(path.parents[1] / "labels" / path.name).astype(np.int32)
-        picture, labels = _crop(rng, picture, labels)
-        labels = relabelled(labels, smallest=10)
+        if labels.ndim == 2:
+            picture, labels = _crop(rng, _three_channels(image[None]), labels[None])
+            labels = relabelled(labels[0], SMALLEST)
+            first = packed(picture[0], labels, np.zeros_like(labels))
+            return np.stack([first, _next_frame(rng, picture[0], labels)])
+        chosen = _two_frames(rng, len(labels))
+        pictures, labels = _crop(rng, _three_channels(image[chosen]), labels[chosen])
+        labels = numbered(np.stack([tidied(frame, SMALLEST) for frame in labels]))
         return np.stack(
             [
-                packed(picture, labels, np.zeros_like(labels)),
-                _next_frame(rng, picture, labels),
+                packed(picture, frame, np.zeros_like(frame))
+                for picture, frame in zip(pictures, labels, strict=True)
             ]
         )
 
 
-def _three_channels(image: npt.NDArray[np.uint8]) -> Picture:
-    """Turn (H, W) or (H, W, C) bytes into red, green and blue, the whole range in 0..1."""
-    picture = np.atleast_3d(image)[..., :3].transpose(2, 0, 1) / np.float32(255)
-    if len(picture) == 1:
-        picture = picture.repeat(3, 0)
-    bright = np.percentile(picture, 99.9)
-    return np.asarray(picture / max(bright, 0.02), np.float32)
+def _two_frames(rng: np.random.Generator, count: int) -> list[int]:
+    """Choose two frames that follow each other, in either direction, or nearly so."""
+    step = min(2 if rng.random() < FAR_APART else 1, count - 1)
+    first = int(rng.integers(count - step))
+    frames = [first, first + step]
+    return frames if rng.random() < 0.5 else frames[::-1]
 
 
-def _crop(rng: np.random.Generator, picture: Picture, labels: Labels) -> tuple[Picture, Labels]:
-    """Cut a square, wider or narrower, and bring it to the size of a shard."""
-    side = int(SIZE / log_uniform(rng, 0.6, 2.5))
-    side = min(side, *labels.shape)
-    row, col = (rng.integers(0, length - side + 1) for length in labels.shape)
+def _three_channels(frames: npt.NDArray[np.uint8]) -> Picture:
+    """Turn (T, H, W) or (T, H, W, C) bytes into (T, 3, H, W), the whole range in 0..1."""
+    coloured = frames[..., None] if frames.ndim == 3 else frames[..., :3]
+    pictures = np.moveaxis(coloured, -1, 1) / np.float32(255)
+    if pictures.shape[1] < 3:
+        pictures = pictures[:, :1].repeat(3, 1)
+    bright = np.percentile(pictures, 99.9)
+    return np.asarray(pictures / max(bright, 0.02), np.float32)
+
+
+def _crop(rng: np.random.Generator, pictures: Picture, labels: Labels) -> tuple[Picture, Labels]:
+    """Cut a square with an object in it out of all frames, and bring it to the size of a shard."""
+    shape = labels.shape[1:]
+    numbers, areas = np.unique(labels[0], return_counts=True)
+    number = rng.choice(numbers[numbers > 0]) if numbers.any() else 0
+    diameter = np.sqrt(np.median(areas[numbers > 0])) if numbers.any() else min(shape)
+    side = int(np.clip(SIZE * diameter / log_uniform(rng, *DIAMETERS), FEWEST, min(shape)))
+    rows, cols = np.nonzero(labels[0] == number)
+    chosen = int(rng.integers(len(rows)))
+    corner = np.array((rows[chosen], cols[chosen])) - rng.integers(0, side, 2)
+    row, col = np.clip(corner, 0, np.array(shape) - side)
     place = (slice(row, row + side), slice(col, col + side))
-    sized = resize(picture[:, *place], (3, SIZE, SIZE), order=1, anti_aliasing=side > SIZE)
+    size = (*pictures.shape[:2], SIZE, SIZE)
+    sized = resize(pictures[:, :, *place], size, order=1, anti_aliasing=side > SIZE)
     grid = (np.indices((SIZE, SIZE)) + 0.5) * side / SIZE
     rows, cols = np.clip(grid.astype(int), 0, side - 1)
-    return sized.astype(np.float32), labels[place][rows, cols]
+    return sized.astype(np.float32), labels[:, *place][:, rows, cols]
 
 
 def _next_frame(

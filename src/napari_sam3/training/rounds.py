@@ -56,18 +56,22 @@ class Prompting:
     def __init__(self, network: Network, batch: Batch, device: torch.device) -> None:
         self._network = network
         self._samples = batch.samples
+        self._per_view = len(batch.samples) // len(batch.now)
         self._device = device
         with self._mixed_precision():
             features = network.encode(self._tensor(batch.now))
-            coarse = self._past(batch)
+            past = self._past(batch)
         self.dense = dense_loss(
             features.dense, self._tensor(batch.labels), self._tensor(batch.depth)
         )
-        self._crops = self._cut(features, coarse)
+        self._crops = self._cut(features, past)
+        self._maps = np.stack([sample.maps for sample in self._samples])
+        if past is not None:
+            self._redraw(past)
 
     def rounds(self, count: int, rng: np.random.Generator) -> Iterator[Round]:
         """Answer, be corrected, answer again; the user corrects the first or the best reading."""
-        maps = np.stack([sample.maps for sample in self._samples])
+        maps = self._maps
         for number in range(count):
             prompts = self._tensor(maps)
             crops = self._crops
@@ -80,22 +84,44 @@ class Prompting:
             if number < count - 1:
                 maps = corrected(rng, maps, self._samples, _chosen(rng, decoded, judged))
 
-    def _past(self, batch: Batch) -> Tensor | None:
+    def _past(self, batch: Batch) -> Features | None:
         if not len(batch.before):
             return None
         with torch.no_grad():
-            return self._network.encode(self._tensor(batch.before)).coarse
+            return self._network.encode(self._tensor(batch.before))
 
-    def _cut(self, features: Features, past: Tensor | None) -> Crops:
-        per_view = len(self._samples) // len(features.coarse)
+    @torch.no_grad()
+    def _redraw(self, past: Features) -> None:
+        """Let the network outline some objects of the frame before, and go on from that.
+
+        Those it follows far have outlines of its own making, not of the user's.
+        """
+        chosen = [n for n, sample in enumerate(self._samples) if sample.redrawn]
+        if not chosen:
+            return
+        followed = self._samples[: len(past.fine) * self._per_view]
+        memory = self._crops.memory
+        known = Memory(memory.coarse[chosen], memory.mask[chosen])
+        fine = cut(past.fine, followed, self._per_view, FINE_STRIDE)[chosen]
+        with self._mixed_precision():
+            decoded = self._network.decode(
+                fine, known.coarse, self._tensor(self._maps[chosen]), known
+            )
+        cells = _drawn(decoded)
+        seen = cells.flatten(1).any(1)
+        for number, outline in zip(np.array(chosen)[seen.cpu().numpy()], cells[seen], strict=True):
+            self._maps[number, 6] = outline[0].cpu().numpy() * 2 - 1
+            memory.mask[number] = F.avg_pool2d(outline, 2)
+
+    def _cut(self, features: Features, past: Features | None) -> Crops:
         fine, coarse = (
-            cut(maps, self._samples, per_view, stride)
+            cut(maps, self._samples, self._per_view, stride)
             for maps, stride in ((features.fine, FINE_STRIDE), (features.coarse, COARSE_STRIDE))
         )
         remembered = torch.zeros_like(coarse)
         if past is not None:
-            known = len(past) * per_view
-            remembered[:known] = cut(past, self._samples[:known], per_view, COARSE_STRIDE)
+            known = self._samples[: len(past.coarse) * self._per_view]
+            remembered[: len(known)] = cut(past.coarse, known, self._per_view, COARSE_STRIDE)
         masks = self._tensor(np.stack([sample.remembered for sample in self._samples]))[:, None]
         followed = (masks.amax((2, 3), keepdim=True) > 0).to(remembered.dtype)
         targets = self._tensor(np.stack([sample.target for sample in self._samples]))
@@ -118,6 +144,14 @@ def cut(maps: Tensor, samples: Sequence[Sample], per_view: int, stride: int) -> 
         row, col = (corner // stride + margin for corner in sample.origin)
         crops.append(padded[number // per_view, :, row : row + side, col : col + side])
     return torch.stack(crops)
+
+
+def _drawn(decoded: Decoded) -> Tensor:
+    """Share of each cell that the first reading covers, (N, 1, 56, 56)."""
+    first = decoded.scores.argmax(1)
+    logits = decoded.logits[torch.arange(len(first), device=first.device), first]
+    large = F.interpolate(logits[:, None].float(), scale_factor=2, mode="bilinear")
+    return F.avg_pool2d((large > 0).float(), 2)
 
 
 def _channels_last(tensor: Tensor) -> Tensor:

@@ -26,6 +26,9 @@ ZOOMED = 0.5
 CLOSEST = 0.42
 """Side of the smallest cut that is enlarged to a view, relative to the view."""
 
+REDRAWN = 0.4
+"""Share of the followed objects that were outlined by the network itself, on the frame before."""
+
 Asking = Literal["click", "box", "mask", "both", "follow"]
 Planes = npt.NDArray[np.int32]
 
@@ -55,6 +58,8 @@ class Sample:
     maps: Maps
     remembered: npt.NDArray[np.float32]
     """(28, 28) where the object was on the frame before; zeros unless it is followed."""
+    redrawn: bool = False
+    """Whether it is followed from the network's own outline instead, as it is on long ways."""
 
 
 def draw_view(rng: np.random.Generator, pair: Pair) -> View:
@@ -150,6 +155,7 @@ def _sample(rng: np.random.Generator, asking: Asking, now: Mask, known: Mask) ->
         return None
     inside = point[0] - origin[0], point[1] - origin[1]
     remembered = np.zeros((CROP // COARSE_STRIDE,) * 2, np.float32)
+    redrawn = asking == "follow" and rng.random() < REDRAWN
     if asking == "follow":
         guess = rough_copy(rng, seen, rng.choice((0, 0.3, 0.6)))
         maps = prompt_maps.render(mask=guess)
@@ -160,7 +166,7 @@ def _sample(rng: np.random.Generator, asking: Asking, now: Mask, known: Mask) ->
         box = _loose_box(rng, rows - origin[0], cols - origin[1]) if asking != "click" else None
         clicks = [inside] if asking != "box" else []
         maps = prompt_maps.render(clicks, [True] * len(clicks), box)
-    return Sample(asking, origin, target, maps, remembered)
+    return Sample(asking, origin, target, maps, remembered, redrawn)
 
 
 def _origin(rng: np.random.Generator, centre: tuple[float, float]) -> tuple[int, int]:
