@@ -160,6 +160,61 @@ def test_all_that_counts_becomes_objects(colony: Colony) -> None:
     assert colony.shown() == []
 
 
+def test_undo_makes_candidates_of_objects_again(colony: Colony) -> None:
+    colony.picking.make_objects()
+    removed: list[frozenset[int]] = []
+    colony.workspace.removed.connect(removed.append)
+
+    colony.controller.undo()
+
+    assert objects(colony) == []
+    assert len(list(colony.workspace.objects)) == 1
+    assert colony.shown() == list(range(SURE))
+    assert removed == [{1, 2, 3}]
+    assert not colony.workspace.history.can_redo
+
+
+def test_undo_goes_back_over_corrections_before_it_takes_an_object_away(colony: Colony) -> None:
+    colony.picking.make_objects()
+    found = colony.mask(0, object_id=3)
+    colony.workspace.prompts.add_point((0, 12, 48), False)
+
+    colony.controller.undo()
+    assert objects(colony) == [1, 2, 3]
+    np.testing.assert_array_equal(colony.mask(0, object_id=3), found)
+
+    colony.controller.undo()
+    assert objects(colony) == []
+
+
+def test_undo_leaves_an_object_that_was_followed(colony: Colony) -> None:
+    colony.picking.make_objects()
+    colony.run()
+
+    colony.controller.undo()
+
+    assert objects(colony) == [1, 2, 3]
+
+
+def test_undo_leaves_an_object_that_was_painted_on(colony: Colony) -> None:
+    colony.picking.make_objects()
+    colony.workspace.results.layer_of(2).paint((0, 1, 1), 2)
+
+    colony.controller.undo()
+
+    assert objects(colony) == [2]
+
+
+def test_undo_takes_back_objects_that_share_a_layer(colony: Colony) -> None:
+    colony.controller.choose_layout("one layer")
+    colony.picking.make_objects()
+    layer = colony.workspace.results.layer_of(1)
+
+    colony.controller.undo()
+
+    assert not np.any(layer.data[0])
+
+
 def test_objects_keep_what_was_prompted_before(colony: Colony) -> None:
     colony.controller.choose_tool("positive")
     colony.viewer.layers.selection.active = colony.image

@@ -40,6 +40,6 @@ def test_what_became_an_object_is_not_shown():
 
 
 def test_object_that_is_gone_is_a_candidate_again():
-    picks = Picks(taken={2: 7, 3: 8}).without_object(7)
+    picks = Picks(taken={2: 7, 3: 8}).without_objects({7})
 
     assert picks.taken == {3: 8}

@@ -105,7 +105,7 @@ def test_a_removed_object_is_gone_from_all_frames(tmp_path: Path, layout: Layout
         bench.results.write(place, 2, disk(40, 60))
     bench.results.layer_of(1).paint((*HERE, 5, 5), 1)
 
-    bench.results.remove_object(1)
+    bench.results.remove_objects([1])
 
     for place in (HERE, THERE):
         assert not bench.results.mask(place, 1).any()
@@ -115,7 +115,7 @@ def test_a_removed_object_is_gone_from_all_frames(tmp_path: Path, layout: Layout
 
 def test_a_removed_object_can_come_back(bench: ResultBench) -> None:
     bench.results.write(HERE, 1, disk(20, 30))
-    bench.results.remove_object(1)
+    bench.results.remove_objects([1])
 
     bench.results.write(HERE, 1, disk(40, 60))
 

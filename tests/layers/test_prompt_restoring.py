@@ -39,7 +39,7 @@ def test_restored_prompts_are_those_of_the_snapshot(deep: PromptBench) -> None:
     deep.prompts.current_object = 2
     deep.prompts.add_point((0, 0, 5, 5), True)
     before, before_width = deep.prompts.snapshot(), deep.prompts.shapes.edge_width
-    deep.prompts.remove_object(1)
+    deep.prompts.remove_objects([1])
     deep.prompts.add_point((2, 3, 5, 5), True)
     deep.heard.clear()
 
@@ -86,7 +86,7 @@ def test_a_removed_object_is_announced_once(flat: PromptBench) -> None:
     flat.prompts.add_point((20, 20), True)
     flat.heard.clear()
 
-    flat.prompts.remove_object(1)
+    flat.prompts.remove_objects([1])
 
     assert flat.heard == [[((), 1)]]
     assert list(flat.prompts.prompts()) == [((), 2)]

@@ -197,7 +197,7 @@ def test_an_object_is_removed_from_all_large_frames(tmp_path: Path, layout: Layo
         bench.write(1, 30, 40, place)
         bench.write(2, 30, 41, place)
 
-    bench.results.remove_object(1)
+    bench.results.remove_objects([1])
 
     for place in ((0,), (2,)):
         assert not bench.results.patch(place, 1)[1].any()

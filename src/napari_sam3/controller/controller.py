@@ -165,11 +165,11 @@ class Controller(Situation):
     def remove_object(self, object_id: int) -> None:
         """Forget an object, its prompts and its masks."""
         if self.work is not None:
-            self.work.workspace.remove_object(object_id)
+            self.work.workspace.remove_objects([object_id])
             self.changed.emit()
 
     def undo(self) -> None:
-        """Take the last change of the prompts back; the masks follow."""
+        """Take back the last change of the prompts, or what was made objects since."""
         if self.work is not None:
             self.work.workspace.undo()
 

@@ -202,7 +202,7 @@ class Finder:
         work.concepts.exemplars.changed.connect(partial(self._on_boxes_changed, work))
         work.concepts.exemplars.refused.connect(self._on_failed)
         work.finding.found.connect(self._on_found)
-        work.workspace.removed.connect(partial(self._on_object_removed, work))
+        work.workspace.removed.connect(partial(self._on_objects_removed, work))
 
     def _on_boxes_changed(self, work: Work) -> None:
         boxes = work.concepts.exemplars.boxes()
@@ -217,9 +217,9 @@ class Finder:
         if place == self._focus.place:
             self.show_frame()
 
-    def _on_object_removed(self, work: Work, object_id: int) -> None:
+    def _on_objects_removed(self, work: Work, object_ids: frozenset[int]) -> None:
         for concept in work.concepts:
-            if concept.give_back(object_id):
+            if concept.give_back(object_ids):
                 work.finding.redraw_others(concept)
         self.show_frame()
 

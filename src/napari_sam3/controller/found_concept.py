@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -116,11 +117,15 @@ class FoundConcept:
         """Note which candidates became which objects; they are shown no longer."""
         self.picks[place] = self.picks.get(place, Picks()).taking(objects)
 
-    def give_back(self, object_id: int) -> list[Place]:
-        """Let candidates count again whose object is gone, and return where they are."""
-        places = [place for place, one in self.picks.items() if object_id in one.taken.values()]
+    def give_back(self, object_ids: Set[int]) -> list[Place]:
+        """Let candidates count again whose objects are gone, and return where they are."""
+        places = [
+            place
+            for place, one in self.picks.items()
+            if not object_ids.isdisjoint(one.taken.values())
+        ]
         for place in places:
-            self.picks[place] = self.picks[place].without_object(object_id)
+            self.picks[place] = self.picks[place].without_objects(object_ids)
         return places
 
     def outdated(self) -> list[Place]:

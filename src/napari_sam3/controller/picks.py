@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -38,9 +38,9 @@ class Picks:
         """Note that candidates became objects of these ids."""
         return replace(self, taken={**self.taken, **positions})
 
-    def without_object(self, object_id: int) -> Self:
-        """Give a candidate back whose object is gone."""
-        left = {position: one for position, one in self.taken.items() if one != object_id}
+    def without_objects(self, object_ids: Set[int]) -> Self:
+        """Give candidates back whose objects are gone."""
+        left = {position: one for position, one in self.taken.items() if one not in object_ids}
         return replace(self, taken=left)
 
     def carried(self, before: Candidates, after: Candidates) -> Self:

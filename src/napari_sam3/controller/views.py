@@ -87,11 +87,12 @@ class Sessions:
             self._latest = None
             self._sessions.clear()
 
-    def forget_object(self, object_id: int) -> None:
-        """Drop what the sessions remember of an object."""
+    def forget_objects(self, object_ids: Iterable[int]) -> None:
+        """Drop what the sessions remember of objects."""
         with self._lock:
             for session in self._sessions.values():
-                session.remove(object_id)
+                for object_id in object_ids:
+                    session.remove(object_id)
 
 
 def _known(seen: OrderedDict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:

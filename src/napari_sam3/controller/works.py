@@ -160,7 +160,7 @@ class Works:
         workspace.results.removed.connect(self.arrangement.hide_result)
         workspace.objects.changed.connect(partial(self._on_object_changed, workspace))
         workspace.prompts.refused.connect(self._on_failed)
-        workspace.removed.connect(self._on_object_removed)
+        workspace.removed.connect(self._on_objects_removed)
         segmentation.changed.connect(self._on_changed)
         segmentation.failed.connect(self._on_failed)
         propagation.advanced.connect(self._on_changed)
@@ -213,9 +213,9 @@ class Works:
             results = work.workspace.results
             if labels not in results.layers():
                 continue
-            for thing in work.workspace.objects:
-                if results.layer_of(thing.id) is labels:
-                    work.workspace.remove_object(thing.id)
+            things = work.workspace.objects
+            gone = [thing.id for thing in things if results.layer_of(thing.id) is labels]
+            work.workspace.remove_objects(gone)
         self.changed.emit()
 
     def _on_object_changed(self, workspace: Workspace) -> None:
@@ -223,9 +223,9 @@ class Works:
         for layer in workspace.results.layers():
             self.arrangement.show_result(workspace, layer)
 
-    def _on_object_removed(self, object_id: int) -> None:
-        forget = partial(self._sessions.forget_object, object_id)
-        self._jobs.ask(("forget", object_id), forget, lambda _: None, lambda _: None)
+    def _on_objects_removed(self, object_ids: frozenset[int]) -> None:
+        forget = partial(self._sessions.forget_objects, object_ids)
+        self._jobs.ask(("forget", object_ids), forget, lambda _: None, lambda _: None)
 
     def _on_changed(self) -> None:
         self.changed.emit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,7 +33,7 @@ class Found:
 class Workspace:
     """The work on one image, kept while the image is in the viewer."""
 
-    removed = Signal(int)  # id of an object
+    removed = Signal(frozenset)  # ids of objects
 
     def __init__(self, image: Image, layout: Layout) -> None:
         self.image = image
@@ -51,10 +51,18 @@ class Workspace:
         self.objects.add()
 
     def undo(self) -> None:
-        """Take the last change of the prompts back that objects still there had."""
+        """Take the last change of the prompts back that objects still there had.
+
+        Objects that candidates became are candidates again, if nothing was done to them since.
+        """
         shown = state = self.prompts.snapshot()
         while self.history.can_undo and not state.keys_that_differ(shown):
+            made = [key for key in self.history.made if self._is_as_made(key)]
             state = _owned_by(self.history.undo(), self._ids)
+            if made:
+                self.history.forget_undone()
+                self.remove_objects(object_id for _, object_id in made)
+                return
         self._restore(state)
 
     def redo(self) -> None:
@@ -86,23 +94,28 @@ class Workspace:
         try:
             self.results.write_new(place, masks)
         except StorageError:
-            for object_id in masks:
-                self.remove_object(object_id)
+            self.remove_objects(masks)
             raise
         for thing, one in zip(things, found, strict=True):
             self.objects.record(place, thing.id, one.score, int(np.count_nonzero(one.mask)))
-        self.adopted |= {(place, object_id) for object_id in masks}
+        made = frozenset((place, object_id) for object_id in masks)
+        self.adopted |= made
+        self.history.push(self.prompts.snapshot(), made)
         return things
 
-    def remove_object(self, object_id: int) -> None:
-        """Forget an object, its prompts and its masks."""
-        self.objects.remove(object_id)
-        self.prompts.remove_object(object_id)
-        self.results.remove_object(object_id)
-        self.adopted = frozenset(key for key in self.adopted if key[1] != object_id)
+    def remove_objects(self, object_ids: Iterable[int]) -> None:
+        """Forget objects, their prompts and their masks."""
+        gone, current = frozenset(object_ids), self.objects.current
+        if not gone:
+            return
+        for object_id in sorted(gone, key=lambda one: current is not None and one == current.id):
+            self.objects.remove(object_id)
+        self.prompts.remove_objects(gone)
+        self.results.remove_objects(gone)
+        self.adopted = frozenset(key for key in self.adopted if key[1] not in gone)
         if not len(self.objects):
             self.objects.add()
-        self.removed.emit(object_id)
+        self.removed.emit(gone)
 
     def nearest_frame(self, thing: SegmentedObject, axes: StackAxes, place: Place) -> Place | None:
         """Return the frame of a stack closest to a place on which an object is known."""
@@ -131,6 +144,14 @@ class Workspace:
     @property
     def _ids(self) -> list[int]:
         return [thing.id for thing in self.objects]
+
+    def _is_as_made(self, key: Key) -> bool:
+        """Whether nothing was done to an object since a candidate became it on a frame."""
+        place, object_id = key
+        if key not in self.adopted:
+            return False
+        is_here_only = self.objects[object_id].results.keys() == {place}
+        return is_here_only and not self.results.is_edited(place, object_id)
 
     def _restore(self, state: PromptState) -> None:
         self._is_restoring = True

@@ -22,7 +22,7 @@ READING_TIP = (
     "Show another reading of the same prompts: the whole object, a part, or a smaller part."
 )
 NEXT_TIP = "Start the next object; the one before stays as it is."
-UNDO_TIP = "Take the last prompt back; the mask follows. (Ctrl+Z)"
+UNDO_TIP = "Take the last prompt back, or the objects made of candidates. (Ctrl+Z)"
 REDO_TIP = "Prompt again what was taken back. (Ctrl+Shift+Z)"
 
 

@@ -56,12 +56,10 @@ class LabelPlane:
             _replaced(self.model, value, (wanted & ~added) | erased),
         )
 
-    def without(self, value: int) -> Self:
-        """Remove a label with all that was done to it."""
-        nothing = np.zeros(self.shown.shape, bool)
-        return type(self)(
-            _replaced(self.shown, value, nothing), _replaced(self.model, value, nothing)
-        )
+    def without(self, *values: int) -> Self:
+        """Remove labels with all that was done to them."""
+        shown, model = (np.where(np.isin(one, values), 0, one) for one in (self.shown, self.model))
+        return type(self)(shown.astype(np.uint16), model.astype(np.uint16))
 
     def joined(self, other: LabelPlane, value: int) -> Self:
         """Take over a label from another plane, as it is there, where this one has none."""

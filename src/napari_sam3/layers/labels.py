@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -190,18 +190,17 @@ class ResultLayers:
         places = [] if sheet is None else sheet.array.places_that_differ()
         return [place for place in places if self.is_edited(place, object_id)]
 
-    def remove_object(self, object_id: int) -> None:
-        """Delete an object from all frames, with what was painted of it."""
-        sheet = self._sheets.of(object_id)
-        if sheet is not None and self.layout == "layer per object":
-            self.removed.emit(sheet.layer)
-            self._sheets.delete(sheet)
-        elif sheet is not None:
-            for place in sheet.array.places():
-                box = sheet.array.box(place, object_id)
-                if box is not None:
-                    sheet.write(place, sheet.array.read(place, box).without(object_id), box)
-        self._looks.pop(object_id, None)
+    def remove_objects(self, object_ids: Iterable[int]) -> None:
+        """Delete objects from all frames, with what was painted of them."""
+        gone = list(object_ids)
+        for sheet in dict.fromkeys(map(self._sheets.of, gone)):
+            if sheet is not None and self.layout == "layer per object":
+                self.removed.emit(sheet.layer)
+                self._sheets.delete(sheet)
+            elif sheet is not None:
+                _wipe(sheet, gone)
+        for object_id in gone:
+            self._looks.pop(object_id, None)
 
     def show_scores(self, rows: Iterable[ScoreRow]) -> None:
         """Say where the mouse points how good and how large the objects of this frame are."""
@@ -271,6 +270,14 @@ class ResultLayers:
             self._sheets.delete(sheet)
             raise
         self.added.emit(sheet.layer)
+
+
+def _wipe(sheet: Sheet, object_ids: Sequence[int]) -> None:
+    """Delete objects from a sheet that others are on, too."""
+    for place in sheet.array.places():
+        for box in {sheet.array.box(place, object_id) for object_id in object_ids}:
+            if box is not None:
+                sheet.write(place, sheet.array.read(place, box).without(*object_ids), box)
 
 
 def default_folder(image_name: str) -> Path:

@@ -1,12 +1,19 @@
-"""Undo and redo of prompts."""
+"""Undo and redo of prompts, and of objects that were made without one."""
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
-from .prompt_state import PromptState
+from .prompt_state import Key, PromptState
 
 LENGTH = 100
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    state: PromptState
+    made: frozenset[Key] = frozenset()  # objects that came with it
 
 
 class PromptHistory:
@@ -21,9 +28,9 @@ class PromptHistory:
     """
 
     def __init__(self, first: PromptState, length: int = LENGTH) -> None:
-        self._past: deque[PromptState] = deque(maxlen=length)
-        self._future: list[PromptState] = []
-        self._shown = first
+        self._past: deque[_Step] = deque(maxlen=length)
+        self._future: list[_Step] = []
+        self._shown = _Step(first)
 
     @property
     def can_undo(self) -> bool:
@@ -35,22 +42,31 @@ class PromptHistory:
         """Whether a state was undone and nothing has been prompted since."""
         return bool(self._future)
 
-    def push(self, state: PromptState) -> None:
+    @property
+    def made(self) -> frozenset[Key]:
+        """Objects that were made without a prompt in the step that is undone next."""
+        return self._shown.made
+
+    def push(self, state: PromptState, made: frozenset[Key] = frozenset()) -> None:
         """Take a new state; what was undone before is dropped."""
         self._past.append(self._shown)
         self._future.clear()
-        self._shown = state
+        self._shown = _Step(state, made)
+
+    def forget_undone(self) -> None:
+        """Let nothing be redone."""
+        self._future.clear()
 
     def undo(self) -> PromptState:
         """Go back to the state before; the same one where there is none."""
         if self._past:
             self._future.append(self._shown)
             self._shown = self._past.pop()
-        return self._shown
+        return self._shown.state
 
     def redo(self) -> PromptState:
         """Return to the state that was undone last; the same one where there is none."""
         if self._future:
             self._past.append(self._shown)
             self._shown = self._future.pop()
-        return self._shown
+        return self._shown.state

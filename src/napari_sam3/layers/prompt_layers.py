@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -139,11 +139,12 @@ class PromptLayers:
             self.shapes.data = [(one.vertices, one.kind) for one in state.outlines]
             self.shapes.features = {"object": [one.object_id for one in state.outlines]}
 
-    def remove_object(self, object_id: int) -> None:
-        """Delete all prompts of an object."""
+    def remove_objects(self, object_ids: Collection[int]) -> None:
+        """Delete all prompts of objects."""
         with self._one_change():
             for layer in (self.points, self.shapes):
-                layer.remove(np.flatnonzero(_owners(layer) == object_id).tolist())
+                owned = np.isin(_owners(layer), list(object_ids))
+                layer.remove(np.flatnonzero(owned).tolist())
 
     def _connect(self) -> None:
         self.points.events.data.connect(self._on_points_changed)
