@@ -1,6 +1,7 @@
 """Objects that are chosen, removed, renamed and counted."""
 
 from tests.controller.bench import Bench
+from tests.controller.conftest import Disk
 
 
 def test_selected_object_brings_its_prompts_back(bench: Bench) -> None:
@@ -46,6 +47,16 @@ def test_removed_object_leaves_nothing_behind(bench: Bench) -> None:
     assert [layer.name for layer in bench.labels] == ["cell 2"]
     assert bench.workspace.prompts.snapshot().objects.tolist() == [2]
     assert bench.mask(0, object_id=2)[40, 40]
+
+
+def test_a_full_disk_is_told_when_an_object_is_removed(bench: Bench, disk: Disk) -> None:
+    bench.controller.choose_layout("one layer")
+    bench.click_disk(0)
+    disk.is_full = True
+
+    bench.controller.remove_object(1)
+
+    assert any("No room left" in message for message in bench.messages)
 
 
 def test_last_object_that_is_removed_makes_room_for_a_new_one(bench: Bench) -> None:

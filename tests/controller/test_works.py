@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import zarr
 
+from napari_sam3.layers.label_sheets import Layout
 from tests.backends import disk_frames, ellipse
 from tests.controller.bench import MOVIE, PATH, Bench
 from tests.controller.conftest import Disk
@@ -105,6 +107,38 @@ def test_deleted_labels_layer_takes_its_object_along(bench: Bench) -> None:
     assert [thing.id for thing in bench.workspace.objects] == [2]
     assert bench.controller.starts == {2: [0]}
     assert bench.mask(0, object_id=2)[40, 40]
+
+
+def stored(bench: Bench) -> list[np.ndarray]:
+    """Read the labels that lie on disk, whoever still knows of them."""
+    group = zarr.open_group(bench.workspace.results.folder / "labels.zarr", mode="r")
+    return [np.asarray(group[name]["0"]) for name in sorted(group.group_keys())]
+
+
+@pytest.mark.parametrize("layout", ["layer per object", "one layer"])
+def test_masks_stay_on_disk_when_all_layers_are_taken_away(bench: Bench, layout: Layout) -> None:
+    bench.controller.choose_layout(layout)
+    bench.click_disk(0)
+    seen = bench.mask(0)
+    folder = bench.workspace.results.folder
+
+    bench.viewer.layers.clear()
+
+    (labels,) = zarr.open_group(folder / "labels.zarr", mode="r").groups()
+    np.testing.assert_array_equal(np.asarray(labels[1]["0"])[0] == 1, seen)
+
+
+def test_masks_of_a_deleted_layer_are_not_written_over(bench: Bench) -> None:
+    bench.controller.choose_layout("one layer")
+    bench.click(0, 20, 20)
+
+    bench.viewer.layers.remove(bench.labels[0])
+    bench.click(0, 40, 40)
+
+    before, after = stored(bench)
+    assert before[0, 20, 20]
+    assert not before[0, 40, 40]
+    assert after[0, 40, 40]
 
 
 def test_labels_layer_deleted_during_a_run_is_left_alone(held: Bench) -> None:

@@ -131,7 +131,7 @@ def test_an_array_that_cannot_be_made_leaves_nothing(
 def test_a_folder_that_cannot_be_written_names_the_reason(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file, no folder")
 
-    with pytest.raises(StorageError, match="choose another folder under Output"):
+    with pytest.raises(StorageError, match="NAPARI_SAM3_CACHE set to another folder"):
         LabelStore(tmp_path / "taken").create("object-1", (3, 40, 50))
 
 
@@ -140,6 +140,15 @@ def test_labels_of_an_earlier_session_are_not_overwritten(store: LabelStore) -> 
 
     with pytest.raises(StorageError, match="already holds labels named object-1"):
         LabelStore(store.path.parent).create("object-1", (3, 40, 50))
+
+
+def test_a_name_that_is_taken_gets_a_number(store: LabelStore) -> None:
+    names = []
+    for _ in range(3):
+        names.append(store.free_name("objects"))
+        store.create(names[-1], (3, 40, 50))
+
+    assert names == ["objects", "objects-2", "objects-3"]
 
 
 def test_a_deleted_array_can_be_made_again(store: LabelStore) -> None:

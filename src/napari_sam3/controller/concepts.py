@@ -96,13 +96,18 @@ class Concepts:
             concept.sheet.layer.name = name
         self.changed.emit()
 
-    def remove(self, concept: FoundConcept) -> None:
-        """Forget a concept with all that was found of it."""
+    def let_go(self, concept: FoundConcept) -> ConceptSheet | None:
+        """Forget a concept, and return the sheet of what was found of it; it stays on disk."""
         if self._concepts.pop(concept.id, None) is None:
-            return
+            return None
         if concept is self.current:
             self.choose(next(reversed(self._concepts.values()), None))
         sheet, concept.sheet = concept.sheet, None
+        return sheet
+
+    def remove(self, concept: FoundConcept) -> None:
+        """Forget a concept with all that was found of it."""
+        sheet = self.let_go(concept)
         if sheet is None:
             return
         self.removed.emit(sheet.layer)

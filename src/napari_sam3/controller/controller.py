@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from napari.components import ViewerModel
@@ -10,7 +11,7 @@ from napari.layers import Image, Layer
 from numpy.typing import ArrayLike
 from psygnal import Signal
 
-from ..engine import Engine, FramesError, Library, PromptError
+from ..engine import Engine, FramesError, Library, PromptError, StorageError
 from ..layers.label_sheets import Layout
 from .ahead import Ahead
 from .arrangement import FIND_TOOLS, Tool
@@ -165,13 +166,13 @@ class Controller(Situation):
     def remove_object(self, object_id: int) -> None:
         """Forget an object, its prompts and its masks."""
         if self.work is not None:
-            self.work.workspace.remove_objects([object_id])
+            self._change(partial(self.work.workspace.remove_objects, [object_id]))
             self.changed.emit()
 
     def undo(self) -> None:
         """Take back the last change of the prompts, or what was made objects since."""
         if self.work is not None:
-            self.work.workspace.undo()
+            self._change(self.work.workspace.undo)
 
     def redo(self) -> None:
         """Make the change that was taken back again."""
@@ -212,6 +213,13 @@ class Controller(Situation):
             self.works.drop_questions()
         if is_looking:
             self.works.stop_looking()
+
+    def _change(self, change: Callable[[], None]) -> None:
+        """Change what is on disk; say so if the disk refuses."""
+        try:
+            change()
+        except StorageError as error:
+            self.failed.emit(str(error))
 
     def _on_layer_inserted(self) -> None:
         active = self.viewer.layers.selection.active

@@ -172,13 +172,17 @@ class Propagation:
         prompted = self._segmentation.prompts(starts)
         given: dict[tuple[int, int], Prompts | ObjectMask] = {}
         for place, object_id in starts:
-            frame = view.axes.frame_of(place)
+            key, frame = (place, object_id), view.axes.frame_of(place)
             known = self._known_mask(view, place, object_id)
-            if known.area:
+            if known.area and not self._is_outdated(key):
                 given[frame, object_id] = known
-            elif (place, object_id) in self._segmentation.prompted_keys:
-                given[frame, object_id] = prompted[place, object_id]
+            elif key in self._segmentation.prompted_keys:
+                given[frame, object_id] = prompted[key]
         return given
+
+    def _is_outdated(self, key: Key) -> bool:
+        """Whether the mask is the one before the last prompts, and was not painted on."""
+        return self._segmentation.is_waiting(key) and not self._workspace.results.is_edited(*key)
 
     def _known_mask(self, view: View, place: Place, object_id: int) -> ObjectMask:
         box, patch = self._workspace.results.patch(place, object_id)

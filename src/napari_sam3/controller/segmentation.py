@@ -61,6 +61,7 @@ class Segmentation:
         self._shown: OrderedDict[Key, ShownReading] = OrderedDict()
         self._answers: dict[Key, ObjectMask] = {}
         self._found = FoundMasks(workspace)
+        self._waiting: set[Key] = set()  # whose prompts have no answer yet
         self.prompted_keys: frozenset[Key] = frozenset()  # where prompts mark an object
         workspace.prompts.changed.connect(self._on_prompts_changed)
 
@@ -72,7 +73,11 @@ class Segmentation:
     def drop_questions(self) -> None:
         """Leave prompts that wait for a mask without one; they are asked again with the next."""
         for key in self.prompted_keys:
-            self._jobs.forget((self, key))
+            self._forget_question(key)
+
+    def is_waiting(self, key: Key) -> bool:
+        """Whether prompts were changed and their mask is still the one before."""
+        return key in self._waiting
 
     def prompts(self, keys: Iterable[Key]) -> dict[Key, Prompts]:
         """Read prompts; those that correct a mask that was found come with it."""
@@ -127,16 +132,21 @@ class Segmentation:
             self._refuse(key, prompts, error)
             return
         frame, visible = view.axes.frame_of(place), self._visible()
+        self._waiting.add(key)
         self._jobs.ask(
             (self, key),
             lambda: self._sessions.of(view).segment(frame, prompts, object_id, visible),
             partial(self._on_mask_answered, key),
-            self._on_question_failed,
+            partial(self._on_prompts_failed, key),
         )
+
+    def _forget_question(self, key: Key) -> None:
+        self._waiting.discard(key)
+        self._jobs.forget((self, key))
 
     def _refuse(self, key: Key, prompts: Prompts, error: Sam3Error) -> None:
         """Say what is wrong; the mask goes if nothing marks the object any more."""
-        self._jobs.forget((self, key))
+        self._forget_question(key)
         is_marked = prompts.positive.any() or len(prompts.boxes) or prompts.has_mask
         if not is_marked:
             self._take_back(key)
@@ -159,7 +169,7 @@ class Segmentation:
         found = self._found.take(key)
         self._shown.pop(key, None)
         self._answers.pop(key, None)
-        self._jobs.forget((self, key))
+        self._forget_question(key)
         if key[1] not in self._workspace.objects:
             return
         try:
@@ -174,7 +184,12 @@ class Segmentation:
         if found is not None:
             self._workspace.objects.record(*key, found.score, int(found.pixels.sum()))
 
+    def _on_prompts_failed(self, key: Key, error: Sam3Error) -> None:
+        self._waiting.discard(key)
+        self._on_question_failed(error)
+
     def _on_mask_answered(self, key: Key, mask: ObjectMask) -> None:
+        self._waiting.discard(key)
         if key[1] not in self._workspace.objects:
             return
         self._answers[key] = mask

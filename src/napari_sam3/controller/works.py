@@ -9,7 +9,7 @@ from typing import Any
 from weakref import ref
 
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels
 from psygnal import Signal
 
 from ..engine import Engine, Looking, Session, StorageError
@@ -205,17 +205,12 @@ class Works:
         self.arrangement.lay_down(work.workspace)
         work.propagation.stop(_ending(image, what_happened))
 
-    def _forget_objects_of(self, labels: Layer) -> None:
+    def _forget_objects_of(self, labels: Labels) -> None:
         for work in self:
             concept = work.concepts.of_layer(labels)
             if concept is not None:
-                work.concepts.remove(concept)
-            results = work.workspace.results
-            if labels not in results.layers():
-                continue
-            things = work.workspace.objects
-            gone = [thing.id for thing in things if results.layer_of(thing.id) is labels]
-            work.workspace.remove_objects(gone)
+                work.concepts.let_go(concept)
+            work.workspace.let_go_of(labels)
         self.changed.emit()
 
     def _on_object_changed(self, workspace: Workspace) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -105,13 +105,23 @@ class Workspace:
 
     def remove_objects(self, object_ids: Iterable[int]) -> None:
         """Forget objects, their prompts and their masks."""
-        gone, current = frozenset(object_ids), self.objects.current
+        gone = frozenset(object_ids)
+        self._forget(gone)
+        self.results.remove_objects(gone)
+
+    def let_go_of(self, layer: Labels) -> None:
+        """Forget the objects of a layer that was taken away; their masks stay on disk."""
+        gone = [thing.id for thing in self.objects if self.results.layer_of(thing.id) is layer]
+        self.results.let_go(layer)
+        self._forget(frozenset(gone))
+
+    def _forget(self, gone: frozenset[int]) -> None:
+        current = self.objects.current
         if not gone:
             return
         for object_id in sorted(gone, key=lambda one: current is not None and one == current.id):
             self.objects.remove(object_id)
         self.prompts.remove_objects(gone)
-        self.results.remove_objects(gone)
         self.adopted = frozenset(key for key in self.adopted if key[1] not in gone)
         if not len(self.objects):
             self.objects.add()

@@ -88,7 +88,7 @@ class LabelSheets:
     def make(self, object_id: int) -> Sheet:
         """Make the sheet for an object."""
         key = self._key(object_id)
-        name = "objects" if key == _SHARED else f"object-{object_id}"
+        name = self._store.free_name("objects" if key == _SHARED else f"object-{object_id}")
         array = self._store.create(name, data_shape(self._image))
         sheet = Sheet(name, array, self._layer(array.layer_data, object_id))
         self._by_key[key] = sheet
@@ -96,8 +96,12 @@ class LabelSheets:
 
     def delete(self, sheet: Sheet) -> None:
         """Delete one of the sheets."""
-        self._by_key = {key: one for key, one in self._by_key.items() if one is not sheet}
+        self.let_go(sheet)
         self._store.delete(sheet.name)
+
+    def let_go(self, sheet: Sheet) -> None:
+        """Forget one of the sheets, whose array stays on disk."""
+        self._by_key = {key: one for key, one in self._by_key.items() if one is not sheet}
 
     def delete_all(self) -> None:
         """Delete all sheets."""

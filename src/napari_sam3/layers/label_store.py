@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -116,13 +117,15 @@ class LabelStore:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "labels.zarr"
 
+    def free_name(self, name: str) -> str:
+        """Return a name that no labels have: this one, or with a number behind it."""
+        names = (f"{name}-{number}" for number in count(2))
+        return next(one for one in chain([name], names) if not self._holds(one))
+
     def create(self, name: str, shape: tuple[int, ...]) -> StoredLabels:
         """Make empty labels of this shape, rows and columns last."""
-        if (self.path / name / "0").exists():
-            raise StorageError(
-                f"{self.path} already holds labels named {name}: choose another folder under "
-                "Output."
-            )
+        if self._holds(name):
+            raise StorageError(f"{self.path} already holds labels named {name}.")
         try:
             return self._create(name, shape)
         except StorageError:
@@ -134,6 +137,9 @@ class LabelStore:
         if (self.path / name).exists():
             with storing_in(self.path):
                 shutil.rmtree(self.path / name)
+
+    def _holds(self, name: str) -> bool:
+        return (self.path / name / "0").exists()
 
     def _create(self, name: str, shape: tuple[int, ...]) -> StoredLabels:
         with storing_in(self.path):

@@ -202,6 +202,12 @@ class ResultLayers:
         for object_id in gone:
             self._looks.pop(object_id, None)
 
+    def let_go(self, layer: Labels) -> None:
+        """Forget a layer that was taken from the viewer; what is on it stays on disk."""
+        for sheet in self._sheets.all():
+            if sheet.layer is layer:
+                self._sheets.let_go(sheet)
+
     def show_scores(self, rows: Iterable[ScoreRow]) -> None:
         """Say where the mouse points how good and how large the objects of this frame are."""
         said = list(rows)

@@ -22,7 +22,7 @@ def storing_in(folder: Path) -> Iterator[None]:
 
 
 def _sentence(folder: Path, error: OSError) -> str:
-    remedy = "another folder under Output; what is done is kept."
+    remedy = "start napari with NAPARI_SAM3_CACHE set to another folder; what is done is kept."
     if error.errno in _NO_ROOM:
-        return f"No room left on disk in {folder}: free some space or choose {remedy}"
-    return f"Labels cannot be written to {folder} ({error.strerror or error}): choose {remedy}"
+        return f"No room left on disk in {folder}: free some space, or {remedy}"
+    return f"Labels cannot be written to {folder} ({error.strerror or error}): {remedy}"
