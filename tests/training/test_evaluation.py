@@ -175,6 +175,20 @@ def test_images_and_labels_are_paired_by_name(tmp_path):
     assert items[0].labels.shape == (1, *SHAPE)
 
 
+def test_each_image_is_measured_on_its_own_labels(tmp_path):
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    for name, count in (("cell.tif", 1), ("cell.ome.tif", 2), ("a[1].tif", 3)):
+        labels = np.full(SHAPE, count, np.uint8)
+        imsave(tmp_path / "images" / name, labels, check_contrast=False)
+        imsave(tmp_path / "labels" / name, labels, check_contrast=False)
+
+    items = read_items(tmp_path / "images", tmp_path / "labels")
+
+    known = {item.name: int(item.labels.max()) for item in items}
+    assert known == {"cell": 1, "cell.ome": 2, "a[1]": 3}
+
+
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(FramesError, match="No images with ground truth"):
         read_items(tmp_path, None)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from skimage.io import imread
 
 from napari_sam3.engine import FramesError
+from napari_sam3.training.pairing import partner
 
 Kind = Literal["image", "volume", "movie"]
 Mask = npt.NDArray[np.bool_]
@@ -48,7 +49,7 @@ def read_items(images: Path, labels: Path | None, partial: Collection[str] = ())
         With ``labels``, a folder of images. Without, a folder of folders, each of which holds
         ``image.tif``, ``labels.tif`` and perhaps ``meta.json`` with "axes" and "modality".
     labels : Path, optional
-        A folder of labels that have the names of their images.
+        A folder of labels that have the names of their images, whatever their suffixes.
     partial : collection of str
         Words in the names of images on which not every object is labelled.
 
@@ -63,7 +64,8 @@ def read_items(images: Path, labels: Path | None, partial: Collection[str] = ())
             _item(path / "image.tif", path / "labels.tif", path.name, partial) for path in folders
         ]
     else:
-        pairs = [(path, _partner(path, labels)) for path in sorted(images.iterdir())]
+        pictures = sorted(path for path in images.iterdir() if path.is_file())
+        pairs = [(path, partner(path, labels)) for path in pictures]
         items = [_item(image, truth, image.stem, partial) for image, truth in pairs if truth]
     if not items:
         raise FramesError(
@@ -71,10 +73,6 @@ def read_items(images: Path, labels: Path | None, partial: Collection[str] = ())
             "with the same names, or a folder of */image.tif and */labels.tif."
         )
     return items
-
-
-def _partner(image: Path, labels: Path) -> Path | None:
-    return next(iter(sorted(labels.glob(f"{image.stem}.*"))), None) if image.is_file() else None
 
 
 def _item(image: Path, truth: Path, name: str, partial: Collection[str]) -> Item:
