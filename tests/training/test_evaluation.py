@@ -218,6 +218,12 @@ def test_the_worst_cases_are_drawn(tmp_path):
     assert imread(tmp_path / "worst.png").shape == (320, 320, 3)
 
 
+def test_a_picture_of_no_cases_is_blank(tmp_path):
+    draw_worst([], 3, tmp_path / "worst.png")
+
+    assert imread(tmp_path / "worst.png").min() == 255
+
+
 def test_the_command_writes_a_table_figures_and_a_picture(tmp_path, capsys, monkeypatch):
     write_item(tmp_path / "data" / "dsb_a", two_disks(), modality="fluorescence")
     monkeypatch.setattr(evaluation.Engine, "load", lambda name, device: Engine(DiskBackend()))

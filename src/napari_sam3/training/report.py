@@ -100,9 +100,10 @@ def _by_overlap(results: Sequence[Result]) -> list[Trial]:
 
 
 def _draw(trials: Sequence[Trial], path: Path) -> None:
-    columns = int(np.ceil(np.sqrt(max(len(trials), 1))))
-    tiles = [_tile(trial) for trial in trials]
-    tiles += [np.ones((TILE, TILE, 3))] * (-len(tiles) % columns)
+    blank = np.ones((TILE, TILE, 3))
+    tiles = [_tile(trial) for trial in trials] or [blank]
+    columns = int(np.ceil(np.sqrt(len(tiles))))
+    tiles += [blank] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[first : first + columns]) for first in range(0, len(tiles), columns)]
     imsave(path, (np.vstack(rows) * 255).astype(np.uint8), check_contrast=False)
 
