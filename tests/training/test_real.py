@@ -2,9 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from skimage.io import imsave
+from skimage.io import imread, imsave
 
-from napari_sam3.training.real import RealPairs, pictures_in
+from napari_sam3.training.real import RealPairs, labels_of, pictures_in
 
 
 @pytest.fixture
@@ -35,6 +35,36 @@ def test_labels_stay_on_their_objects(folder, seed):
         inside, outside = frame[3] > 0, frame[3] == 0
         if inside.any() and outside.any():
             assert frame[:3, inside].mean() > frame[:3, outside].mean() + 30
+
+
+@pytest.mark.parametrize(
+    ("scale", "ground", "dtype"),
+    [(1 / 255, 0, np.float32), (10, 5000, np.uint16), (9, -1000, np.int16)],
+)
+def test_pictures_are_exposed_by_what_is_on_them(folder, scale, ground, dtype):
+    for path in (folder / "images").iterdir():
+        image = imread(path) * np.float64(scale) + ground
+        imsave(path.with_suffix(".tif"), image.astype(dtype), check_contrast=False)
+        path.unlink()
+
+    pair = RealPairs(pictures_in(folder))(np.random.default_rng(0))
+
+    bright, dark = (pair[0][:3, seen].mean() for seen in (pair[0][3] > 0, pair[0][3] == 0))
+    assert (dark, bright) == pytest.approx((0, 255), abs=10)
+
+
+def test_labels_are_found_whatever_their_suffix(folder):
+    for path in (folder / "images").iterdir():
+        path.rename(path.with_suffix(".tiff"))
+
+    assert [labels_of(image).name for image in pictures_in(folder)] == ["coloured.png", "grey.png"]
+
+
+def test_a_picture_without_labels_is_named(folder):
+    (folder / "labels" / "grey.png").unlink()
+
+    with pytest.raises(FileNotFoundError, match=r"No labels for .*grey\.png"):
+        pictures_in(folder)
 
 
 @pytest.fixture

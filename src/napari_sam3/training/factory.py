@@ -14,7 +14,7 @@ from napari_sam3.training.real import RealPairs, pictures_in
 from napari_sam3.training.shards import Pair, synthetic_pair, write_shard
 
 HELD_BACK = 20
-"""One real picture in so many is for validation."""
+"""One real picture in so many is for validation alone; where there are fewer, all serve both."""
 
 
 def fill(config: Config) -> None:
@@ -51,6 +51,8 @@ def _maker(kind: str, config: Config) -> Callable[[np.random.Generator], Pair]:
     if config.real is None or not kind.endswith("real"):
         return synthetic_pair
     pictures = pictures_in(config.real)
+    if len(pictures) < HELD_BACK:
+        return RealPairs(pictures)
     held_back = pictures[::HELD_BACK]
     if kind.startswith("validation"):
         return RealPairs(held_back)

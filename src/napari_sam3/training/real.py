@@ -1,14 +1,16 @@
 """Frame pairs from folders of real pictures with labels.
 
 A folder holds `images/NAME` and `labels/NAME`, PNG or TIFF, 0 being background; or it holds several
-such folders, one for each source. Labels of (T, H, W) are those of a movie or of the slices of a
-volume, in which an object has one number on all frames.
+such folders, one for each source. Labels may have another suffix than their picture. Labels of
+(T, H, W) are those of a movie or of the slices of a volume, in which an object has one number on
+all frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +22,11 @@ from napari_sam3.training.colours import Picture
 from napari_sam3.training.labels import numbered, relabelled, tidied
 from napari_sam3.training.movies import Change, draw_change, flow
 from napari_sam3.training.noise import blurred, log_uniform
+from napari_sam3.training.pairing import partner
 from napari_sam3.training.scenes import Labels
 from napari_sam3.training.shards import SIZE, Pair, packed
 
+SUFFIXES = (".png", ".tif", ".tiff")
 SMALLEST = 10
 """Objects of fewer pixels on a crop are not learned."""
 DIAMETERS = (10.0, 70.0)
@@ -34,16 +38,36 @@ FAR_APART = 0.3
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """List the pictures of a folder of images and labels, or of the folders in it."""
+    """List the pictures of a folder of images and labels, or of the folders in it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are none, or if one has no labels.
+    """
     images = sorted(
         path
         for pattern in ("images/*", "*/images/*")
         for path in folder.glob(pattern)
-        if path.suffix in (".png", ".tif")
+        if path.suffix.lower() in SUFFIXES
     )
     if not images:
         raise FileNotFoundError(f"No images/*.png or images/*.tif in {folder}. Check `real`.")
+    for image in images:
+        labels_of(image)  # now, and not after hours in which others were drawn
     return images
+
+
+def labels_of(image: Path) -> Path:
+    """Return the file with the labels of a picture."""
+    folder = image.parents[1] / "labels"
+    labels = partner(image, folder)
+    if labels is None:
+        raise FileNotFoundError(
+            f"No labels for {image}: put {image.name}, or a file of that name with another suffix, "
+            f"into {folder}, or take the picture away."
+        )
+    return labels
 
 
 class RealPairs:
@@ -67,7 +91,7 @@ class RealPairs:
         """
         path = self._images[int(rng.choice(len(self._images), p=self.shares))]
         image = imread(path)
-        labels = imread(path.parents[1] / "labels" / path.name).astype(np.int32)
+        labels = imread(labels_of(path)).astype(np.int32)
         if labels.ndim == 2:
             picture, labels = _crop(rng, _three_channels(image[None]), labels[None])
             labels = relabelled(labels[0], SMALLEST)
@@ -92,14 +116,27 @@ def _two_frames(rng: np.random.Generator, count: int) -> list[int]:
     return frames if rng.random() < 0.5 else frames[::-1]
 
 
-def _three_channels(frames: npt.NDArray[np.uint8]) -> Picture:
-    """Turn (T, H, W) or (T, H, W, C) bytes into (T, 3, H, W), the whole range in 0..1."""
+def _three_channels(frames: npt.NDArray[Any]) -> Picture:
+    """Turn (T, H, W) or (T, H, W, C) into (T, 3, H, W), what is seen of it in 0..1."""
     coloured = frames[..., None] if frames.ndim == 3 else frames[..., :3]
-    pictures = np.moveaxis(coloured, -1, 1) / np.float32(255)
+    pictures = np.moveaxis(coloured, -1, 1)
     if pictures.shape[1] < 3:
         pictures = pictures[:, :1].repeat(3, 1)
-    bright = np.percentile(pictures, 99.9)
-    return np.asarray(pictures / max(bright, 0.02), np.float32)
+    return _exposed_bytes(pictures) if frames.dtype == np.uint8 else _exposed(pictures)
+
+
+def _exposed_bytes(pictures: npt.NDArray[np.uint8]) -> Picture:
+    """Brighten bytes, whose 0 is black."""
+    shares = pictures / np.float32(255)
+    bright = np.percentile(shares, 99.9)
+    return np.asarray(shares / max(bright, 0.02), np.float32)
+
+
+def _exposed(pictures: npt.NDArray[Any]) -> Picture:
+    """Spread what a camera or a program wrote, of which nobody knows the range, over 0..1."""
+    values = pictures.astype(np.float32)
+    dark, bright = np.percentile(values, (0.1, 99.9))
+    return np.asarray(np.clip((values - dark) / (bright - dark or 1), 0, 1), np.float32)
 
 
 def _crop(rng: np.random.Generator, pictures: Picture, labels: Labels) -> tuple[Picture, Labels]:
