@@ -19,6 +19,7 @@ from napari_sam3.engine.cache.room import LEFT_BEHIND_S
 from napari_sam3.engine.cache.signing import Signature, pixels_digest, window_text
 from napari_sam3.engine.cache.store import EmbeddingStore
 from napari_sam3.engine.images.windows import Window
+from tests.shared_folders import CUT_OFF, made_meanwhile
 
 Use = Callable[[EmbeddingStore, Signature], Any]
 
@@ -284,6 +285,53 @@ def test_trouble_ends_when_there_is_room_again(
     assert "no room left" in told
     assert store.trouble == ""
     assert SIGNED in store
+
+
+@pytest.mark.parametrize("content", CUT_OFF)
+def test_description_that_was_cut_off_is_written_anew(
+    store: EmbeddingStore, content: bytes
+) -> None:
+    store.put(SIGNED, PACKED)
+    (store.folder / "zarr.json").write_bytes(content)
+
+    reopened = EmbeddingStore(store.folder, 2**30)
+    reopened.put(signed(1), PACKED)
+
+    assert reopened.trouble == ""
+    assert reopened.get(SIGNED) is not None
+    assert sorted(zarr.open_group(store.folder, mode="r")) == sorted([SIGNED.name, signed(1).name])
+
+
+def test_folder_that_another_process_begins_meanwhile_is_shared(
+    store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_meanwhile(monkeypatch)
+
+    store.put(SIGNED, PACKED)
+
+    assert store.trouble == ""
+    assert SIGNED in store
+
+
+def test_something_else_in_the_place_of_the_folder_is_told_and_stays(
+    store: EmbeddingStore,
+) -> None:
+    zarr.create_array(store.folder, shape=(3,), dtype=np.uint8)
+
+    store.put(SIGNED, PACKED)
+
+    assert "An array already exists" in store.trouble
+    assert store.get(SIGNED) is None
+    assert zarr.open_array(store.folder, mode="r").shape == (3,)
+
+
+def test_file_in_the_place_of_the_folder_is_told(store: EmbeddingStore) -> None:
+    store.folder.write_text("a file")
+
+    store.put(SIGNED, PACKED)
+
+    assert "cannot be written" in store.trouble
+    assert (store.nbytes, store.get(SIGNED), store.frames_of((1, 2, 3, 1), SIGNED)) == (0, None, [])
 
 
 def test_what_an_ended_process_left_half_written_is_removed(tmp_path: Path) -> None:

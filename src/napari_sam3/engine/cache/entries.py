@@ -37,7 +37,7 @@ CONTENT = "content"
 CHUNKS = "c"
 ALIGNED = 64
 """Arrays begin at multiples of so many bytes of the content."""
-UNREADABLE = (OSError, ValueError, LookupError, TypeError, RuntimeError)
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError)
 """What zarr raises when a file is missing, cut off or changed."""
 
 

@@ -68,7 +68,7 @@ class Room:
     def _measured(self) -> dict[str, int]:
         self._sizes = {
             name: self._sizes.get(name) or folder_bytes(self._folder / name)
-            for name in _folders(self._folder)
+            for name in folders(self._folder)
             if not name.startswith(DRAFT)
         }
         return self._sizes
@@ -95,23 +95,24 @@ def mark_used(entry: Path) -> None:
         logger.debug("%s cannot be marked as used: %s", entry, error)
 
 
-def _folders(folder: Path) -> list[str]:
+def folders(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, as far as it can be looked into."""
     try:
         with os.scandir(folder) as found:
             return [one.name for one in found if one.is_dir()]
-    except FileNotFoundError:
+    except OSError:
         return []
 
 
 def _modified(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except FileNotFoundError:
+    except OSError:
         return 0.0
 
 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0

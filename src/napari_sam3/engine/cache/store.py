@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-import zarr
-
+from ..shared_group import shared_group
 from ..weights.disk_room import SPARE_BYTES, free_bytes
-from .entries import DamagedError, measure_entry, read_entry, read_origin, write_entry
+from .entries import (
+    UNREADABLE,
+    DamagedError,
+    measure_entry,
+    read_entry,
+    read_origin,
+    write_entry,
+)
 from .packing import Packed
-from .room import Room, discard, folder_bytes, mark_used
+from .room import Room, discard, folder_bytes, folders, mark_used
 from .signing import Origin, Signature
 
 logger = logging.getLogger(__name__)
@@ -64,7 +71,7 @@ class EmbeddingStore:
         return min(self._room.max_bytes, self._room.nbytes + free)
 
     def __contains__(self, signature: Signature) -> bool:
-        return self._entry(signature).is_dir()
+        return os.path.isdir(self._entry(signature))  # False where nobody may look
 
     def get(self, signature: Signature) -> Packed | None:
         """Read an embedding, or return None, and mark it as used; a damaged one is removed."""
@@ -80,8 +87,8 @@ class EmbeddingStore:
         Only those count that were made as ``alike`` was, whatever its pixels are.
         """
         found = set()
-        for entry in self.folder.iterdir() if self.folder.is_dir() else ():
-            told = read_origin(entry)
+        for name in folders(self.folder):
+            told = read_origin(self.folder / name)
             if told is None or told[1].shape != shape:
                 continue
             if replace(told[0], pixels=alike.pixels) == alike:
@@ -95,7 +102,7 @@ class EmbeddingStore:
         draft = self._room.draft()
         try:
             self._write(draft, signature, packed, origin)
-        except OSError as error:
+        except UNREADABLE as error:
             self._tell(error)
         else:
             self.trouble = ""
@@ -103,9 +110,9 @@ class EmbeddingStore:
             discard(draft)
 
     def _used(self, signature: Signature, use: Callable[[Path, Signature], T]) -> T | None:
-        entry = self._entry(signature)
-        if not entry.is_dir():
+        if signature not in self:
             return None
+        entry = self._entry(signature)
         try:
             found = use(entry, signature)
         except DamagedError as error:
@@ -121,7 +128,7 @@ class EmbeddingStore:
         if free_bytes(self.folder) < packed.nbytes + SPARE_BYTES:
             raise OSError(errno.ENOSPC, "No space left on device")
         if not self._is_begun:
-            zarr.open_group(self.folder, mode="a")
+            shared_group(self.folder)
             self._room.tidy()
             self._is_begun = True
         write_entry(draft, signature, packed, origin)
@@ -138,8 +145,9 @@ class EmbeddingStore:
         except OSError as error:
             self._tell(error)
 
-    def _tell(self, error: OSError) -> None:
-        what = "there is no room left" if error.errno in FULL else f"it cannot be written ({error})"
+    def _tell(self, error: Exception) -> None:
+        is_full = isinstance(error, OSError) and error.errno in FULL
+        what = "there is no room left" if is_full else f"it cannot be written ({error})"
         trouble = (
             f"What the model has seen is not kept in {self.folder}: {what}. Free some space or "
             "choose another folder; until then images are embedded again when you come back."
