@@ -18,7 +18,7 @@ from .said import Question, Said, continuation, first_question, next_question, w
 from .turns import Turn
 
 ANSWER_BYTES = 2**28
-"""What the answers may occupy that later prompts can refine."""
+"""What the answers may occupy that later prompts can refine, with all that a model needs for it."""
 RECENT = 32
 """How many windows are remembered, so that clicks near each other are asked in one of them."""
 

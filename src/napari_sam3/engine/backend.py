@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, TypeVar
 
@@ -33,7 +33,8 @@ class Answer:
 
     readings: tuple[Reading, ...]  # best first, at least one; pixels (H, W) of the image
     presence: float = 1.0  # how sure the model is that the object is on the image, 0..1
-    memory: Any = field(default=None, repr=False)  # the model's own, to refine or remember it later
+    # The model's own: what refines each reading, by its name, or what remembers a followed object
+    memory: Any = field(default=None, repr=False)
 
     @classmethod
     def given(cls, mask: NDArray[np.bool_]) -> Self:
@@ -44,6 +45,13 @@ class Answer:
     def pixels(self) -> NDArray[np.bool_]:
         """The best reading, (H, W)."""
         return self.readings[0].pixels
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the masks, and of what the model needs to refine them."""
+        known = self.memory.values() if isinstance(self.memory, Mapping) else ()
+        masks = sum(reading.patch.nbytes for reading in self.readings)
+        return masks + sum(one.nbytes for one in known)
 
 
 class Backend(Protocol):

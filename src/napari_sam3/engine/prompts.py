@@ -74,6 +74,13 @@ class Prompts:
         """Whether there is a rough outline."""
         return self.mask is not None or self.outline is not None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        drawn = self.mask if self.outline is None else self.outline.patch
+        said = self.points.nbytes + self.positive.nbytes + self.boxes.nbytes
+        return said if drawn is None else said + drawn.nbytes
+
     def check(self, shape: tuple[int, int]) -> None:
         """Refuse prompts that do not fit a frame of this shape (H, W)."""
         if not self.positive.any() and not len(self.boxes) and not self.has_mask:

@@ -59,8 +59,8 @@ class Said:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the masks."""
-        return sum(reading.patch.nbytes for reading in self.answer.readings)
+        """Bytes of what was asked and answered."""
+        return self.prompts.nbytes + self.answer.nbytes
 
     def readings(self, shape: tuple[int, int]) -> tuple[Reading, ...]:
         """Return the readings in pixels of the frame (H, W), those its window cuts left out."""

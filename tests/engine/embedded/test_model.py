@@ -139,6 +139,16 @@ def test_a_second_click_starts_from_the_first_answer(backend, embedding):
     assert scores[0] != scores[1]
 
 
+def test_an_answer_keeps_nothing_of_others_that_were_asked_with_it(backend, embedding):
+    clicks = [Prompts([(30, 30)]), Prompts([(36, 90)]), Prompts(boxes=[(79, 24, 111, 56)])]
+
+    answers = backend.segment(embedding, clicks, [None] * 3)
+
+    guesses = [guess for answer in answers for guess in answer.memory.values()]
+    assert all(guess.logits.base is None for guess in guesses)
+    assert all(answer.nbytes > len(answer.memory) * 56 * 56 * 4 for answer in answers)
+
+
 @pytest.mark.parametrize("count", [5, 20])
 def test_an_object_gets_the_same_answer_alone_and_among_others(backend, embedding, count):
     click = Prompts([(36, 90)])

@@ -224,7 +224,7 @@ def test_what_is_kept_of_an_answer_is_small() -> None:
         Answer((Reading("whole", pixels, 0.9),)),
     )
 
-    assert said.nbytes == 41**2
+    assert said.answer.nbytes == 41**2
     assert said.answer.readings[0].shape == (SIDE, SIDE)
     np.testing.assert_array_equal(said.answer.pixels, pixels)
 

@@ -42,6 +42,11 @@ class Guess:
     middle: float = 1.0  # how clearly the dense head sees the middle of an object in it, 0..1
 
     @property
+    def nbytes(self) -> int:
+        """Bytes it occupies."""
+        return self.logits.nbytes
+
+    @property
     def box(self) -> NDArray[np.float64]:
         """First and last (row, col, row, col) inside the mask, in pixels of the image."""
         rows = np.flatnonzero((self.logits > 0).any(1))
@@ -123,7 +128,7 @@ def _guesses(batch: Sequence[Question], decoded: Decoded, middles: Tensor) -> li
         [
             Guess(
                 question.crop,
-                logits[n, k],
+                logits[n, k].copy(),  # so that one guess does not keep those of its whole batch
                 float(scores[n, k]),
                 float(presence[n]),
                 float(middles[n, k]),
