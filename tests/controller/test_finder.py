@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 from napari.layers import Labels, Shapes
 
+from napari_sam3.controller.candidate_shelf import CandidateShelf
 from napari_sam3.engine import Selection
 from tests.controller.colonies import CENTRES, COLONY, SURE, Colony, seen_on
 from tests.controller.conftest import Disk
 from tests.jobs import HeldJobs
+
+
+CORNERS = [(0, 30, 30), (0, 30, 50), (0, 50, 50), (0, 50, 30)]
+"""Of a box on the first frame."""
 
 
 @pytest.fixture
@@ -208,6 +213,32 @@ def test_frame_is_drawn_anew_when_it_is_visited(held: Colony) -> None:
     assert [held.shown(frame) for frame in range(4)] == [[0], [0, 1, 2], [0, 1, 2], [0]]
 
 
+def test_frames_whose_candidates_made_room_stay_as_they_were_drawn(colony: Colony) -> None:
+    colony.draw_box(CENTRES[0])
+    colony.concept.shelf = CandidateShelf(max_bytes=1)
+    colony.finder.choose_extent("all frames")
+
+    colony.finder.find_again()
+    for frame in (1, 2, 3, 0):
+        colony.go_to(frame)
+
+    assert len(colony.concept.shelf.places()) == 1
+    assert [colony.shown(frame) for frame in range(4)] == [list(range(SURE))] * 4
+
+
+def test_nothing_is_left_of_frames_whose_candidates_made_room_either(colony: Colony) -> None:
+    colony.draw_box(CENTRES[0])
+    colony.concept.shelf = CandidateShelf(max_bytes=1)
+    colony.finder.choose_extent("all frames")
+    colony.finder.find_again()
+    layer = colony.finder.concepts.exemplars.layer
+
+    layer.selected_data = {0}
+    layer.remove_selected()
+
+    assert [colony.shown(frame) for frame in range(4)] == [[]] * 4
+
+
 def test_only_what_is_visible_is_found(colony: Colony) -> None:
     camera = colony.viewer.scene.camera
     camera.center, camera.zoom = (0, 0, 0), 1e3
@@ -238,6 +269,30 @@ def test_box_drawn_while_everything_is_current_begins_a_concept(colony: Colony) 
     colony.draw_box(CENTRES[0])
 
     assert [one.name for one in colony.finder.concepts] == ["everything", "concept 2"]
+
+
+def test_box_on_another_image_is_looked_for_there(colony: Colony) -> None:
+    colony.draw_box(CENTRES[0])
+    image, exemplars = colony.image, colony.finder.concepts.exemplars
+    other = colony.viewer.add_image(np.repeat(COLONY[None], 3, axis=0))
+    colony.controller.focus.choose_image(other)
+
+    exemplars.layer.add_rectangles(np.array(CORNERS))
+
+    assert colony.controller.focus.image is image
+    assert len(colony.backend.found[-1].exemplars) == 2
+    assert colony.messages == []
+
+
+def test_box_for_an_image_that_is_gone_finds_nothing(colony: Colony) -> None:
+    colony.draw_box(CENTRES[0])
+    exemplars, asked = colony.finder.concepts.exemplars, len(colony.backend.found)
+    colony.viewer.layers.remove(colony.image)
+    colony.add_image(COLONY)
+
+    exemplars.layer.add_rectangles(np.array(CORNERS))
+
+    assert len(colony.backend.found) == asked
 
 
 def test_removed_concept_takes_its_layer_along(colony: Colony) -> None:

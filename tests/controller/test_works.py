@@ -109,6 +109,18 @@ def test_deleted_labels_layer_takes_its_object_along(bench: Bench) -> None:
     assert bench.mask(0, object_id=2)[40, 40]
 
 
+def test_prompts_of_another_image_run_along_its_own_axis(bench: Bench) -> None:
+    bench.click_disk(0)
+    work = bench.controller.work
+    other = bench.add_image(np.repeat(MOVIE[None], 2, axis=0))
+    bench.controller.focus.choose_image(other)
+
+    work.workspace.prompts.points.add((3, *PATH[3]))
+
+    assert bench.messages == []
+    assert np.asarray(work.workspace.results.layer_of(1).data[3])[PATH[3]]
+
+
 def stored(bench: Bench) -> list[np.ndarray]:
     """Read the labels that lie on disk, whoever still knows of them."""
     group = zarr.open_group(bench.workspace.results.folder / "labels.zarr", mode="r")

@@ -205,6 +205,10 @@ class Finder:
         work.workspace.removed.connect(partial(self._on_objects_removed, work))
 
     def _on_boxes_changed(self, work: Work) -> None:
+        """Look for what is boxed now, on the image that it is drawn on."""
+        if self._works.of(work.workspace.image) is not work:  # it was removed
+            return
+        self._focus.choose_image(work.workspace.image)
         boxes = work.concepts.exemplars.boxes()
         current = work.concepts.current
         if current is None or current.description.is_everything:

@@ -52,6 +52,10 @@ class Focus:
         self.frame_axis = axis
         self.moved.emit()
 
+    def axis_of(self, image: Image) -> int | None:
+        """Return the axis that the stack of an image runs along, whether it is looked at or not."""
+        return self.frame_axis if image is self.image else default_stack_axis(image)
+
     @property
     def frame_axes(self) -> list[tuple[str, int]]:
         """Names and numbers of the axes that a stack of the image can run along."""

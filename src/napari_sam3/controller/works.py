@@ -84,7 +84,7 @@ class Works:
 
     def view(self, image: Image, place: Place) -> View:
         """Return the stack through a place of an image, as it is displayed now."""
-        axes = StackAxes.through(image, self._focus.frame_axis, place)
+        axes = StackAxes.through(image, self._focus.axis_of(image), place)
         return self._views.of(self._viewer.layers, image, axes)
 
     def session(self, view: View) -> Session:
