@@ -85,6 +85,11 @@ class Concepts:
         """The concept of all objects, if they were looked for before."""
         return next((one for one in self if one.description.is_everything), None)
 
+    def layers(self) -> list[Layer]:
+        """Return all layers of boxes and of candidates."""
+        sheets = [one.sheet.layer for one in self if one.sheet is not None]
+        return [self.exemplars.layer, self.faint.layer, *sheets]
+
     def of_layer(self, layer: Layer) -> FoundConcept | None:
         """Return the concept that a layer shows."""
         return next((one for one in self if one.sheet and one.sheet.layer is layer), None)
@@ -123,7 +128,7 @@ class Concepts:
             drawn = list(concept.drawn)
             concept.clear()
             for place in drawn:
-                self.draw(concept, place)
+                self.write(concept, place, Drawing(concept.selection_at(place), None))
         self.changed.emit()
 
     def put(
@@ -136,9 +141,12 @@ class Concepts:
             self.changed.emit()
 
     def draw(self, concept: FoundConcept, place: Place) -> None:
-        """Draw what counts on a frame, unless it is drawn so already."""
+        """Draw what counts on a frame, unless it is drawn so already.
+
+        A frame whose candidates made room for others stays as it is.
+        """
         selection = concept.selection_at(place)
-        if concept.drawn.get(place) != selection or place not in concept.shelf:
+        if place in concept.shelf and concept.drawn.get(place) != selection:
             self.write(concept, place, Drawing(selection, concept.chosen_at(place)))
 
     def write(self, concept: FoundConcept, place: Place, drawing: Drawing) -> None:
