@@ -6,7 +6,8 @@ from skimage.io import imsave
 from tifffile import imread, imwrite
 
 from napari_sam3 import cli
-from napari_sam3.engine import Clip, Engine, EnhancedPhrases
+from napari_sam3.engine import Clip, Engine, EnhancedPhrases, Prompts
+from napari_sam3.io import open_image
 from tests.backends import DiskBackend, disk_frames
 from tests.clips import ColourModel
 
@@ -67,6 +68,35 @@ def test_a_picture_gives_a_picture(movie, tmp_path):
     cli.main(["segment", str(picture), "--points", "20,20"])
 
     assert imread(tmp_path / "picture-labels.tif").shape == (64, 64)
+
+
+@pytest.mark.parametrize("ending", [".tif", ".zarr"])
+def test_labels_of_more_objects_than_16_bits_hold_are_written(movie, tmp_path, monkeypatch, ending):
+    many = {65_536: Prompts(points=[(20, 20)])}
+    monkeypatch.setattr("napari_sam3.segment._prompts", lambda _: many)
+    output = tmp_path / f"labels{ending}"
+
+    cli.main(["segment", str(movie), "--points", "20,20", "-o", str(output)])
+
+    labels = open_image(output)
+    assert labels.levels[0][0, 20, 20] == 65_536
+    labels.close()
+
+
+def test_zarr_labels_lie_on_their_image(movie, tmp_path):
+    imwrite(
+        movie,
+        disk_frames(CENTRES).astype(np.float32),
+        imagej=True,
+        resolution=(4, 2),
+        metadata={"axes": "ZYX", "spacing": 3.0, "unit": "um"},
+    )
+
+    cli.main(["segment", str(movie), "--points", "20,20", "-o", str(tmp_path / "labels.zarr")])
+
+    labels = open_image(tmp_path / "labels.zarr")
+    assert (labels.axes, labels.scale) == ("zyx", (3.0, 0.5, 0.25))
+    assert labels.units == ("micrometer",) * 3
 
 
 @pytest.mark.parametrize("point", ["20", "20,20,20", "a,b"])

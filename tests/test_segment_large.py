@@ -15,6 +15,7 @@ from tifffile import imread
 
 from napari_sam3 import cli
 from napari_sam3.engine import Engine
+from napari_sam3.io import open_image
 from tests.backends import DiskBackend
 from tests.large_files import CHUNK, TRUTH, WRITERS
 
@@ -41,6 +42,9 @@ def test_labels_of_a_large_image_are_ome_zarr(small: Path) -> None:
     assert (labels["0"][2000, 1500], labels["0"][2500, 40]) == (1, 2)
     assert (labels["1"][1000, 750], labels["1"][1250, 20]) == (1, 2)
     assert "image-label" in labels.attrs["ome"]
+    geometry = open_image(small).geometry
+    assert geometry.scale[1] == 0.5
+    assert open_image(small.with_name("slide-labels.zarr")).geometry == geometry
 
 
 def test_labels_of_a_large_image_are_a_tiff_where_that_is_asked_for(

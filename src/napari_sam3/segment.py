@@ -73,7 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
         masks = _masks(session, arguments, _prompts(arguments))
         followed = session.propagate(masks) if arguments.propagate and masks else masks.values()
         table = Measurements(arguments.table) if arguments.table else None
-        with LabelFile(output, (len(frames), *frames.shape)) as labels:
+        highest = max((number for _, number in masks), default=0)
+        shape = (len(frames), *frames.shape)
+        with LabelFile(output, shape, highest, image.geometry) as labels:
             for mask in followed:
                 labels.paint(mask)
                 if table is not None:

@@ -4,7 +4,7 @@ import zarr
 from tifffile import TiffFile, imread
 
 from napari_sam3.engine import MaskPlace, ObjectMask, StorageError
-from napari_sam3.io import LabelFile
+from napari_sam3.io import Geometry, LabelFile, open_image
 
 SHAPE = (3, 60, 70)
 
@@ -62,6 +62,36 @@ def test_zarr_labels_are_ome_zarr(tmp_path):
     assert "image-label" in told
     assert [one["path"] for one in told["multiscales"][0]["datasets"]] == ["0", "1"]
     assert group["1"][102, 102] == 7
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])
+def test_more_objects_than_16_bits_hold_are_written(tmp_path, name):
+    with LabelFile(tmp_path / name, SHAPE, highest=65_536) as labels:
+        labels.paint(square(2, 1, 0, 0))
+        labels.paint(square(2, 65_536, 20, 20))
+
+    found = read(tmp_path / name)
+    assert found.dtype == np.uint32
+    assert set(np.unique(found)) == {0, 1, 65_536}
+
+
+def test_an_object_above_the_highest_is_refused_with_a_remedy(tmp_path):
+    message = "up to 65535, and 65536 is higher: say how high"
+    with (
+        pytest.raises(StorageError, match=message),
+        LabelFile(tmp_path / "labels.tif", SHAPE) as labels,
+    ):
+        labels.paint(square(2, 65_536, 20, 20))
+
+
+def test_zarr_labels_lie_where_they_are_said_to(tmp_path):
+    units = ("second", "micrometer", "micrometer")
+    geometry = Geometry("tyx", (2.0, 0.5, 0.25), (0.0, 10.0, 20.0), units)
+
+    with LabelFile(tmp_path / "labels.zarr", SHAPE, geometry=geometry) as labels:
+        labels.paint(square(0, 1, 20, 20))
+
+    assert open_image(tmp_path / "labels.zarr").geometry == geometry
 
 
 @pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_sam3.io.label_pyramid import LabelPyramid, describe, halved, level_sides
+from napari_sam3.io import Geometry
+from napari_sam3.io.label_pyramid import (
+    LabelPyramid,
+    describe,
+    halved,
+    level_sides,
+    type_of_labels,
+)
+
+GEOMETRY = Geometry("tyx", (1.0, 0.5, 0.25), (4.0, 10.0, 20.0), ("pixel", "µm", "micrometer"))
 
 
 @pytest.fixture
@@ -81,13 +90,29 @@ def test_only_tiles_that_a_box_meets_are_on_disk(group, tmp_path):
 
 
 def test_labels_are_described_as_ome_zarr(group):
-    pyramid = LabelPyramid.create(group, (3, 4100, 4100))
+    pyramid = LabelPyramid.create(group, (3, 4100, 4100), axes="tyx")
 
-    describe(group, "tyx", len(pyramid.levels), (1.0, 0.5, 0.25))
+    describe(group, len(pyramid.levels), GEOMETRY)
 
     (multiscale,) = group.attrs["ome"]["multiscales"]
-    assert [axis["name"] for axis in multiscale["axes"]] == ["t", "y", "x"]
+    assert multiscale["axes"] == [
+        {"name": "t", "type": "time"},
+        {"name": "y", "type": "space", "unit": "micrometer"},
+        {"name": "x", "type": "space", "unit": "micrometer"},
+    ]
+    assert group["2"].metadata.dimension_names == ("t", "y", "x")
     assert [one["path"] for one in multiscale["datasets"]] == ["0", "1", "2"]
     scale, translation = multiscale["datasets"][2]["coordinateTransformations"]
     assert scale["scale"] == [1.0, 2.0, 1.0]
-    assert translation["translation"] == [0.0, 0.75, 0.375]
+    assert translation["translation"] == [4.0, 10.75, 20.375]
+
+
+@pytest.mark.parametrize(("highest", "kind"), [(65_535, np.uint16), (65_536, np.uint32)])
+def test_labels_take_32_bits_only_where_they_must(group, highest, kind):
+    pyramid = LabelPyramid.create(group, (3000, 3000), type_of_labels(highest))
+
+    pyramid.write((), (10, 10, 11, 11), np.array([[highest]], kind))
+
+    assert [level.dtype for level in pyramid.levels] == [kind, kind]
+    assert pyramid.read((), (10, 10, 11, 11)) == highest
+    assert pyramid.levels[1][5, 5] == highest

@@ -9,7 +9,7 @@ from tifffile import TiffWriter, imwrite
 
 from napari_sam3.engine import FramesError
 from napari_sam3.engine.images.windows import Window
-from napari_sam3.io import open_image
+from napari_sam3.io import OpenedImage, open_image
 
 
 def whole(image, frame=0):
@@ -65,6 +65,37 @@ def test_ome_zarr_is_opened_with_its_sizes_and_its_scale(tmp_path, pixels, versi
     frames = image.frames()
     assert frames.levels == ((40, 50), (20, 25))
     np.testing.assert_array_equal(frames.read(2)[..., 0], pixels[2])
+
+
+def test_ome_zarr_is_opened_where_it_lies(tmp_path, pixels):
+    path = write_ome_zarr(tmp_path / "embryo.zarr", pixels, "zyx")
+    group = zarr.open_group(path)
+    told = group.attrs["ome"]
+    (multiscale,) = told["multiscales"]
+    own = {"type": "translation", "translation": [0.0, 10.0, 20.0]}
+    multiscale["datasets"][0]["coordinateTransformations"].append(own)
+    multiscale["coordinateTransformations"] = [
+        {"type": "scale", "scale": [1.0, 2.0, 2.0]},
+        {"type": "translation", "translation": [7.0, 0.0, 1.0]},
+    ]
+    group.attrs["ome"] = told
+
+    image = open_image(path)
+
+    assert image.scale == (2.0, 1.0, 0.5)
+    assert image.translation == (7.0, 20.0, 41.0)
+
+
+def test_frames_have_the_geometry_of_rows_columns_and_what_they_run_along():
+    def opened(shape, axes):
+        sizes = {"z": 2.0, "y": 0.5, "x": 0.25}
+        scale = tuple(sizes.get(axis, 1.0) for axis in axes)
+        return OpenedImage("embryo", (np.zeros(shape),), axes, scale, ("um",) * len(axes))
+
+    assert opened((1, 2, 3, 9, 9), "tczyx").geometry.scale == (2.0, 0.5, 0.25)
+    assert opened((1, 2, 3, 9, 9), "tczyx").geometry.axes == "zyx"
+    assert opened((5, 9, 9, 3), "qyxs").geometry.axes == "tyx"
+    assert opened((1, 9, 9), "zyx").geometry.axes == "yx"
 
 
 def test_channels_of_ome_zarr_are_the_last_axis_of_a_frame(tmp_path, pixels):
@@ -150,7 +181,7 @@ def test_a_pyramidal_tiff_is_opened_with_its_sizes_and_its_scale(slide):
     image = open_image(path)
 
     assert (image.name, image.axes, image.scale) == ("slide", "yx", (0.5, 0.25))
-    assert image.units == ("µm", "µm")
+    assert image.units == ("micrometer", "micrometer")
     frames = image.frames()
     assert frames.levels == ((300, 400), (150, 200), (75, 100))
     np.testing.assert_array_equal(frames.read(0)[..., 0], data)

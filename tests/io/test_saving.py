@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import zarr
+from napari.layers import Labels
 
 from napari_sam3.engine import StorageError
 from napari_sam3.io import open_image
@@ -25,6 +26,40 @@ def test_saved_labels_are_opened_as_they_were(tmp_path, labels):
     np.testing.assert_array_equal(image.levels[0][:], labels)
     assert image.levels[1][1, 1499, 1049] == 7
     assert [one.name for one in tmp_path.iterdir()] == ["cells.zarr"]
+
+
+def test_saved_labels_stay_where_they_were(tmp_path):
+    units = ("um", "um", "um")
+    layer = Labels(
+        np.ones((2, 9, 9), int), scale=(2, 0.5, 0.25), translate=(5, -10, 20), units=units
+    )
+
+    write_labels_zarr(str(tmp_path / "cells.zarr"), layer.data, layer.as_layer_data_tuple()[1])
+
+    image = open_image(tmp_path / "cells.zarr")
+    assert (image.scale, image.translation) == ((2.0, 0.5, 0.25), (5.0, -10.0, 20.0))
+    assert image.units == ("micrometer",) * 3
+
+
+@pytest.mark.parametrize(
+    ("units", "labelled", "axes"),
+    [
+        (("pixel",) * 2, (), "yx"),
+        (("pixel",) * 3, ("-3", "-2", "-1"), "tyx"),
+        (("second", "um", "um"), (), "tyx"),
+        (("um",) * 3, (), "zyx"),
+        (("um",) * 3, ("t", "y", "x"), "tyx"),
+        (("pixel",) * 4, ("-4", "-3", "-2", "-1"), "tzyx"),
+        (("pixel",) * 4, ("c", "z", "y", "x"), "czyx"),
+        (("pixel",) * 5, (), "tczyx"),
+    ],
+)
+def test_axes_without_clear_names_are_guessed(tmp_path, units, labelled, axes):
+    meta = {"units": units, "axis_labels": labelled}
+
+    write_labels_zarr(str(tmp_path / "cells.zarr"), np.ones((2,) * len(units), np.uint16), meta)
+
+    assert open_image(tmp_path / "cells.zarr").axes == axes
 
 
 def test_of_several_sizes_the_finest_is_saved(tmp_path, labels):

@@ -12,12 +12,12 @@ from typing import Self
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 from tifffile import imwrite
 
 from napari_sam3.engine import LARGE_FRAME, ObjectMask, StorageError
 
-from .label_pyramid import TILE, LabelPyramid, describe
+from .geometry import Geometry
+from .label_pyramid import NARROW, TILE, LabelPyramid, Labels, describe, type_of_labels
 
 ZARR = ".zarr"
 
@@ -33,6 +33,10 @@ class LabelFile:
         Where the labels go.
     shape : tuple of int
         Frames, height and width; a single frame is written without its first axis.
+    highest : int
+        Number of the last object; beyond 65 535 a label takes 32 bits instead of 16.
+    geometry : Geometry, optional
+        Where the labels lie, which OME-Zarr tells; a single frame has no first axis here either.
 
     Raises
     ------
@@ -40,15 +44,25 @@ class LabelFile:
         If it cannot be written.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int, int],
+        highest: int = np.iinfo(NARROW).max,
+        geometry: Geometry | None = None,
+    ) -> None:
         self.path = path
         self._is_stack = shape[0] > 1
+        self._highest = highest
+        self._geometry = geometry or Geometry.of_pixels("tyx" if self._is_stack else "yx")
         self._draft = path.with_name(f".{path.name}.partial")
         check_free(path)
         with writing(path):
             self._group = zarr.open_group(self._draft, mode="w")
             own_shape = shape if self._is_stack else shape[1:]
-            self._pyramid = LabelPyramid.create(self._group, own_shape)
+            self._pyramid = LabelPyramid.create(
+                self._group, own_shape, type_of_labels(highest), self._geometry.axes
+            )
 
     def __enter__(self) -> Self:
         """Take masks."""
@@ -69,6 +83,11 @@ class LabelFile:
 
     def paint(self, mask: ObjectMask) -> None:
         """Write a mask where no other object is yet."""
+        if mask.object_id > self._highest:
+            raise StorageError(
+                f"{self.path} was begun for objects up to {self._highest}, and "
+                f"{mask.object_id} is higher: say how high they go when you begin it."
+            )
         if not mask.area:
             return
         place = (mask.frame,) if self._is_stack else ()
@@ -85,8 +104,7 @@ class LabelFile:
                 self._finish_tiff()
 
     def _finish_zarr(self) -> None:
-        axes = "tyx" if self._is_stack else "yx"
-        describe(self._group, axes, len(self._pyramid.levels), (1.0,) * len(axes))
+        describe(self._group, len(self._pyramid.levels), self._geometry)
         put_in_place(self._draft, self.path)
 
     def _finish_tiff(self) -> None:
@@ -98,14 +116,14 @@ class LabelFile:
             aside,
             self._parts(sides),
             shape=shape,
-            dtype=np.uint16,
+            dtype=self._pyramid.dtype,
             tile=sides if is_large else None,  # ImageJ reads no tiles
             photometric="minisblack",
             compression="zlib",
         )
         aside.replace(self.path)
 
-    def _parts(self, sides: tuple[int, ...]) -> Iterator[NDArray[np.uint16]]:
+    def _parts(self, sides: tuple[int, ...]) -> Iterator[Labels]:
         """Return the labels part by part, each of these sides or less, in the order of a TIFF."""
         shape = self._pyramid.levels[0].shape
         for place in product(*map(range, shape[:-2])):

@@ -13,7 +13,14 @@ from zarr.codecs import BloscCodec
 
 from napari_sam3.engine import PixelBox
 
-Labels = NDArray[np.uint16]
+from .geometry import Geometry
+from .units import WITHOUT_UNIT, named_unit
+
+Labels = NDArray[Any]
+"""Of uint16, or of uint32 where there are more objects than that holds."""
+
+NARROW = np.dtype(np.uint16)
+"""Holds the labels of 65 535 objects."""
 
 TILE = 512
 """Side of a chunk in pixels."""
@@ -32,20 +39,32 @@ class LabelPyramid:
     A pixel of a level is the highest of the four labels under it, so that no object vanishes.
     """
 
-    levels: tuple[zarr.Array[Any], ...]  # each (..., H, W) uint16
+    levels: tuple[zarr.Array[Any], ...]  # each (..., H, W) uint16 or uint32
 
     @classmethod
-    def create(cls, group: zarr.Group, shape: tuple[int, ...]) -> Self:
+    def create(
+        cls,
+        group: zarr.Group,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any] = NARROW,
+        axes: str | None = None,
+    ) -> Self:
         """Make empty labels of this shape, rows and columns last, named 0, 1, ... in a group."""
         sides = level_sides((shape[-2], shape[-1]))
         levels = (
-            _empty(group, str(level), (*shape[:-2], *plane)) for level, plane in enumerate(sides)
+            _empty(group, (*shape[:-2], *plane), dtype, name=str(level), dimension_names=axes)
+            for level, plane in enumerate(sides)
         )
         return cls(tuple(levels))
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What holds a label."""
+        return np.dtype(self.levels[0].dtype)
+
     def read(self, place: tuple[int, ...], box: PixelBox) -> Labels:
         """Read the pixels (h, w) in a box of the frame at a place."""
-        return np.asarray(self.levels[0][_index(place, box)], np.uint16)
+        return np.asarray(self.levels[0][_index(place, box)], self.dtype)
 
     def write(self, place: tuple[int, ...], box: PixelBox, labels: Labels) -> None:
         """Replace the pixels (h, w) in a box of the frame at a place, at every level."""
@@ -53,8 +72,13 @@ class LabelPyramid:
         for finer, coarser in zip(self.levels, self.levels[1:], strict=False):
             box = _halved_box(box)
             source = _clipped(tuple(2 * side for side in box), finer.shape)
-            shrunk = halved(np.asarray(finer[_index(place, source)], np.uint16))
+            shrunk = halved(np.asarray(finer[_index(place, source)], self.dtype))
             coarser[_index(place, box)] = shrunk
+
+
+def type_of_labels(highest: int) -> np.dtype[Any]:
+    """Return what holds labels up to the highest, uint16 where that suffices."""
+    return np.promote_types(NARROW, np.min_scalar_type(highest))
 
 
 def level_sides(plane: tuple[int, int]) -> Iterator[tuple[int, int]]:
@@ -72,24 +96,21 @@ def halved(labels: Labels) -> Labels:
     return even.reshape(-(-rows // 2), 2, -(-cols // 2), 2).max(axis=(1, 3))
 
 
-def describe(group: zarr.Group, axes: str, levels: int, scale: tuple[float, ...]) -> None:
+def describe(group: zarr.Group, levels: int, geometry: Geometry) -> None:
     """Tell in the words of OME-Zarr what the arrays of a group are.
 
     Parameters
     ----------
     group : zarr.Group
         Holds the arrays 0, 1, ...
-    axes : str
-        A letter for every axis, such as tzyx.
     levels : int
         How many arrays there are.
-    scale : tuple of float
-        Size of a pixel of the finest one along every axis.
+    geometry : Geometry
+        Axes of all, and where the pixels of the finest lie.
     """
-    kinds = {"t": "time", "c": "channel"}
     multiscale = {
-        "axes": [{"name": axis, "type": kinds.get(axis, "space")} for axis in axes],
-        "datasets": [_dataset(level, scale) for level in range(levels)],
+        "axes": list(map(_axis, geometry.axes, geometry.units)),
+        "datasets": [_dataset(level, geometry) for level in range(levels)],
     }
     group.attrs["ome"] = {
         "version": VERSION,
@@ -98,24 +119,35 @@ def describe(group: zarr.Group, axes: str, levels: int, scale: tuple[float, ...]
     }
 
 
-def _dataset(level: int, scale: tuple[float, ...]) -> dict[str, Any]:
-    grown = (*scale[:-2], *(side * 2**level for side in scale[-2:]))
-    moved = (*(0.0 for _ in scale[:-2]), *(side * (2**level - 1) / 2 for side in scale[-2:]))
+def _axis(name: str, unit: str) -> dict[str, str]:
+    axis = {"name": name, "type": {"t": "time", "c": "channel"}.get(name, "space")}
+    if unit in WITHOUT_UNIT:
+        return axis
+    return axis | {"unit": named_unit(unit) or unit}
+
+
+def _dataset(level: int, geometry: Geometry) -> dict[str, Any]:
+    """Tell of a level; the centre of its first pixel is in the middle of those it was made of."""
+    scale, steps = np.array(geometry.scale), np.ones(len(geometry.axes))
+    steps[-2:] = 2**level
+    grown, moved = scale * steps, geometry.translation + scale * (steps - 1) / 2
     return {
         "path": str(level),
         "coordinateTransformations": [
-            {"type": "scale", "scale": list(map(float, grown))},
-            {"type": "translation", "translation": list(map(float, moved))},
+            {"type": "scale", "scale": grown.tolist()},
+            {"type": "translation", "translation": moved.tolist()},
         ],
     }
 
 
-def _empty(group: zarr.Group, name: str, shape: tuple[int, ...]) -> zarr.Array[Any]:
+def _empty(
+    group: zarr.Group, shape: tuple[int, ...], dtype: np.dtype[Any], **naming: Any
+) -> zarr.Array[Any]:
     return group.create_array(
-        name,
+        **naming,
         shape=shape,
         chunks=(*(1 for _ in shape[:-2]), *(min(TILE, side) for side in shape[-2:])),
-        dtype=np.uint16,
+        dtype=dtype,
         fill_value=0,
         compressors=BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
     )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from napari_sam3.engine import FramesError
 
 from .opened_image import OpenedImage
+from .units import NO_UNIT
+
+Factors = NDArray[np.float64]
+"""A number for every axis."""
 
 _ANCIENT = "tczyx"
 """Axes of all images before version 0.3."""
@@ -57,13 +63,14 @@ def _image(path: Path, group: zarr.Group, multiscale: Mapping[str, Any]) -> Open
     datasets = multiscale["datasets"]
     levels = tuple(group[dataset["path"]] for dataset in datasets)
     axes = [_named(axis) for axis in multiscale.get("axes", _ANCIENT)]
-    scales = (_scale(multiscale, len(axes)), _scale(datasets[0], len(axes)))
+    own, common = (_placed(thing, len(axes)) for thing in (datasets[0], multiscale))
     return OpenedImage(
         str(multiscale.get("name") or path.name.removesuffix(".zarr").removesuffix(".ome")),
         levels,
         "".join(axis["name"].lower()[:1] for axis in axes),
-        tuple(one * other for one, other in zip(*scales, strict=True)),
-        tuple(str(axis.get("unit") or "pixel") for axis in axes),
+        tuple(float(factor) for factor in common[0] * own[0]),
+        tuple(str(axis.get("unit") or NO_UNIT) for axis in axes),
+        tuple(float(way) for way in common[0] * own[1] + common[1]),
     )
 
 
@@ -72,17 +79,20 @@ def _named(axis: str | Mapping[str, Any]) -> Mapping[str, Any]:
     return {"name": axis} if isinstance(axis, str) else axis
 
 
-def _scale(thing: Mapping[str, Any], count: int) -> Sequence[float]:
-    """Return by how much the axes are scaled; 1 where nothing is said."""
+def _placed(thing: Mapping[str, Any], count: int) -> tuple[Factors, Factors]:
+    """Return by how much the axes are scaled, and then moved; 1 and 0 where nothing is said."""
+    scale, translation = np.ones(count), np.zeros(count)
     for step in thing.get("coordinateTransformations", ()):
         if step.get("type") == "scale" and "scale" in step:
-            return [float(factor) for factor in step["scale"]]
-    return [1.0] * count
+            scale = np.array(step["scale"], float)
+        if step.get("type") == "translation" and "translation" in step:
+            translation = np.array(step["translation"], float)
+    return scale, translation
 
 
 def _plain(path: Path, array: zarr.Array[Any]) -> OpenedImage:
     if array.ndim < 2:
         raise FramesError(f"{path} is an array of {array.ndim} axes and no image: choose another.")
     axes = "ijklmnopqr"[: array.ndim - 2] + "yx"
-    ones, units = (1.0,) * array.ndim, ("pixel",) * array.ndim
+    ones, units = (1.0,) * array.ndim, (NO_UNIT,) * array.ndim
     return OpenedImage(path.stem, (array,), axes, ones, units)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from napari_sam3.engine import FrameLevel, Frames, FramesError
 
+from .geometry import Geometry
+
 _PIXELS = "yx"
 _COLOURS = "cs"  # channels; samples of a colour image
 
@@ -24,6 +26,7 @@ class OpenedImage:
     axes: str  # a small letter for each: y and x, c or s for channels, z, t, or any other
     scale: tuple[float, ...]  # size of a pixel of the finest level along each axis
     units: tuple[str, ...]  # of each axis; "pixel" where there is none
+    translation: tuple[float, ...] = ()  # centre of its first pixel along each axis; none is 0
     close: Callable[[], None] = lambda: None  # lets go of the file
 
     @property
@@ -53,6 +56,21 @@ class OpenedImage:
                 "file of its own, or open it in napari."
             )
         return long[0] if long else next(iter(self._others), None)
+
+    @property
+    def geometry(self) -> Geometry:
+        """Where the frames lie: rows and columns, and before them the frames of a stack."""
+        kept = [self.axes.index(name) for name in _PIXELS]
+        axis, letters = self.frame_axis, _PIXELS
+        if axis is not None and self.shape[axis] > 1:
+            kept, letters = [axis, *kept], ("z" if self.axes[axis] == "z" else "t") + _PIXELS
+        moved = self.translation or (0.0,) * len(self.axes)
+        return Geometry(
+            letters,
+            tuple(self.scale[at] for at in kept),
+            tuple(moved[at] for at in kept),
+            tuple(self.units[at] for at in kept),
+        )
 
     def frames(self) -> Frames:
         """Return it as a stack, (F, H, W, C), of which the engine reads what it needs."""

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from weakref import finalize
-from xml.etree import ElementTree
 
 import numpy as np
 import zarr
@@ -18,6 +17,8 @@ from napari_sam3.engine import FramesError
 
 from .ome_zarr import is_zarr, read_ome_zarr
 from .opened_image import OpenedImage
+from .pixel_sizes import pixel_sizes
+from .units import NO_UNIT
 
 TIFF = (".tif", ".tiff")
 _UNREADABLE = (OSError, ValueError, LookupError, TypeError, SyntaxError, TiffFileError)
@@ -54,13 +55,13 @@ def _tiff(path: Path) -> OpenedImage:
         series = file.series[0]
         axes = series.axes.lower()
         levels = tuple(_lazy(series, level) for level in range(len(series.levels)))
-        sizes = _ome_sizes(file.ome_metadata) if file.is_ome else {}
+        sizes = pixel_sizes(file)
         finalize(levels[0], file.close)
         on_failure.pop_all()
-    told = [sizes.get(axis, (1.0, "pixel")) for axis in axes]
+    told = [sizes.get(axis, (1.0, NO_UNIT)) for axis in axes]
     scale, units = tuple(size for size, _ in told), tuple(unit for _, unit in told)
     name = path.stem.removesuffix(".ome")
-    return OpenedImage(name, levels, axes, scale, units, file.close)
+    return OpenedImage(name, levels, axes, scale, units, close=file.close)
 
 
 def _lazy(series: TiffPageSeries, level: int) -> zarr.Array[Any]:
@@ -70,22 +71,8 @@ def _lazy(series: TiffPageSeries, level: int) -> zarr.Array[Any]:
     return array
 
 
-def _ome_sizes(metadata: str | None) -> dict[str, tuple[float, str]]:
-    """Read the size of a pixel along each axis from what an OME-TIFF says of its first image."""
-    pixels = ElementTree.fromstring(metadata or "<OME/>").find(".//{*}Pixels")
-    told = {} if pixels is None else pixels.attrib
-    return {
-        axis.lower(): (
-            float(told[f"PhysicalSize{axis}"]),
-            told.get(f"PhysicalSize{axis}Unit", "µm"),
-        )
-        for axis in "XYZ"
-        if f"PhysicalSize{axis}" in told
-    }
-
-
 def _picture(name: str, pixels: NDArray[Any]) -> OpenedImage:
     axes = {2: "yx", 3: "yxs", 4: "qyxs"}.get(pixels.ndim)
     if axes is None:
         raise ValueError(f"its shape is {pixels.shape}")
-    return OpenedImage(name, (pixels,), axes, (1.0,) * pixels.ndim, ("pixel",) * pixels.ndim)
+    return OpenedImage(name, (pixels,), axes, (1.0,) * pixels.ndim, (NO_UNIT,) * pixels.ndim)

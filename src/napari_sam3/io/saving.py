@@ -12,8 +12,10 @@ import zarr
 
 from napari_sam3.engine import StorageError
 
+from .geometry import Geometry
 from .label_file import check_free, put_in_place, writing
 from .label_pyramid import TILE, LabelPyramid, describe
+from .units import NO_UNIT, WITHOUT_UNIT
 
 PART = 4 * TILE
 """Side of what is read at once, in pixels."""
@@ -45,9 +47,10 @@ def write_labels_zarr(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     try:
         with writing(target):
             group = zarr.open_group(draft, mode="w")
-            pyramid = LabelPyramid.create(group, finest.shape)
+            geometry = _geometry(meta, finest.ndim)
+            pyramid = LabelPyramid.create(group, finest.shape, axes=geometry.axes)
             _copy(finest, pyramid)
-            describe(group, _axes(meta, finest.ndim), len(pyramid.levels), _scale(meta, finest))
+            describe(group, len(pyramid.levels), geometry)
             put_in_place(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -69,12 +72,23 @@ def _copy(labels: Any, pyramid: LabelPyramid) -> None:
             pyramid.write(place, box, part.astype(np.uint16))
 
 
-def _axes(meta: dict[str, Any], count: int) -> str:
+def _geometry(meta: dict[str, Any], count: int) -> Geometry:
+    """Return where the pixels of a layer lie, as far as OME-Zarr can tell."""
+    units = tuple(str(unit) for unit in meta.get("units") or (NO_UNIT,) * count)
+    return Geometry(
+        _axes(meta, units),
+        tuple(float(factor) for factor in meta.get("scale", (1.0,) * count)),
+        tuple(float(way) for way in meta.get("translate", (0.0,) * count)),
+        units,
+    )
+
+
+def _axes(meta: dict[str, Any], units: tuple[str, ...]) -> str:
     """Return a letter for every axis: as the layer is labelled where that is clear."""
+    count = len(units)
     told = "".join(str(label).lower()[:1] for label in meta.get("axis_labels", ()))
-    is_clear = len(told) == len(set(told)) == count and set(told) <= set("tczyx")
-    return told if is_clear else "tczyx"[-count:] if count != 3 else "tyx"
-
-
-def _scale(meta: dict[str, Any], labels: Any) -> tuple[float, ...]:
-    return tuple(float(factor) for factor in meta.get("scale", (1.0,) * labels.ndim))
+    if len(told) == len(set(told)) == count and set(told) <= set("tczyx"):
+        return told
+    is_volume = units[0] == units[-1] not in WITHOUT_UNIT  # frames as far apart as rows are long
+    guesses = {3: "zyx" if is_volume else "tyx", 4: "tzyx"}
+    return guesses.get(count, "tczyx"[-count:])
