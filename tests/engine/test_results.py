@@ -3,13 +3,16 @@ from __future__ import annotations
 import errno
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import zarr
+from zarr.errors import ContainsArrayError
 
 from napari_sam3.engine import Engine, Prompts, Session, StorageError
 from tests.backends import DiskBackend, disk_frames
+from tests.shared_folders import CUT_OFF, made_meanwhile
 
 CLICK = Prompts(points=[(30, 10)])
 MOVIE = disk_frames([(30, 10 + 4 * index) for index in range(6)])
@@ -92,7 +95,17 @@ def test_folder_of_another_image_is_refused(
         engine.open(other, folder=folder)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": 1, "frames": 6}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"version": 1, "frames": 6}',
+        '{"version": "2", "frames": 6, "shape": [64, 64]}',
+        '{"version": 1, "frames": 6, "shape": [64]}',
+    ],
+)
 def test_damaged_folder_is_refused(engine: Engine, folder: Path, text: str) -> None:
     folder.mkdir(parents=True)
     (folder / "session.json").write_text(text)
@@ -114,6 +127,75 @@ def test_folder_that_cannot_be_made_is_refused(engine: Engine, tmp_path: Path) -
 
     with pytest.raises(StorageError, match=r"movie\.sam3 cannot be written"):
         engine.open(MOVIE, folder=tmp_path / "movie.sam3")
+
+
+@pytest.mark.parametrize("content", CUT_OFF)
+def test_description_of_the_labels_that_was_cut_off_is_written_anew(
+    engine: Engine, session: Session, folder: Path, content: bytes
+) -> None:
+    before = session.segment(0, CLICK)
+    (folder / "labels.zarr" / "zarr.json").write_bytes(content)
+
+    engine.open(MOVIE, folder).segment(1, CLICK)
+
+    labels = zarr.open_group(folder / "labels.zarr", mode="r")
+    np.testing.assert_array_equal(labels["1"][0], before.pixels)
+    assert labels["1"][1].any()
+
+
+def test_labels_that_cannot_be_read_are_told(
+    engine: Engine, session: Session, folder: Path
+) -> None:
+    session.segment(0, CLICK)
+    (folder / "labels.zarr" / "1" / "zarr.json").write_text("{")
+
+    with pytest.raises(StorageError, match=r"movie\.sam3 is damaged.*: choose another folder"):
+        engine.open(MOVIE, folder).segment(1, CLICK)
+
+
+def test_labels_of_another_type_are_told(session: Session, folder: Path) -> None:
+    labels = zarr.open_group(folder / "labels.zarr", mode="a")
+    labels.create_array("1", shape=MOVIE.shape, dtype=np.uint16)
+
+    with pytest.raises(StorageError, match="holds something else"):
+        session.segment(0, CLICK)
+
+
+def test_something_else_in_the_place_of_the_labels_is_told(engine: Engine, folder: Path) -> None:
+    zarr.create_array(folder / "labels.zarr", shape=(3,), dtype=np.uint8)
+
+    with pytest.raises(StorageError, match="holds something else"):
+        engine.open(MOVIE, folder)
+
+
+def test_folder_that_another_process_begins_meanwhile_is_shared(
+    engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_meanwhile(monkeypatch)
+
+    engine.open(MOVIE, folder).segment(0, CLICK)
+
+    assert zarr.open_group(folder / "labels.zarr", mode="r")["1"][0].any()
+
+
+def test_object_that_another_thread_begins_meanwhile_is_shared(
+    session: Session, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require = zarr.Group.require_array
+
+    def overtaken(*asked: Any, **settings: Any) -> None:
+        monkeypatch.setattr(zarr.Group, "require_array", require)
+        require(*asked, **settings)
+        raise ContainsArrayError("An array exists.")
+
+    monkeypatch.setattr(zarr.Group, "require_array", overtaken)
+    session.segment(0, CLICK)
+
+    assert zarr.open_group(folder / "labels.zarr", mode="r")["1"][0].any()
+
+
+def test_no_draft_is_left_in_the_folder(session: Session, folder: Path) -> None:
+    assert list(folder.glob("*.partial")) == []
 
 
 def test_full_disk_is_told_and_the_answer_is_not_lost(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
@@ -12,13 +13,16 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.errors import ContainsArrayError
 
+from .cache.entries import UNREADABLE
 from .errors import StorageError
 from .images.contrast import Channel, Contrast
 from .images.frames import Frames
 from .images.window_masks import mask_in
 from .images.windows import Window
 from .masks import ObjectMask
+from .shared_group import shared_group
 
 VERSION = 1
 """Of the layout of a session's folder."""
@@ -33,7 +37,7 @@ class Results:
 
     Large frames are cut into chunks of 1024 x 1024 pixels, of which only those are touched where
     the object is or was. ``session.json`` tells what they were made from. Every file is written
-    whole and then put in its place.
+    whole and then put in its place. Any thread may write, and several processes may.
 
     Raises
     ------
@@ -52,7 +56,7 @@ class Results:
         self._check(folder / "session.json")
         with self._storing():
             _write_whole(folder / "session.json", self._description(facts))
-            self._group = zarr.open_group(folder / "labels.zarr", mode="a")
+            self._group = shared_group(folder / "labels.zarr")
 
     def write(self, mask: ObjectMask) -> None:
         """Keep a mask; it takes the place of an earlier one."""
@@ -72,15 +76,23 @@ class Results:
         return {(int(row), int(col)) for row, col in found if col.isdigit()}
 
     def _array(self, object_id: int) -> zarr.Array[Any]:
-        if object_id not in self._arrays:
-            self._arrays[object_id] = self._group.require_array(
-                str(object_id),
-                shape=self._shape,
-                chunks=self._chunks,
-                dtype=np.uint8,
-                fill_value=0,
-            )
-        return self._arrays[object_id]
+        known = self._arrays.get(object_id)
+        if known is None:
+            try:
+                known = self._required(object_id)
+            except ContainsArrayError:  # another thread or process has made it meanwhile
+                known = self._required(object_id)
+            self._arrays[object_id] = known
+        return known
+
+    def _required(self, object_id: int) -> zarr.Array[Any]:
+        return self._group.require_array(
+            str(object_id),
+            shape=self._shape,
+            chunks=self._chunks,
+            dtype=np.uint8,
+            fill_value=0,
+        )
 
     def _description(self, facts: dict[str, Any]) -> str:
         whole = {"version": VERSION, "frames": self._shape[0], "shape": self._shape[1:], **facts}
@@ -88,24 +100,25 @@ class Results:
 
     def _check(self, path: Path) -> None:
         """Refuse a folder that belongs to another image."""
-        if not path.exists():
-            return
         try:
             known = json.loads(path.read_text())
-            version, shape = known["version"], (known["frames"], *known["shape"])
+            is_newer = known["version"] > VERSION
+            count, (height, width) = known["frames"], known["shape"]
+        except FileNotFoundError:
+            return
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StorageError(
                 f"{path} cannot be read ({error}): choose another folder."
             ) from error
-        if version > VERSION:
+        if is_newer:
             raise StorageError(
                 f"{self._folder} was written by a newer napari-sam3: update it, or choose another "
                 "folder."
             )
-        if shape != self._shape:
+        if (count, height, width) != self._shape:
             raise StorageError(
-                f"{self._folder} holds results of {shape[0]} frames of {shape[1]} x {shape[2]} "
-                f"pixels, but this image has {self._shape[0]} of {self._shape[1]} x "
+                f"{self._folder} holds results of {count} frames of {height} x {width} pixels, "
+                f"but this image has {self._shape[0]} of {self._shape[1]} x "
                 f"{self._shape[2]}: choose another folder."
             )
 
@@ -113,7 +126,7 @@ class Results:
     def _storing(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except UNREADABLE as error:
             raise StorageError(_told(error, self._folder)) from error
 
 
@@ -132,7 +145,12 @@ def _chunk_window(top: int, left: int, array: zarr.Array[Any]) -> Window:
     return Window(0, top, left, min(height, rows - top), min(width, cols - left))
 
 
-def _told(error: OSError, folder: Path) -> str:
+def _told(error: Exception, folder: Path) -> str:
+    if not isinstance(error, OSError):
+        return (
+            f"{folder} is damaged, or holds something else ({error}): choose another folder; what "
+            "was done is kept."
+        )
     is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     what = f"No room left in {folder}" if is_full else f"{folder} cannot be written ({error})"
     return f"{what}: free some space or choose another folder; what was done is kept."
@@ -155,6 +173,9 @@ def _described(channel: Channel) -> dict[str, Any]:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    draft = path.with_suffix(".partial")
-    draft.write_text(text)
-    draft.replace(path)
+    draft = path.with_suffix(f".{uuid.uuid4().hex}.partial")  # others may write, too
+    try:
+        draft.write_text(text)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
