@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from napari_sam3.engine import PromptError, Prompts
+from napari_sam3.engine.masks import Place, Reading
 
 SHAPE = (20, 30)
 OUTLINE = np.zeros(SHAPE, bool)
 OUTLINE[5:9, 5:9] = True
+PATCH = Reading("whole", np.ones((4, 4), bool), 1.0, Place(5, 5, SHAPE))
 
 
 def test_points_are_positive_unless_told_otherwise() -> None:
@@ -71,6 +73,21 @@ def test_box_of_no_area_is_refused(box: tuple[float, ...]) -> None:
 
 def test_box_that_leaves_the_image_is_taken() -> None:
     Prompts(boxes=[(-9, -9, 99, 99)]).check(SHAPE)
+
+
+def test_boxes_are_cut_off_where_the_frame_ends() -> None:
+    prompts = Prompts(boxes=[(-9, 3, 99, 8), (-np.inf, 0, 5, np.inf)])
+
+    assert prompts.clipped(SHAPE).boxes.tolist() == [[-0.5, 3, 19.5, 8], [-0.5, 0, 5, 29.5]]
+
+
+@pytest.mark.parametrize("outline", [None, OUTLINE, PATCH])
+def test_what_else_is_said_stays_when_boxes_are_cut_off(outline) -> None:
+    said, box = ([(1, 2), (3, 4)], [True, False]), (-9, 3, 99, 8)
+
+    clipped = Prompts(*said, [box], outline).clipped(SHAPE)
+
+    assert clipped.extends(Prompts(*said, [(-0.5, 3, 19.5, 8)], outline))
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,21 @@ def test_point_outside_the_image_never_reaches_the_model(
 @pytest.mark.parametrize(
     "ask",
     [
+        lambda session, prompts: session.segment(0, prompts),
+        lambda session, prompts: next(session.propagate({(0, 1): prompts})),
+    ],
+)
+def test_box_that_leaves_the_image_is_cut_off_before_it_reaches_the_model(
+    session: Session, backend: DiskBackend, ask
+) -> None:
+    ask(session, Prompts(boxes=[(-200, -np.inf, 35, 300)]))
+
+    assert backend.asked[0].boxes.tolist() == [[-0.5, -0.5, 35, 63.5]]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
         lambda session: session.segment(10, CLICK),
         lambda session: session.everything(-1),
         lambda session: session.propagate({(0, 1): CLICK}, range(11)),

@@ -62,7 +62,8 @@ class Asking:
         """
         said: dict[int, Said] = {}
         questions: dict[int, Question] = {}
-        for object_id, one in prompts.items():
+        clipped = {i: one.clipped(self._frames.shape) for i, one in prompts.items()}
+        for object_id, one in clipped.items():
             known = self._said.get((frame, object_id))
             if known is None or not one.extends(known.prompts):
                 questions[object_id] = self._first_question(frame, one, visible)

@@ -107,6 +107,17 @@ class Prompts:
         """Return the same prompts with another mask, (H, W)."""
         return type(self)(self.points, self.positive, self.boxes, mask)
 
+    def clipped(self, shape: tuple[int, int]) -> Self:
+        """Return the same prompts, with the boxes cut off where a frame of this shape (H, W) ends.
+
+        A box that goes on beyond would be a larger one, around another middle, to a model.
+        """
+        boxes = np.clip(self.boxes, -0.5, np.tile(shape, 2) - 0.5)
+        if np.array_equal(boxes, self.boxes):
+            return self
+        drawn = self.mask if self.outline is None else self.outline
+        return type(self)(self.points, self.positive, boxes, drawn)
+
     def laid_out(self) -> Self:
         """Return the same prompts with all pixels of their outline as the mask, (H, W)."""
         return self if self.outline is None else self.with_mask(self.outline.pixels)

@@ -248,9 +248,7 @@ class Session:
         exemplars: Sequence[Box | Exemplar],
         negatives: Sequence[Box | Exemplar],
     ) -> Concept:
-        concept = Concept.of(text, exemplars, negatives)
-        self._finding.check(concept)
-        return concept
+        return self._finding.checked(Concept.of(text, exemplars, negatives))
 
     def _found_on_all(
         self, shown: int, concept: Concept, region: Box | None

@@ -27,6 +27,22 @@ def test_boxes_on_the_frame_that_is_searched_stay_boxes(session, backend):
     assert backend.found[0].negatives == (OTHER,)
 
 
+def test_boxes_end_where_the_frame_does(session, backend):
+    session.find(0, exemplars=[(-50, 26, 14, -9)], negatives=[(38, 38, np.inf, 90)])
+
+    assert backend.found[0].exemplars == ((-0.5, 26, 14, -0.5),)
+    assert backend.found[0].negatives == ((38, 38, 63.5, 63.5),)
+
+
+@pytest.mark.parametrize("side", [64, 2100])
+def test_an_exemplar_at_the_border_may_be_drawn_generously(backend, side):
+    session = Engine(backend).open(np.zeros((side, side), np.uint8))
+
+    exemplar = session.exemplar(0, (-20, -900, 20, 20))
+
+    assert exemplar.box == (-0.5, -0.5, 20, 20)
+
+
 def test_an_exemplar_of_one_frame_is_shown_on_another(session, backend):
     exemplar = session.exemplar(0, BOX)
 

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .exemplars import Box, Exemplar
+from .exemplars import Box, Exemplar, clipped
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +34,14 @@ class Concept:
         unwanted = [one for one in exemplars if _is_unwanted(one)]
         wanted = [one for one in exemplars if not _is_unwanted(one)]
         return cls(text, tuple(wanted), (*unwanted, *negatives))
+
+    def clipped(self, shape: tuple[int, int]) -> Self:
+        """Return the same concept, with the boxes cut off where an image (H, W) ends."""
+        exemplars, negatives = (
+            tuple(one if isinstance(one, Exemplar) else clipped(one, shape) for one in kind)
+            for kind in (self.exemplars, self.negatives)
+        )
+        return replace(self, exemplars=exemplars, negatives=negatives)
 
     @property
     def is_empty(self) -> bool:

@@ -47,6 +47,12 @@ class Exemplar:
             )
 
 
+def clipped(box: Box, shape: tuple[int, int]) -> Box:
+    """Cut a box off where an image (H, W) ends."""
+    row0, col0, row1, col1 = np.clip(box, -0.5, np.tile(shape, 2) - 0.5).tolist()
+    return row0, col0, row1, col1
+
+
 def weights_of(revision: str) -> str:
     """Name the weights of a model, in whatever numbers it calculates with them."""
     return revision.removesuffix("-bfloat16").removesuffix("-float32")

@@ -43,13 +43,13 @@ class Finding:
 
     def exemplar(self, frame: int, box: Box, turn: Turn) -> Exemplar:
         """Return the object in a box of a frame, to find similar ones on any image."""
-        self.check(Concept(exemplars=[box]))
+        [shown] = self.checked(Concept(exemplars=[box])).boxes
         backend = self._model.backend
-        picture, place = self._around(frame, box)
+        picture, place = self._around(frame, shown)
         with self._model.embedded(picture, turn) as embedding:
             appearance = backend.appearance(embedding, place)
-        shown = pictured(picture.draw(), place)
-        return Exemplar(appearance, backend.name, backend.revision, *shown)
+        portrait = pictured(picture.draw(), place)
+        return Exemplar(appearance, backend.name, backend.revision, *portrait)
 
     def carried(self, frame: int, concept: Concept, turn: Turn) -> Concept:
         """Turn the boxes of a concept, which lie on a frame, into exemplars for any image."""
@@ -68,8 +68,11 @@ class Finding:
         picture = replace(self._stack, frame=candidates.frame)
         return suggested_on_frame(self._model.clip, picture, candidates, positions)
 
-    def check(self, concept: Concept) -> None:
-        """Refuse a concept that the model cannot read, or that says nothing."""
+    def checked(self, concept: Concept) -> Concept:
+        """Return a concept whose boxes end where a frame does.
+
+        One that the model cannot read, or that says nothing, is refused.
+        """
         backend = self._model.backend
         self._wording(concept).check()
         if (concept.boxes or concept.shown) and not backend.reads_exemplars:
@@ -80,6 +83,7 @@ class Finding:
             Prompts(boxes=concept.boxes).check(self._stack.frames.shape)
         for one in concept.shown:
             one.check(backend.name, backend.revision)
+        return concept.clipped(self._stack.frames.shape)
 
     def _wording(self, concept: Concept) -> Wording:
         return Wording(concept, self._model.backend, self._model.clip)
