@@ -129,6 +129,15 @@ def test_a_box_on_a_constant_image_is_answered(backend):
     assert found_at(found, (25, 25)) > 0.9
 
 
+@pytest.mark.parametrize("first", [-0.4, 63.1])
+def test_a_box_in_the_outer_half_of_a_last_pixel_holds_it(backend, first):
+    flat = backend.encode(np.full((64, 64, 3), 0.5, np.float32))
+
+    appearance = backend.appearance(flat, (first, first, first + 0.3, first + 0.3))
+
+    assert all(np.isfinite(part).all() for part in appearance.values())
+
+
 def test_the_finest_scale_can_be_kept_beside_the_others(backend, embedding):
     zoomed = embedding.with_zoom(backend._network)
 

@@ -142,7 +142,8 @@ def piece_in(network: Network, pyramid: Pyramid, box: Box) -> Piece:
     pixels = np.array(answer.pixels)
     if not pixels.any():
         corners = np.sort(np.reshape(box, (2, 2)), axis=0)
-        (top, left), (bottom, right) = np.ceil(corners).astype(int).clip(0, None)
+        last = np.array(pixels.shape) - 1
+        (top, left), (bottom, right) = np.ceil(corners).clip(0, last).astype(int)
         pixels[top : bottom + 1, left : right + 1] = True
     rows, cols = pixels.shape
     return Piece((slice(0, rows), slice(0, cols)), pixels, 1.0).trimmed()
