@@ -10,7 +10,6 @@ from tests.controller.colonies import CENTRES, COLONY, SURE, Colony, seen_on
 from tests.controller.conftest import Disk
 from tests.jobs import HeldJobs
 
-
 CORNERS = [(0, 30, 30), (0, 30, 50), (0, 50, 50), (0, 50, 30)]
 """Of a box on the first frame."""
 
@@ -188,6 +187,32 @@ def test_newest_question_about_a_concept_wins(held: Colony) -> None:
     held.jobs.answer_all()
 
     assert [len(asked.exemplars) for asked in held.backend.found] == [2]
+
+
+def test_questions_about_two_frames_are_both_answered(held: Colony) -> None:
+    held.finder.find_everything()
+    held.go_to(2)
+    held.finder.find_again()
+    finding = held.controller.work.finding
+
+    held.jobs.answer_one()
+    was_busy = finding.is_busy
+    held.jobs.answer_one()
+
+    assert [held.shown(frame) for frame in (0, 2)] == [list(range(SURE))] * 2
+    assert was_busy
+    assert not finding.is_busy
+
+
+def test_stop_drops_the_questions_about_all_frames(held: Colony) -> None:
+    held.finder.find_everything()
+    held.go_to(2)
+    held.finder.find_again()
+
+    held.finder.stop()
+
+    assert held.jobs.waiting == {}
+    assert not held.controller.work.finding.is_busy
 
 
 def test_other_frames_are_drawn_anew_when_sliding_ends(colony: Colony) -> None:

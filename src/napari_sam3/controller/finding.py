@@ -20,6 +20,8 @@ from .looking_for import Region, look_for, look_for_on_all, remembered
 from .propagation import Progress
 from .views import Sessions, View
 
+Asked = tuple[int, Place]  # which concept, and where
+
 
 @dataclass(slots=True, eq=False)
 class _Sweep:
@@ -52,7 +54,7 @@ class Finding:
         self._jobs = jobs
         self._sessions = sessions
         self._look = look
-        self._asked: set[int] = set()  # concepts whose answer is awaited
+        self._asked: set[Asked] = set()  # whose answer is awaited
         self._sweep: _Sweep | None = None
         self._redrawing: Stream | None = None
 
@@ -73,7 +75,7 @@ class Finding:
         return None if self._sweep is None else self._sweep.progress
 
     def find(self, concept: FoundConcept, place: Place, region: Region | None = None) -> None:
-        """Look for a concept on a frame; a newer question about it takes the place of this one."""
+        """Look for a concept on a frame; a newer question about both takes its place."""
         asked = concept.description
         try:
             view = self._look(place)
@@ -81,12 +83,13 @@ class Finding:
         except FramesError as error:
             self.failed.emit(str(error))
             return
-        self._asked.add(concept.id)
+        key = concept.id, place
+        self._asked.add(key)
         self._jobs.ask(
-            (self, concept.id),
+            (self, key),
             partial(look_for, self._sessions, view, place, asked, elsewhere, region),
             partial(self._on_found, concept, place, asked),
-            partial(self._on_question_failed, concept),
+            partial(self._on_search_failed, key),
         )
         self.changed.emit()
 
@@ -124,7 +127,7 @@ class Finding:
             (self, "exemplars"),
             lambda: [*remembered(self._sessions, asked, views), *asked.borrowed],
             shown,
-            partial(self._on_question_failed, concept),
+            self._on_question_failed,
         )
 
     def stop(self, reason: str = "") -> None:
@@ -140,8 +143,8 @@ class Finding:
         """Await no answers any more."""
         if not self._asked:
             return
-        for concept_id in self._asked:
-            self._jobs.forget((self, concept_id))
+        for key in self._asked:
+            self._jobs.forget((self, key))
         self._asked.clear()
         self.changed.emit()
 
@@ -165,13 +168,16 @@ class Finding:
     def _on_found(
         self, concept: FoundConcept, place: Place, asked: Description, found: Candidates
     ) -> None:
-        self._asked.discard(concept.id)
+        self._asked.discard((concept.id, place))
         self._concepts.put(concept, place, asked, found)
         self.found.emit(concept, place)
         self.changed.emit()
 
-    def _on_question_failed(self, concept: FoundConcept, error: Sam3Error) -> None:
-        self._asked.discard(concept.id)
+    def _on_search_failed(self, key: Asked, error: Sam3Error) -> None:
+        self._asked.discard(key)
+        self._on_question_failed(error)
+
+    def _on_question_failed(self, error: Sam3Error) -> None:
         if not isinstance(error, CancelledError):  # who stops something knows about it
             self.failed.emit(str(error))
         self.changed.emit()
