@@ -109,6 +109,23 @@ def test_deleted_labels_layer_takes_its_object_along(bench: Bench) -> None:
     assert bench.mask(0, object_id=2)[40, 40]
 
 
+def test_layers_follow_their_image_when_it_is_given_a_pixel_size(bench: Bench) -> None:
+    bench.click_disk(0)
+    bench.controller.finder.find_everything()
+
+    bench.image.scale = (1, 0.5, 0.5)
+    bench.image.translate = (0, 3, 0)
+    bench.controller.choose_tool("positive")
+    bench.click_disk(1)
+
+    assert bench.mask(1)[PATH[1]]
+    layers = [one for one in bench.viewer.layers if one is not bench.image]
+    assert len(layers) > 3
+    for layer in layers:
+        np.testing.assert_array_equal(layer.scale, bench.image.scale)
+        np.testing.assert_array_equal(layer.translate, bench.image.translate)
+
+
 def test_prompts_of_another_image_run_along_its_own_axis(bench: Bench) -> None:
     bench.click_disk(0)
     work = bench.controller.work

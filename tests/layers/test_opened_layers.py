@@ -15,6 +15,7 @@ def opened(pixels: np.ndarray, axes: str, **others) -> OpenedImage:
         axes,
         tuple(scale.get(axis, 1.0) for axis in axes),
         tuple("micrometer" if axis in scale else "pixel" for axis in axes),
+        tuple(10.0 if axis == "y" else 0.0 for axis in axes),
     )
 
 
@@ -29,6 +30,7 @@ def test_every_channel_is_a_layer_with_the_geometry_of_the_file(pixels: np.ndarr
     assert (first.name, second.name) == ("embryo 1", "embryo 2")
     assert first.axis_labels == ("z", "y", "x")
     np.testing.assert_allclose(first.scale, (2, 0.5, 0.25))
+    np.testing.assert_allclose(first.translate, (0, 10, 0))
     assert [str(unit) for unit in first.units] == ["micrometer"] * 3
     assert first.multiscale
     np.testing.assert_array_equal(second.data[0], pixels[:, 1])

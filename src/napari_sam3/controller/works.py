@@ -13,7 +13,7 @@ from napari.layers import Image, Labels
 from psygnal import Signal
 
 from ..engine import Engine, Looking, Session, StorageError
-from ..layers.axes import Place, StackAxes, data_shape
+from ..layers.axes import GEOMETRY, Place, StackAxes, data_shape, lay_on
 from ..layers.label_sheets import Layout
 from ..layers.label_store import LabelStore
 from ..layers.visible import visible_box
@@ -166,6 +166,8 @@ class Works:
         propagation.advanced.connect(self._on_changed)
         propagation.ended.connect(self._on_run_ended)
         image.events.data.connect(self._on_pixels_replaced)
+        for name in GEOMETRY:
+            getattr(image.events, name).connect(self._on_image_moved)
         concepts = self._new_concepts(workspace)
         finding = Finding(concepts, self._jobs, self._sessions, partial(self.view, image))
         finding.changed.connect(self._on_changed)
@@ -197,9 +199,18 @@ class Works:
             return
         work.propagation.stop(_ending(image, "replaced"))
 
+    def _on_image_moved(self, event: Any) -> None:
+        """Keep all layers of an image on it, whose pixels were given another size, or place."""
+        work = self._works.get(event.source)
+        if work is not None:
+            for layer in (*work.workspace.layers(), *work.concepts.layers()):
+                lay_on(layer, event.source)
+
     def _end(self, image: Image, what_happened: str) -> None:
         work = self._works.pop(image)
         image.events.data.disconnect(self._on_pixels_replaced)
+        for name in GEOMETRY:
+            getattr(image.events, name).disconnect(self._on_image_moved)
         work.segmentation.close()
         work.finding.close()
         self.arrangement.lay_down(work.workspace)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -49,6 +49,10 @@ class Workspace:
         self.objects.added.connect(self._on_object_described)
         self.objects.renamed.connect(self._on_object_described)
         self.objects.add()
+
+    def layers(self) -> list[Layer]:
+        """Return all layers of prompts and of masks."""
+        return [self.prompts.points, self.prompts.shapes, *self.results.layers()]
 
     def undo(self) -> None:
         """Take the last change of the prompts back that objects still there had.

@@ -138,17 +138,20 @@ def default_stack_axis(layer: Layer) -> int | None:
     return max(axes, key=lambda axis: shape[axis], default=None)
 
 
+GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "axis_labels", "units")
+"""What says where a layer lies; each is an attribute and an event of it."""
+
+
 def geometry(layer: Layer) -> dict[str, Any]:
     """Return the arguments that make another layer lie exactly on this one."""
-    return {
-        "scale": layer.scale,
-        "translate": layer.translate,
-        "rotate": layer.rotate,
-        "shear": layer.shear,
-        "affine": layer.affine.affine_matrix,
-        "axis_labels": layer.axis_labels,
-        "units": layer.units,
-    }
+    values = {name: getattr(layer, name) for name in GEOMETRY}
+    return values | {"affine": layer.affine.affine_matrix}
+
+
+def lay_on(layer: Layer, image: Layer) -> None:
+    """Move a layer to where an image lies now."""
+    for name, value in geometry(image).items():
+        setattr(layer, name, value)
 
 
 def _label(layer: Layer, axis: int) -> str:

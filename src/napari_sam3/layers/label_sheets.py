@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,6 +51,13 @@ class Sheet:
             if self.layer.multiscale:
                 self.layer._reset_thumbnail_level_data()  # else napari shows it as it was
             self.layer.refresh(extent=False)
+
+    def wipe(self, object_ids: Sequence[int]) -> None:
+        """Delete objects from all frames; others stay."""
+        for place in self.array.places():
+            for box in {self.array.box(place, object_id) for object_id in object_ids}:
+                if box is not None:
+                    self.write(place, self.array.read(place, box).without(*object_ids), box)
 
 
 class LabelSheets:

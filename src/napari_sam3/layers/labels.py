@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -198,7 +198,7 @@ class ResultLayers:
                 self.removed.emit(sheet.layer)
                 self._sheets.delete(sheet)
             elif sheet is not None:
-                _wipe(sheet, gone)
+                sheet.wipe(gone)
         for object_id in gone:
             self._looks.pop(object_id, None)
 
@@ -276,14 +276,6 @@ class ResultLayers:
             self._sheets.delete(sheet)
             raise
         self.added.emit(sheet.layer)
-
-
-def _wipe(sheet: Sheet, object_ids: Sequence[int]) -> None:
-    """Delete objects from a sheet that others are on, too."""
-    for place in sheet.array.places():
-        for box in {sheet.array.box(place, object_id) for object_id in object_ids}:
-            if box is not None:
-                sheet.write(place, sheet.array.read(place, box).without(*object_ids), box)
 
 
 def default_folder(image_name: str) -> Path:

@@ -56,5 +56,6 @@ def _settings(image: OpenedImage) -> dict[str, Any]:
         "multiscale": len(image.levels) > 1,
         "axis_labels": [image.axes[axis] for axis in kept],
         "scale": [image.scale[axis] for axis in kept],
+        "translate": [image.translation[axis] if image.translation else 0 for axis in kept],
         "units": [image.units[axis] for axis in kept],
     }
