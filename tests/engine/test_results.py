@@ -95,6 +95,38 @@ def test_folder_of_another_image_is_refused(
         engine.open(other, folder=folder)
 
 
+def test_folder_of_another_image_of_the_same_size_is_refused(
+    engine: Engine, session: Session, folder: Path
+) -> None:
+    mask = session.segment(0, CLICK)
+
+    with pytest.raises(StorageError, match=r"holds results of another image.*another folder"):
+        engine.open(MOVIE[::-1], folder=folder)
+
+    labels = zarr.open_group(folder / "labels.zarr", mode="r")
+    np.testing.assert_array_equal(labels["1"][0], mask.pixels)
+
+
+@pytest.mark.parametrize("dtype", [">u2", "f4"])
+def test_folder_of_the_same_image_in_another_type_is_continued(
+    engine: Engine, session: Session, folder: Path, dtype: str
+) -> None:
+    mask = engine.open(MOVIE.astype(dtype), folder).segment(1, CLICK)
+
+    assert mask.area > 0
+
+
+def test_folder_that_does_not_tell_of_its_first_frame_is_continued(
+    engine: Engine, folder: Path
+) -> None:
+    folder.mkdir(parents=True)
+    (folder / "session.json").write_text('{"version": 1, "frames": 6, "shape": [64, 64]}')
+
+    engine.open(MOVIE, folder)
+
+    assert "first" in json.loads((folder / "session.json").read_text())
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -16,6 +16,7 @@ import zarr
 from zarr.errors import ContainsArrayError
 
 from .cache.entries import UNREADABLE
+from .cache.signing import pixels_digest
 from .errors import StorageError
 from .images.contrast import Channel, Contrast
 from .images.frames import Frames
@@ -48,6 +49,7 @@ class Results:
     def __init__(self, folder: Path, frames: Frames, facts: dict[str, Any]) -> None:
         self._folder = folder
         self._shape = (frames.count, *frames.shape)
+        self._first = pixels_digest(frames.first().astype(np.float64))  # whatever type stores it
         largest = TILE if frames.is_large else max(frames.shape)
         self._chunks = (1, *(min(side, largest) for side in frames.shape))
         self._arrays: dict[int, zarr.Array[Any]] = {}
@@ -95,8 +97,8 @@ class Results:
         )
 
     def _description(self, facts: dict[str, Any]) -> str:
-        whole = {"version": VERSION, "frames": self._shape[0], "shape": self._shape[1:], **facts}
-        return json.dumps(whole, indent=1)
+        image = {"frames": self._shape[0], "shape": self._shape[1:], "first": self._first}
+        return json.dumps({"version": VERSION, **image, **facts}, indent=1)
 
     def _check(self, path: Path) -> None:
         """Refuse a folder that belongs to another image."""
@@ -104,6 +106,7 @@ class Results:
             known = json.loads(path.read_text())
             is_newer = known["version"] > VERSION
             count, (height, width) = known["frames"], known["shape"]
+            first = known.get("first", self._first)  # older folders do not tell
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -120,6 +123,11 @@ class Results:
                 f"{self._folder} holds results of {count} frames of {height} x {width} pixels, "
                 f"but this image has {self._shape[0]} of {self._shape[1]} x "
                 f"{self._shape[2]}: choose another folder."
+            )
+        if first != self._first:
+            raise StorageError(
+                f"{self._folder} holds results of another image, whose first frame differs from "
+                "that of this one: choose another folder."
             )
 
     @contextmanager

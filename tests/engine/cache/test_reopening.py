@@ -47,10 +47,17 @@ def work(
 ) -> DiskBackend:
     """Open a stack in an engine of its own, propagate through it, and end."""
     backend = DiskBackend(revision=revision)
-    engine = Engine(backend, BUDGETS)
-    list(engine.open(movie, folder, contrast).propagate({(0, 1): CLICK}))
+    engine = keeping(folder, backend)
+    list(engine.open(movie, contrast=contrast).propagate({(0, 1): CLICK}))
     engine.close()
     return backend
+
+
+def keeping(folder: Path, backend: DiskBackend) -> Engine:
+    """Return an engine that keeps what is seen of all stacks in one folder."""
+    engine = Engine(backend, BUDGETS)
+    engine.embeddings.keep_others(folder / "embeddings.zarr")
+    return engine
 
 
 def test_stack_that_was_worked_on_is_not_encoded_again(tmp_path: Path) -> None:
@@ -210,12 +217,12 @@ def test_what_a_process_has_seen_another_one_knows(tmp_path: Path) -> None:
 
 
 def test_frames_on_disk_are_recognised_and_no_others_are_read(tmp_path: Path) -> None:
-    engine = Engine(DiskBackend(), BUDGETS)
-    list(engine.open(MOVIE, tmp_path, CONTRAST).encode([1, 4, 5]))
+    engine = keeping(tmp_path, DiskBackend())
+    list(engine.open(MOVIE, contrast=CONTRAST).encode([1, 4, 5]))
     engine.close()
     store = CountingStore(zarr.storage.MemoryStore())
     backend = DiskBackend()
-    session = Engine(backend, BUDGETS).open(stored_movie(store, MOVIE), tmp_path, CONTRAST)
+    session = keeping(tmp_path, backend).open(stored_movie(store, MOVIE), contrast=CONTRAST)
 
     before = [frame for frame in range(len(MOVIE)) if session.is_ready(frame)]
     read = list(session.ahead.recognise())
@@ -230,10 +237,10 @@ def test_frames_on_disk_are_recognised_and_no_others_are_read(tmp_path: Path) ->
 def test_other_stacks_of_the_same_shape_are_read_but_not_taken_for_this_one(
     tmp_path: Path,
 ) -> None:
-    engine = Engine(DiskBackend(), BUDGETS)
-    list(engine.open(MOVIE, tmp_path, CONTRAST).encode([2, 3]))
+    engine = keeping(tmp_path, DiskBackend())
+    list(engine.open(MOVIE, contrast=CONTRAST).encode([2, 3]))
     engine.close()
-    session = Engine(DiskBackend(), BUDGETS).open(MOVIE[::-1].copy(), tmp_path, CONTRAST)
+    session = keeping(tmp_path, DiskBackend()).open(MOVIE[::-1].copy(), contrast=CONTRAST)
 
     assert list(session.ahead.recognise()) == [2, 3]
     assert not any(session.is_ready(frame) for frame in range(len(MOVIE)))
@@ -244,8 +251,7 @@ def test_nothing_is_read_where_nothing_on_disk_can_be_meant(tmp_path: Path, chan
     work(tmp_path, contrast=CONTRAST)
     movie = MOVIE[:-1] if changed == "shape" else MOVIE
     contrast = Contrast((Channel((0, 99)),)) if changed == "contrast" else CONTRAST
-    engine = Engine(DiskBackend(revision="2" if changed == "revision" else "1"), BUDGETS)
-    engine.embeddings.keep_others(tmp_path / "embeddings.zarr")
+    engine = keeping(tmp_path, DiskBackend(revision="2" if changed == "revision" else "1"))
 
     session = engine.open(movie, contrast=contrast)
 

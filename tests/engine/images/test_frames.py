@@ -138,3 +138,27 @@ def test_sampled_frames_are_held_for_one_read_and_then_freed() -> None:
     frames.read(2)
 
     assert sorted(fetched) == [0, 2, 2, 4]
+
+
+def test_first_frame_is_held_for_one_read_like_those_that_were_sampled() -> None:
+    fetched: list[int] = []
+
+    def read(frame: int) -> np.ndarray:
+        fetched.append(frame)
+        return np.full((8, 9, 1), frame)
+
+    frames = Frames(5, (8, 9), 1, read)
+    first = frames.first()
+    frames.sample()
+
+    np.testing.assert_array_equal(first, frames.read(0))
+    assert sorted(fetched) == [0, 2, 4]
+
+
+def test_first_frame_of_a_large_stack_is_known_by_its_middle() -> None:
+    rows = np.broadcast_to(np.arange(3000, dtype=np.uint16)[:, None], (3000, 3000))
+
+    pixels = Frames.from_array(rows).first()
+
+    assert pixels.shape == (256, 256, 1)
+    assert 1400 < pixels.mean() < 1600

@@ -158,6 +158,19 @@ class Frames:
             self._sampled[frame] = self._fetch(frame)
         return list(self._sampled.values())
 
+    def first(self) -> NDArray[Any]:
+        """Read the first frame, (H, W, C), or the middle of a large one, (h, w, C).
+
+        It is held until it is read for the first time, as `sample` does.
+        """
+        if self.is_large:
+            rows, cols = (_spread(side)[SPREAD // 2] for side in self.shape)
+            return self._part(0, self._stored[0], (rows, cols))
+        held = self._sampled.get(0)
+        if held is None:
+            held = self._sampled[0] = self._fetch(0)
+        return held
+
     def _glance(self, frame: int) -> NDArray[Any]:
         """Read what tells how bright a large frame is, (h, w, C)."""
         coarsest = self._stored[-1]
