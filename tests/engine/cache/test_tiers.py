@@ -140,6 +140,28 @@ def test_what_left_the_memory_comes_from_disk_without_reading_its_frame_again(
     assert (stack.reads, backend.encoded) == (FRAMES, FRAMES)
 
 
+@pytest.mark.parametrize("ahead", [False, True])
+def test_pixels_that_changed_are_not_kept_under_the_name_of_what_they_were(
+    tmp_path: Path, ahead: bool
+) -> None:
+    pixels = np.zeros((3, 16, 16), np.uint8)
+    frames, backend = Frames.from_array(pixels), DiskBackend()
+    model = Model(backend, Budgets(memory=ONE, disk=2**20))
+    model.embeddings.keep(frames, tmp_path)
+    brighter = Contrast((Channel((0, 200)),))
+    look(model, Picture(frames, CONTRAST, 0))
+
+    pixels[0] = 200  # a microscope has come to this frame
+    if ahead:
+        model.embed([Picture(frames, brighter, 0)], model.turns.background())
+    look(model, Picture(frames, brighter, 0))
+    model.embeddings.finish()
+    [blank] = look(model, Picture(frames, brighter, 1))
+
+    assert not blank.grey.any()
+    assert backend.encoded == 3
+
+
 def test_windows_of_a_frame_are_kept_by_their_own_pixels(tmp_path: Path) -> None:
     pixels = np.arange(64 * 64, dtype=np.uint16).reshape(1, 64, 64)
     windows = [Window(0, top, 0, 32, 32) for top in (0, 32)]

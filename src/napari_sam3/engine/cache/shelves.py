@@ -47,7 +47,8 @@ class Shelves:
     """Knows the store of each stack, and what was seen of its frames in this process.
 
     Whether an embedding belongs to a frame is told from the frame's pixels. They are read for
-    that once; as long as the stack is open, its frames are known to be what they were.
+    that once; as long as the stack is open, its frames are taken for what they were. Where one is
+    read once more, it is named anew.
 
     Parameters
     ----------

@@ -117,7 +117,9 @@ class Embeddings:
             return Source(packed)
         place, pixels = self._sought(picture, revision)
         packed = None if place is None else place.get()
-        return Source(packed) if packed is not None else _drawn(picture, pixels, place)
+        if packed is not None:
+            return Source(packed)
+        return self._drawn(picture, revision, place, pixels)
 
     def missing(self, picture: Picture, revision: str) -> Source | None:
         """Return what an embedding is to be made from, or None if one is kept as a whole.
@@ -129,7 +131,7 @@ class Embeddings:
         place, pixels = self._sought(picture, revision)
         nbytes = None if place is None else place.measure()
         if nbytes is None:
-            return _drawn(picture, pixels, place)
+            return self._drawn(picture, revision, place, pixels)
         if picture.window is None:
             self._kept_bytes[picture.frames] = nbytes
         return None
@@ -157,15 +159,23 @@ class Embeddings:
     def _sought(self, picture: Picture, revision: str) -> tuple[Place | None, NDArray[Any] | None]:
         """Return where an embedding lies on disk, and the pixels if they were read for that."""
         place = self.shelves.known_place(picture, revision)
-        if place is not None:
-            return place, None
-        pixels = picture.read()
+        return self._named(picture, revision) if place is None else (place, None)
+
+    def _drawn(
+        self, picture: Picture, revision: str, place: Place | None, pixels: NDArray[Any] | None
+    ) -> Source:
+        """Draw what is to be kept at a place.
+
+        Where pixels are read for that, it is theirs: they may have changed since it was named.
+        """
+        if pixels is None:
+            place, pixels = self._named(picture, revision)
+        return Source(None, picture.contrast.compose(pixels), place)
+
+    def _named(self, picture: Picture, revision: str) -> tuple[Place | None, NDArray[Any]]:
+        """Read a picture, and return the place of its embedding and the pixels."""
+        pixels = picture.read().copy()  # a stack may be written to while these are looked at
         return self.shelves.place(picture, revision, pixels), pixels
-
-
-def _drawn(picture: Picture, pixels: NDArray[Any] | None, place: Place | None) -> Source:
-    seen = picture.read() if pixels is None else pixels
-    return Source(None, picture.contrast.compose(seen), place)
 
 
 def _make_read_only(embedding: Any) -> None:
