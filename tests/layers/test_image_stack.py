@@ -183,6 +183,16 @@ def test_a_color_image_looks_as_it_is(dtype: type, white: float) -> None:
     np.testing.assert_allclose(picture[2, 3], (1, 0.5, 0), atol=0.01)
 
 
+def test_a_color_image_of_bools_looks_as_it_is() -> None:
+    photo = np.zeros((16, 20, 3), bool)
+    photo[2, 3] = (True, True, False)
+    image = Image(photo, rgb=True)
+
+    picture = contrast_of((image,)).compose(photo)
+
+    np.testing.assert_array_equal(picture[2, 3], (1, 1, 0))
+
+
 def test_another_contrast_limit_is_another_contrast() -> None:
     image = Image(np.zeros((16, 20)), contrast_limits=(0, 1))
     before = contrast_of((image,)).token

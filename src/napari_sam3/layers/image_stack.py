@@ -112,5 +112,5 @@ def _blending(layer: Image) -> Blending:
 def _contrast_of_rgb(layer: Image) -> Contrast:
     """Colour images are shown as they are: over the whole range of their type."""
     dtype = np.dtype(layer.dtype)
-    high = 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+    high = float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
     return Contrast(tuple(Channel((0.0, high), color, opacity=layer.opacity) for color in _RGB))
