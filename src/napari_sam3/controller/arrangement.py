@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from napari.components import ViewerModel
-from napari.layers import Layer, Points, Shapes
+from napari.layers import Image, Layer, Points, Shapes
 
 from .workspace import Workspace
 
@@ -71,10 +71,13 @@ class Arrangement:
         self._viewer.layers.selection.active = points
         points.mode = "add"
 
-    def lay_down(self, workspace: Workspace) -> None:
-        """Let clicks on prompts that are no longer answered draw nothing."""
-        for layer in (workspace.prompts.shapes, workspace.prompts.points):
+    def lay_down(self, image: Image, *drawn_on: Points | Shapes) -> None:
+        """Let clicks on layers that are no longer answered draw nothing, but fall on the image."""
+        for layer in drawn_on:
             layer.mode = "pan_zoom"
+        layers = self._viewer.layers
+        if layers.selection.active in drawn_on and image in layers:
+            layers.selection.active = image
 
     def _below_prompts(self, workspace: Workspace) -> int:
         """Return where the layers that are drawn on begin above the image."""

@@ -67,6 +67,7 @@ class Works:
         for work in self:
             work.propagation.stop()
             work.finding.close()
+            self._lay_down(work)
 
     def __iter__(self) -> Iterator[Work]:
         return iter(tuple(self._works.values()))
@@ -213,8 +214,12 @@ class Works:
             getattr(image.events, name).disconnect(self._on_image_moved)
         work.segmentation.close()
         work.finding.close()
-        self.arrangement.lay_down(work.workspace)
+        self._lay_down(work)
         work.propagation.stop(_ending(image, what_happened))
+
+    def _lay_down(self, work: Work) -> None:
+        prompts, boxes = work.workspace.prompts, work.concepts.exemplars.layer
+        self.arrangement.lay_down(work.workspace.image, prompts.points, prompts.shapes, boxes)
 
     def _forget_objects_of(self, labels: Labels) -> None:
         for work in self:
