@@ -4,6 +4,7 @@ import gc
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import dask
 import dask.array as da
@@ -206,6 +207,41 @@ def test_box_that_leaves_the_image_is_cut_off_before_it_reaches_the_model(
 )
 def test_frame_outside_the_stack_is_named(session: Session, ask) -> None:
     with pytest.raises(FramesError, match=r"no frame .*: the stack has frames 0 to 9"):
+        ask(session)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda session, frame: session.segment(frame, CLICK).frame,
+        lambda session, frame: next(session.propagate({(frame, 1): CLICK}, range(3, 5))).frame,
+        lambda session, frame: session.everything(frame).frame,
+        lambda session, frame: next(session.encode(np.array([frame]))),
+    ],
+)
+def test_frames_may_be_integers_of_numpy(backend: DiskBackend, tmp_path: Path, ask) -> None:
+    engine = Engine(backend, Budgets(2**20, disk=2**24))
+    session = engine.open(MOVIE, tmp_path)
+
+    answered = ask(session, np.int64(3))
+    session.close()
+
+    assert type(answered) is int
+    assert answered == 3
+    assert engine.embeddings.on_disk > 0
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda session: session.segment(1.5, CLICK),
+        lambda session: session.propagate({(1.5, 1): CLICK}),
+        lambda session: session.encode([0, 1.5]),
+        lambda session: session.is_ready(1.5),
+    ],
+)
+def test_frame_that_is_no_whole_number_is_refused(session: Session, ask) -> None:
+    with pytest.raises(FramesError, match=r"whole number, not 1\.5"):
         ask(session)
 
 

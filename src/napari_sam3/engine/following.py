@@ -40,7 +40,7 @@ class Following:
                     raise PromptError(f"The mask is made for {own} pixels, the frame has {shape}.")
 
     def masks(
-        self, plan: Plan, prompted: Prompted, check: Callable[[int], None]
+        self, plan: Plan, prompted: Prompted, check: Callable[[int], object]
     ) -> Generator[list[ObjectMask], None, None]:
         """Yield the masks of one step after the other; each frame is checked before it is read."""
         with ReadAhead(self._model.is_ready) as reader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from operator import index
 
 from .ahead import Ahead
 from .asking import Asking
@@ -67,10 +68,10 @@ class Session:
         self, frame: int, prompts: Mapping[int, Prompts], visible: Box | None = None
     ) -> dict[int, ObjectMask]:
         """Return the masks of several objects of a frame, by object id, in one pass."""
-        self._check(frame)
+        asked = self._checked(frame)
         for one in prompts.values():
             one.check(self.frames.shape)
-        masks = self._asking.masks(frame, prompts, self._model.turns.interactive(), visible)
+        masks = self._asking.masks(asked, prompts, self._model.turns.interactive(), visible)
         self._keep(masks.values())
         return masks
 
@@ -101,16 +102,17 @@ class Session:
             object was absent twice in a row, its masks are empty with a score of 0.
         """
         asked = range(self.frames.count) if frames is None else frames
-        plan = Plan.of(prompted, asked)
-        for frame in (min(asked), max(asked), *(frame for frame, _ in prompted)):
-            self._check(frame)
-        self._following.check(prompted)
-        return self._walk(plan, dict(prompted))
+        known = {(self._checked(frame), i): one for (frame, i), one in prompted.items()}
+        plan = Plan.of(known, asked)
+        for frame in (min(asked), max(asked)):
+            self._checked(frame)
+        self._following.check(known)
+        return self._walk(plan, known)
 
     def everything(self, frame: int, region: Box | None = None) -> Candidates:
         """Return all objects of a frame, or of a region of it, found without prompts."""
-        self._check(frame)
-        return self._finding.everything(frame, region, self._model.turns.interactive())
+        asked = self._checked(frame)
+        return self._finding.everything(asked, region, self._model.turns.interactive())
 
     def find(
         self,
@@ -139,9 +141,9 @@ class Session:
         ModelError
             If the model does not read texts, or no exemplars, or none of another model.
         """
-        self._check(frame)
+        asked = self._checked(frame)
         concept = self._concept(text, exemplars, negatives)
-        return self._finding.found(frame, concept, region, self._model.turns.interactive())
+        return self._finding.found(asked, concept, region, self._model.turns.interactive())
 
     def find_all(
         self,
@@ -152,9 +154,9 @@ class Session:
         region: Box | None = None,
     ) -> Iterator[Candidates]:
         """Return what `find` returns, for every frame of the stack; boxes lie on ``frame``."""
-        self._check(frame)
+        shown = self._checked(frame)
         concept = self._concept(text, exemplars, negatives)
-        return self._found_on_all(frame, concept, region)
+        return self._found_on_all(shown, concept, region)
 
     def exemplar(self, frame: int, box: Box) -> Exemplar:
         """Return the object in a box of a frame, to find similar ones on any image.
@@ -164,14 +166,14 @@ class Session:
         ModelError
             If the model finds nothing by exemplars.
         """
-        self._check(frame)
-        return self._finding.exemplar(frame, box, self._model.turns.interactive())
+        shown = self._checked(frame)
+        return self._finding.exemplar(shown, box, self._model.turns.interactive())
 
     def suggestions(
         self, candidates: Candidates, positions: Sequence[int]
     ) -> list[tuple[str, float]]:
         """Return which phrases fit some candidates, with shares in 0..1, the best first."""
-        self._check(candidates.frame)
+        self._checked(candidates.frame)
         return self._finding.suggestions(candidates, positions)
 
     @property
@@ -181,8 +183,7 @@ class Session:
 
     def is_ready(self, frame: int) -> bool:
         """Whether the embedding of a frame is known, so that a click is answered at once."""
-        self._check(frame)
-        return self._ahead.is_ready(frame)
+        return self._ahead.is_ready(self._checked(frame))
 
     def encode(self, frames: Iterable[int] | None = None) -> Generator[int, None, None]:
         """Embed frames ahead, by default all, and yield each once its embedding is kept.
@@ -199,10 +200,8 @@ class Session:
                 "Frames as large as these are looked at in parts, around what you click: there is "
                 "nothing to encode ahead."
             )
-        asked = range(self.frames.count) if frames is None else list(frames)
-        for frame in asked:
-            self._check(frame)
-        return self._encode(asked)
+        asked = range(self.frames.count) if frames is None else frames
+        return self._encode([self._checked(frame) for frame in asked])
 
     def remove(self, object_id: int) -> None:
         """Forget what was said about an object; its results on disk stay."""
@@ -221,7 +220,7 @@ class Session:
     def _walk(
         self, plan: Plan, prompted: Mapping[Key, Prompts | ObjectMask]
     ) -> Generator[ObjectMask, None, None]:
-        with closing(self._following.masks(plan, prompted, self._check)) as steps:
+        with closing(self._following.masks(plan, prompted, self._checked)) as steps:
             for masks in steps:
                 self._keep(masks)
                 yield from masks
@@ -230,17 +229,23 @@ class Session:
         with closing(self._ahead.encode(frames)) as done:
             for frame in done:
                 yield frame
-                self._check(frame)
+                self._checked(frame)
 
     def _keep(self, masks: Iterable[ObjectMask]) -> None:
         if self._results is not None:
             for mask in masks:
                 self._results.write(mask)
 
-    def _check(self, frame: int) -> None:
+    def _checked(self, frame: int) -> int:
+        """Return a frame of the stack as a plain integer, which NumPy's are not."""
         if not self._is_open:
             raise Sam3Error("This session is closed: open the image again.")
-        self.frames.check(frame)
+        try:
+            plain = int(index(frame))
+        except TypeError as error:
+            raise FramesError(f"A frame is a whole number, not {frame!r}: count from 0.") from error
+        self.frames.check(plain)
+        return plain
 
     def _concept(
         self,
@@ -255,5 +260,5 @@ class Session:
     ) -> Iterator[Candidates]:
         carried = self._finding.carried(shown, concept, self._model.turns.background())
         for frame in range(self.frames.count):
-            self._check(frame)
+            self._checked(frame)
             yield self._finding.found(frame, carried, region, self._model.turns.background())
