@@ -141,6 +141,18 @@ def test_propagation_starts_from_the_chosen_reading(bench: Bench) -> None:
     np.testing.assert_array_equal(bench.mask(0), part)
 
 
+def test_chosen_reading_is_back_when_a_correction_is_undone(bench: Bench) -> None:
+    bench.click_disk(0)
+    bench.controller.show_next_reading()
+    chosen = bench.mask(0)
+    bench.click(0, 30, 40)
+
+    bench.controller.undo()
+
+    np.testing.assert_array_equal(bench.mask(0), chosen)
+    assert bench.controller.reading.position == 1
+
+
 def test_next_reading_of_nothing_does_nothing(bench: Bench) -> None:
     bench.controller.show_next_reading()
     bench.click_disk(0)

@@ -60,6 +60,7 @@ class Segmentation:
         self._visible = visible
         self._shown: OrderedDict[Key, ShownReading] = OrderedDict()
         self._answers: dict[Key, ObjectMask] = {}
+        self._preferred: dict[Key, list[tuple[Prompts, str]]] = {}  # readings by what was said
         self._found = FoundMasks(workspace)
         self._waiting: set[Key] = set()  # whose prompts have no answer yet
         self.prompted_keys: frozenset[Key] = frozenset()  # where prompts mark an object
@@ -95,16 +96,26 @@ class Segmentation:
             self._ask_again(key)
             return
         position = (shown.position + 1) % shown.count
-        reading = self._answers[key].alternatives[position]
-        frame = self._answers[key].frame
-        view = self._look(key[0])
+        name = self._answers[key].alternatives[position].name
+        for prompts in self.prompts([key]).values():
+            self._preferred.setdefault(key, []).append((prompts, name))
+        self._prefer(key, position)
+
+    def _preference(self, key: Key, said: Prompts) -> str | None:
+        """Return the reading that was chosen last when the very same was said."""
+        chosen = reversed(self._preferred.get(key, []))
+        return next((name for one, name in chosen if one.extends(said) and said.extends(one)), None)
+
+    def _prefer(self, key: Key, position: int) -> None:
+        answer = self._answers[key]
+        reading, view = answer.alternatives[position], self._look(key[0])
         self._jobs.ask(
             (self, "prefer", key),
-            lambda: self._sessions.of(view).prefer(frame, key[1], reading.name),
+            lambda: self._sessions.of(view).prefer(answer.frame, key[1], reading.name),
             lambda _: None,
             self._on_question_failed,
         )
-        self._show(key, ShownReading(position, shown.count, reading))
+        self._show(key, ShownReading(position, len(answer.alternatives), reading))
 
     def _on_prompts_changed(self, keys: frozenset[Key]) -> None:
         for key in self._workspace.prompts.prompts(keys).keys() - self.prompted_keys:
@@ -136,7 +147,7 @@ class Segmentation:
         self._jobs.ask(
             (self, key),
             lambda: self._sessions.of(view).segment(frame, prompts, object_id, visible),
-            partial(self._on_mask_answered, key),
+            partial(self._on_mask_answered, key, prompts),
             partial(self._on_prompts_failed, key),
         )
 
@@ -169,6 +180,7 @@ class Segmentation:
         found = self._found.take(key)
         self._shown.pop(key, None)
         self._answers.pop(key, None)
+        self._preferred.pop(key, None)
         self._forget_question(key)
         if key[1] not in self._workspace.objects:
             return
@@ -188,12 +200,16 @@ class Segmentation:
         self._waiting.discard(key)
         self._on_question_failed(error)
 
-    def _on_mask_answered(self, key: Key, mask: ObjectMask) -> None:
+    def _on_mask_answered(self, key: Key, said: Prompts, mask: ObjectMask) -> None:
         self._waiting.discard(key)
         if key[1] not in self._workspace.objects:
             return
         self._answers[key] = mask
         self._show(key, ShownReading(0, len(mask.alternatives), mask.alternatives[0]))
+        preferred = self._preference(key, said)
+        for position, reading in enumerate(mask.alternatives[1:], start=1):
+            if reading.name == preferred:  # the same is said again, as by undo
+                self._prefer(key, position)
         while len(self._shown) > ANSWERS_KEPT:
             self._answers.pop(self._shown.popitem(last=False)[0])
 
