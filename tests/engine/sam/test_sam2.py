@@ -184,6 +184,15 @@ def test_the_revision_names_weights_and_precision(tiny_sam2, folder, sam2):
     assert len({sam2.revision, short.revision, others.revision}) == 3
 
 
+def test_another_size_of_images_is_another_revision(folder, sam2):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "image_size": 2 * SAM2_SIDE}))
+
+    larger = Sam2Backend.load(folder, "cpu", "float32")
+
+    assert larger.revision != sam2.revision
+
+
 def test_weights_without_a_memory_are_refused_by_name(folder):
     weights = load_file(folder / "model.safetensors")
     kept = {name: one for name, one in weights.items() if "memory_attention" not in name}

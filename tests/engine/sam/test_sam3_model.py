@@ -115,6 +115,16 @@ def test_the_revision_names_weights_and_precision(tiny_sam3, folder, sam3):
     assert len({sam3.revision, short.revision, others.revision}) == 3
 
 
+def test_another_size_of_images_is_another_revision(folder, sam3):
+    config = json.loads((folder / "config.json").read_text())
+    config["detector_config"]["vision_config"]["backbone_config"]["image_size"] *= 2
+    (folder / "config.json").write_text(json.dumps(config))
+
+    larger = Sam3.load(folder, precision="float32")
+
+    assert larger.revision != sam3.revision
+
+
 def test_weights_that_lack_one_are_refused_by_name(folder):
     rewrite(folder, lambda weights: weights.pop("tracker_model.no_memory_embedding"))
 

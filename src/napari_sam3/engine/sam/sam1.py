@@ -71,10 +71,10 @@ class Sam1Backend:
     ) -> None:
         self.name = name
         self.device = device
-        self.revision = f"sam-{digest(model)}-{precision}"
         self._model: Any = nn.Module.to(model, device)
         self._precision = precision
         self._side: int = self._model.prompt_encoder.input_image_size
+        self.revision = f"sam-{digest(model)}-{self._side}-{precision}"
         self._places = place_encoding(model)
         tell_steps(self._model.vision_encoder.layers)
         self._encoder = PromptEncoder(model.prompt_encoder, torch.float32, torch.device(device))

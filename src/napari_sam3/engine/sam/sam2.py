@@ -84,10 +84,10 @@ class Sam2Backend:
     ) -> None:
         self.name = name
         self.device = device
-        self.revision = f"{model.config.model_type}-{digest(model)}-{precision}"
         self._model: Any = nn.Module.to(model, device)
         self._precision = precision
         self._side = int(model.config.image_size)
+        self.revision = f"{model.config.model_type}-{digest(model)}-{self._side}-{precision}"
         tell_steps(_layers(model))
         self._decoder = PromptDecoder(model, self._side, torch.float32, device)
         memory = EdgeTracker if isinstance(model, EdgeTamVideoModel) else Tracker

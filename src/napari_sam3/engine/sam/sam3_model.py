@@ -79,11 +79,11 @@ class Sam3:
     def __init__(
         self, model: Sam3VideoModel, device: str = "cpu", precision: Precision = "float32"
     ) -> None:
-        self.revision = f"sam3-{digest(model)}-{precision}"
         self.detector = model.detector_model
         self.trunk = self.detector.vision_encoder.backbone
         self.tracker = model.tracker_model
         self.side: int = self.detector.config.vision_config.image_size
+        self.revision = f"sam3-{digest(model)}-{self.side}-{precision}"
         self.grid = self.side // self.trunk.config.patch_size
         self.device = device
         self._precision = precision
