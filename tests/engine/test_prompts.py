@@ -37,6 +37,11 @@ def test_prompts_are_copies_and_read_only() -> None:
         ({"points": [(1, 2)], "positive": [True, False]}, "give one each"),
         ({"boxes": [(1, 2)]}, "two corners"),
         ({"mask": np.zeros((2, 3, 4))}, "two axes, not 3"),
+        ({"points": [(1, 2), (3,)]}, "pair"),
+        ({"points": "ab"}, "pair"),
+        ({"points": [(1, 2)], "positive": [[True], [True, False]]}, "inside"),
+        ({"boxes": [(1, 2, 3, 4), (1, 2)]}, "two corners"),
+        ({"mask": [[1, 0], [1]]}, "array of pixels"),
     ],
 )
 def test_arrays_of_another_shape_are_refused(given: dict, message: str) -> None:

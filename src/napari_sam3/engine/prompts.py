@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .errors import PromptError
 from .masks import ObjectMask, Reading, trimmed
@@ -51,7 +51,9 @@ class Prompts:
         mask: ArrayLike | Outline | None = None,
     ) -> None:
         clicks = _rows(points, 2, "A point is a pair (row, col)")
-        signs = np.ones(len(clicks), bool) if positive is None else np.array(positive, bool)
+        signs = np.ones(len(clicks), bool)
+        if positive is not None:
+            signs = _array(positive, bool, "Every point is inside the object or outside")
         if signs.shape != (len(clicks),):
             raise PromptError(f"{len(clicks)} points came with {signs.size} signs: give one each.")
         outline = trimmed(mask) if isinstance(mask, Outline) and mask.place else None
@@ -123,8 +125,16 @@ class Prompts:
         return self if self.outline is None else self.with_mask(self.outline.pixels)
 
 
+def _array(values: ArrayLike, dtype: DTypeLike, meaning: str) -> NDArray[Any]:
+    """Copy values into an array."""
+    try:
+        return np.array(values, dtype)
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"{meaning}; these values make up no array.") from error
+
+
 def _rows(values: ArrayLike, width: int, meaning: str) -> NDArray[np.float64]:
-    rows = np.array(values, np.float64)
+    rows = _array(values, np.float64, meaning)
     if rows.size == 0:
         return np.zeros((0, width))
     if rows.ndim != 2 or rows.shape[1] != width:
@@ -160,7 +170,8 @@ def _check_boxes(boxes: NDArray[np.float64], shape: tuple[int, int]) -> None:
 
 
 def _pixels(mask: ArrayLike | Outline) -> NDArray[np.bool_]:
-    return np.array(mask.patch if isinstance(mask, Outline) else mask, bool)
+    pixels = mask.patch if isinstance(mask, Outline) else mask
+    return _array(pixels, bool, "A mask prompt is an array of pixels (rows, columns)")
 
 
 def _check_mask(mask: NDArray[np.bool_] | Outline | None, shape: tuple[int, int]) -> None:
