@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.engine import Engine, Session
+from napari_sam3.engine import Channel, Contrast, Engine, Frames, Session
 from tests.backends import DiskBackend, disk_frames
 
 FRAME = np.maximum(*disk_frames([(20, 20), (44, 44)]))
@@ -51,6 +51,20 @@ def test_an_exemplar_of_one_frame_is_shown_on_another(session, backend):
     assert backend.found[0].shown == [exemplar]
     assert exemplar.appearance["grey"].mean() > 0.5
     assert exemplar.picture.shape == (25, 25, 3)
+
+
+def test_further_exemplars_of_a_frame_do_not_read_it_again(backend):
+    read = []
+    frames = Frames(2, FRAME.shape, 1, lambda frame: read.append(frame) or FRAME[..., None])
+    session = Engine(backend).open(frames, contrast=Contrast((Channel((0, 255)),)))
+    first = session.exemplar(1, BOX)
+    read.clear()
+
+    again = session.exemplar(1, BOX)
+    list(session.find_all(exemplars=[BOX, OTHER], frame=1))
+
+    assert read == [0]
+    np.testing.assert_array_equal(again.picture, first.picture)
 
 
 def test_an_exemplar_that_is_not_meant_counts_as_a_negative(session, backend):

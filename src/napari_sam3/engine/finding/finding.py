@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..backend import Embedding, reads_no_exemplars
 from ..clip.frames import suggested_on_frame
 from ..errors import PromptError
@@ -28,6 +31,7 @@ class Finding:
     def __init__(self, model: Model, stack: Picture) -> None:
         self._model = model
         self._stack = stack
+        self._latest: tuple[int, Window | None, NDArray[np.float32]] | None = None
 
     def everything(self, frame: int, region: Box | None, turn: Turn) -> Candidates:
         """Find all objects of a frame whose middle is in a region, without prompts."""
@@ -48,7 +52,7 @@ class Finding:
         picture, place = self._around(frame, shown)
         with self._model.embedded(picture, turn) as embedding:
             appearance = backend.appearance(embedding, place)
-        portrait = pictured(picture.draw(), place)
+        portrait = pictured(self._drawn(picture), place)
         return Exemplar(appearance, backend.name, backend.revision, *portrait)
 
     def carried(self, frame: int, concept: Concept, turn: Turn) -> Concept:
@@ -101,6 +105,13 @@ class Finding:
                 "high: draw a box around a smaller object."
             )
         return replace(whole, window=window), place
+
+    def _drawn(self, picture: Picture) -> NDArray[np.float32]:
+        """Draw a picture, (H, W, 3); the last one is held, since exemplars share a frame."""
+        latest = self._latest
+        if latest is None or latest[:2] != (picture.frame, picture.window):
+            latest = self._latest = picture.frame, picture.window, picture.draw()
+        return latest[2]
 
     def _in_parts(self, frame: int, concept: Concept, turn: Turn) -> PartSearch:
         """Return a search for windows, on which boxes lie elsewhere or are not seen at all."""
