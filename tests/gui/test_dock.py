@@ -224,3 +224,14 @@ def tip(control: QWidget) -> str:
     is_in_group = isinstance(control, QRadioButton | QAbstractSpinBox)
     parent = control.parentWidget()
     return control.toolTip() or (parent.toolTip() if is_in_group and parent else "")
+
+
+def test_range_is_that_of_the_pixels_that_took_the_place_of_others(window: Window) -> None:
+    image = window.dock.controller.focus.image
+    assert window.dock.propagate.last.value == 9
+
+    image.data = image.data[:4]
+    window.settle()
+
+    assert window.dock.propagate.last.value == 3
+    assert window.dock.propagate.last.max == 3

@@ -56,11 +56,12 @@ class PropagatePanel:
     def show(self, controller: Controller) -> None:
         """Show the range of the stack that is looked at, and what can be done."""
         axes = controller.focus.axes
-        stack = (controller.focus.image, controller.focus.frame_axis)
+        last = 0 if axes is None else axes.count - 1
+        stack = (controller.focus.image, controller.focus.frame_axis, last)
         if axes is not None and stack != self._stack:
             self._stack = stack
-            for box, value in ((self.first, 0), (self.last, axes.count - 1)):
-                box.max = axes.count - 1
+            for box, value in ((self.first, 0), (self.last, last)):
+                box.max = last
                 box.value = value
         allow(self.run, RUN_TIP, obstacle(controller, "run"))
         allow(self.stop, STOP_TIP, obstacle(controller, "stop"))
