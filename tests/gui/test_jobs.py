@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from qtpy.QtCore import QTimer
 
-from napari_sam3.engine import ModelError, Sam3Error
+from napari_sam3.engine import CancelledError, ModelError, Sam3Error
 from napari_sam3.gui.jobs import RESULTS_AHEAD, BackgroundJobs
 from tests.gui.window import PATIENCE
 
@@ -136,6 +136,41 @@ def test_questions_go_on_after_an_error(clerk: Clerk) -> None:
 
     clerk.until(lambda: clerk.answers)
     assert clerk.answers == ["next"]
+
+
+def test_error_that_nobody_foresaw_ends_its_question_and_is_raised(
+    clerk: Clerk, qtbot: Any
+) -> None:
+    failed: list[Sam3Error] = []
+
+    def question() -> None:
+        raise RuntimeError("out of memory")
+
+    with qtbot.capture_exceptions() as raised:
+        clerk.jobs.ask("key", question, clerk.answers.append, failed.append)
+        clerk.until(lambda: failed and raised)
+
+    assert isinstance(failed[0], CancelledError)
+    assert [str(error) for _, error, _ in raised] == ["out of memory"]
+    assert not clerk.jobs.is_busy
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), OSError("out of memory")])
+def test_error_that_nobody_foresaw_ends_its_stream_and_is_raised(
+    clerk: Clerk, qtbot: Any, error: Exception
+) -> None:
+    ended: list[object] = []
+
+    def results() -> Generator[int, None, None]:
+        yield 1
+        raise error
+
+    with qtbot.capture_exceptions() as raised:
+        clerk.jobs.stream(results, lambda _: None, ended.append)
+        clerk.until(lambda: raised and not clerk.jobs.is_busy)
+
+    assert ended == [None]
+    assert ["out of memory" in str(error) for _, error, _ in raised] == [True]
 
 
 def test_question_is_answered_while_a_stream_runs(clerk: Clerk) -> None:

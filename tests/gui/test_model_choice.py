@@ -136,6 +136,22 @@ def test_model_that_fails_its_first_question_leaves_the_one_before_at_work(
     assert shelf.backends["embedded"].segmented == 1
 
 
+def test_model_that_breaks_while_it_loads_leaves_the_one_before_at_work(
+    window: Window, messages: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object) -> Engine:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(window.dock.models, "_load", load)
+
+    with window.qtbot.capture_exceptions() as raised:
+        choose(window, EDGETAM)
+
+    assert [str(error) for _, error, _ in raised] == ["out of memory"]
+    assert messages == []  # napari makes one of what was raised
+    assert window.dock.model.model.value == "embedded"
+
+
 def test_model_that_is_not_here_is_offered(window: Window, shelf: Shelf) -> None:
     choose(window, SAM3)
 

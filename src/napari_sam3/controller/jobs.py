@@ -27,7 +27,10 @@ class Jobs(Protocol):
         answered: Callable[[Answered], None],
         failed: Callable[[Sam3Error], None],
     ) -> None:
-        """Run a question, unless a newer one of the same key takes its place before."""
+        """Run a question, unless a newer one of the same key takes its place before.
+
+        Errors that are no `Sam3Error` are shown by others; `failed` gets a `CancelledError` then.
+        """
 
     def forget(self, key: Hashable) -> None:
         """Drop the question of this key, or its answer."""

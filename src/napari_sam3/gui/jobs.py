@@ -14,7 +14,7 @@ from napari.qt.threading import create_worker
 from psygnal import Signal
 from qtpy.QtCore import QThreadPool
 
-from napari_sam3.engine import Sam3Error
+from napari_sam3.engine import CancelledError, Sam3Error
 
 RESULTS_AHEAD = 4  # results a stream may be ahead of the viewer, so that memory stays flat
 THREADS = 4  # at least, even on one core: a click, a run, a stack and a download at a time
@@ -102,7 +102,7 @@ class BackgroundJobs:
         self._current = question
         worker = create_worker(self._outcome, question)
         worker.returned.connect(lambda outcome: self._on_question_answered(question, outcome))
-        worker.errored.connect(lambda _: self._on_question_ended(question))
+        worker.errored.connect(lambda _: self._on_question_answered(question, _CRASHED))
         worker.start()
         self.began.emit()
 
@@ -129,6 +129,10 @@ class BackgroundJobs:
         if self._current is question:
             self._current = None
         self._start_next()
+
+
+class StreamError(Exception):
+    """What ended a generator was no `Sam3Error`; its cause says where."""
 
 
 class BackgroundStream:
@@ -160,6 +164,8 @@ class BackgroundStream:
             yield from self._paced()
         except Sam3Error as error:
             return _Outcome(error=error)  # napari raises an error that is returned as it is
+        except RuntimeError as error:  # of which napari would not say that it ended
+            raise StreamError(f"{type(error).__name__}: {error}") from error
         return _Outcome()
 
     def _paced(self) -> Generator[Any, None, None]:
@@ -190,6 +196,10 @@ class BackgroundStream:
 class _Outcome:
     value: Any = None
     error: Sam3Error | None = None
+
+
+_CRASHED = _Outcome(error=CancelledError("It did not work: napari shows the error."))
+"""Of a question that ended by another error than a `Sam3Error`, which napari reports."""
 
 
 @atexit.register

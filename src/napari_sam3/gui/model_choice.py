@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QMessageBox, QWidget
 from ..controller.works import Works
 from ..engine import (
     CATALOG,
+    CancelledError,
     Checkpoint,
     Engine,
     Prompts,
@@ -149,7 +150,7 @@ class ModelChoice:
     def _on_load_failed(self, error: Sam3Error) -> None:
         self._is_loading = False
         self._show_choice()
-        show_error(str(error))
+        _show(error)
 
     def _show_choice(self) -> None:
         """Show what is at work, whatever was asked for."""
@@ -213,6 +214,11 @@ class ModelChoice:
 
     def _on_failed(self, error: Sam3Error) -> None:
         self.dialog.show_idle(str(error))
+        _show(error)
+
+
+def _show(error: Sam3Error) -> None:
+    if not isinstance(error, CancelledError):  # which napari has shown, or the user has wanted
         show_error(str(error))
 
 
