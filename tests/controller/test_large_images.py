@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import psutil
 import pytest
 
 from napari_sam3.io import open_image
 from napari_sam3.layers.opened_layers import layers_of
-from tests.controller.bench import Bench
+from tests.controller.bench import MOVIE, PATH, Bench
 from tests.large import RADIUS, SIDE, TILE_PIXELS, centre, disk_at, pyramid
 from tests.large_files import WRITERS
+from tests.layers.results import seen
 
 
 @pytest.fixture
@@ -23,6 +25,37 @@ def slide() -> Bench:
     made.viewer.scene.camera.center = centre(30, 40)
     made.viewer.scene.camera.zoom = 4
     return made
+
+
+FRAMES = range(3)
+
+
+@pytest.fixture(params=["array", "dask", "pyramid"])
+def movie(request: pytest.FixtureRequest) -> Bench:
+    """A time-lapse of large frames, with a disk in their upper left corners."""
+    pixels = np.full((len(FRAMES), 2304, 2304), MOVIE.min())
+    pixels[:, : MOVIE.shape[1], : MOVIE.shape[2]] = MOVIE[: len(FRAMES)]
+    stacks = {
+        "array": pixels,
+        "dask": da.from_array(pixels, chunks=(1, 512, 512)),
+        "pyramid": [pixels, pixels[:, ::2, ::2]],
+    }
+    made = Bench()
+    made.backend.reads_text = True
+    is_pyramid = request.param == "pyramid"
+    made.add_image(stacks[request.param], multiscale=is_pyramid, contrast_limits=(0, 255))
+    return made
+
+
+def centres_seen(bench: Bench) -> list[list[int]]:
+    """Return where the only object is seen on every frame, in pixels of the frame."""
+    (layer,) = bench.labels
+    centres = []
+    for frame in FRAMES:
+        bench.go_to(frame)
+        centre = np.argwhere(seen(layer) == 1).mean(axis=0) * 2**layer.data_level
+        centres.append(centre.round().astype(int).tolist())
+    return centres
 
 
 def patch(bench: Bench, object_id: int = 1) -> tuple[Any, Any]:
@@ -147,3 +180,39 @@ def test_a_click_on_an_opened_file_gives_a_mask(tmp_path: Path, name: str) -> No
     assert box[0] <= 2000 < box[2]
     assert box[1] <= 1500 < box[3]
     np.testing.assert_allclose(bench.labels[0].scale, layer.scale)
+
+
+def test_an_object_is_followed_and_seen_on_large_frames(movie: Bench) -> None:
+    movie.click_disk(0)
+    movie.run()
+
+    np.testing.assert_allclose(centres_seen(movie), PATH[: len(FRAMES)], atol=1)
+    assert movie.messages == []
+
+
+def test_everything_is_found_on_a_large_frame_and_seen_on_it_alone(movie: Bench) -> None:
+    movie.go_to(1)
+
+    movie.controller.finder.find_everything()
+
+    layer = movie.viewer.layers["everything"]
+    assert seen(layer).any()
+    movie.go_to(0)
+    assert not seen(layer).any()
+    assert movie.messages == []
+
+
+def test_what_was_found_on_large_frames_is_shown_in_3d_and_from_the_side(movie: Bench) -> None:
+    movie.go_to(1)
+    movie.controller.finder.find_everything()
+    layer = movie.viewer.layers["everything"]
+
+    movie.viewer.dims.ndisplay = 3
+
+    assert [bool(frame.any()) for frame in seen(layer)] == [False, True, False]
+
+    movie.viewer.dims.ndisplay = 2
+    movie.viewer.dims.order = (1, 0, 2)
+    movie.viewer.dims.set_current_step(1, PATH[1][0])
+
+    assert [bool(frame.any()) for frame in seen(layer)] == [False, True, False]

@@ -1,13 +1,18 @@
 """Single candidates: kept, thrown out, used as exemplars, and made objects."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_sam3.controller.picking import MANY
 from napari_sam3.engine import Prompts
 from tests.controller.colonies import CENTRES, SURE, Colony, seen_on
 from tests.controller.conftest import Disk
 from tests.jobs import HeldJobs
+from tests.layers.results import seen
 
 
 @pytest.fixture
@@ -73,15 +78,36 @@ def test_click_beside_all_candidates_changes_nothing(colony: Colony) -> None:
     assert colony.asked == []
 
 
+def outlined_on(labels: NDArray[Any]) -> list[int]:
+    """Name the disks that labels, (H, W), outline."""
+    return seen_on(ndimage.binary_fill_holes(labels))
+
+
 def test_what_does_not_count_is_outlined_while_picking(colony: Colony) -> None:
     faint = colony.finder.concepts.faint.layer
-    seen = seen_on(np.asarray(faint.data[0]))
+    before = outlined_on(np.asarray(faint.data[0]))
 
     colony.pick(CENTRES[3])
 
     assert faint in colony.viewer.layers
-    assert seen == [3, 4]
-    assert seen_on(np.asarray(faint.data[0])) == [4]
+    assert before == [3, 4]
+    assert outlined_on(np.asarray(faint.data[0])) == [4]
+
+
+def test_outlines_are_shown_in_3d_and_from_the_side(colony: Colony) -> None:
+    faint = colony.finder.concepts.faint.layer
+
+    colony.viewer.dims.ndisplay = 3
+
+    assert outlined_on(seen(faint)[0]) == [3, 4]
+    assert not seen(faint)[1:].any()
+
+    colony.viewer.dims.ndisplay = 2
+    colony.viewer.dims.order = (1, 0, 2)
+    colony.viewer.dims.set_current_step(1, CENTRES[4][0])
+
+    assert seen(faint)[0].any()
+    assert not seen(faint)[1:].any()
 
 
 def test_outlines_go_with_the_tool(colony: Colony) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.layers.candidate_layers import LARGEST, ConceptSheet, FaintOutlines
 from napari_sam3.layers.label_store import LabelStore
+from tests.layers.results import seen
 
 PLANE = (32, 32)
 WHOLE = (0, 0, 32, 32)
@@ -30,6 +31,14 @@ def labels(*squares: tuple[int, int, int]) -> NDArray[np.int32]:
     drawn = np.zeros(PLANE, np.int32)
     for row, col, value in squares:
         drawn[row : row + 4, col : col + 4] = value
+    return drawn
+
+
+def outlines(*squares: tuple[int, int, int]) -> NDArray[np.int32]:
+    """Draw the outermost pixels of such squares."""
+    drawn = labels(*squares)
+    for row, col, _ in squares:
+        drawn[row + 1 : row + 3, col + 1 : col + 3] = 0
     return drawn
 
 
@@ -91,8 +100,15 @@ def test_outlines_show_one_frame_at_a_time(image: Image) -> None:
     faint.draw((2,), labels((10, 10, 4)))
 
     assert not np.any(faint.layer.data[0])
-    np.testing.assert_array_equal(faint.layer.data[2], labels((10, 10, 4)))
-    assert faint.layer.contour == 1
+    np.testing.assert_array_equal(faint.layer.data[2], outlines((10, 10, 4)))
+
+
+def test_candidates_that_touch_have_outlines_of_their_own(image: Image) -> None:
+    faint = FaintOutlines(image)
+
+    faint.draw((2,), labels((10, 10, 4), (10, 14, 5)))
+
+    np.testing.assert_array_equal(faint.layer.data[2], outlines((10, 10, 4), (10, 14, 5)))
 
 
 def test_cleared_outlines_show_nothing(image: Image) -> None:
@@ -109,4 +125,48 @@ def test_outlines_of_a_single_image(tmp_path: Path) -> None:
 
     faint.draw((), labels((10, 10, 4)))
 
-    np.testing.assert_array_equal(faint.layer.data[:], labels((10, 10, 4)))
+    np.testing.assert_array_equal(faint.layer.data[:], outlines((10, 10, 4)))
+
+
+def test_outlines_are_seen_in_3d(image: Image) -> None:
+    viewer, faint = ViewerModel(ndisplay=3), FaintOutlines(image)
+    viewer.add_layer(faint.layer)
+    assert not seen(faint.layer).any()
+
+    faint.draw((1,), labels((10, 10, 4)))
+
+    np.testing.assert_array_equal(seen(faint.layer), [labels(), outlines((10, 10, 4)), labels()])
+
+
+def test_outlines_are_seen_from_the_side(image: Image) -> None:
+    viewer, faint = ViewerModel(), FaintOutlines(image)
+    viewer.add_layer(faint.layer)
+    faint.draw((1,), labels((10, 10, 4)))
+
+    viewer.dims.order = (1, 0, 2)
+    viewer.dims.set_current_step(1, 12)
+
+    np.testing.assert_array_equal(seen(faint.layer)[1], outlines((10, 10, 4))[12])
+    assert not seen(faint.layer)[[0, 2]].any()
+
+
+def test_outlines_of_a_stack_of_large_frames_are_empty_in_every_view() -> None:
+    viewer, large = ViewerModel(), np.broadcast_to(np.uint8(0), (3, 2304, 2304))
+    faint = FaintOutlines(Image(large))
+    viewer.add_layer(faint.layer)
+
+    for ndisplay, order in ((2, (0, 1, 2)), (3, (0, 1, 2)), (2, (1, 0, 2)), (2, (2, 1, 0))):
+        viewer.dims.ndisplay, viewer.dims.order = ndisplay, order
+        viewer.dims.set_current_step(order[0], 2)
+
+        assert not seen(faint.layer).any()
+
+
+def test_frames_of_a_moving_volume_are_outlined_one_by_one() -> None:
+    faint = FaintOutlines(Image(np.zeros((2, 3, *PLANE))))
+
+    faint.draw((1, 2), labels((10, 10, 4)))
+
+    drawn = np.asarray(faint.layer.data)
+    np.testing.assert_array_equal(drawn[1, 2], outlines((10, 10, 4)))
+    assert np.count_nonzero(drawn) == 12

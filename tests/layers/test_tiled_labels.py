@@ -17,7 +17,7 @@ from napari_sam3.layers.candidate_layers import FaintOutlines
 from napari_sam3.layers.label_sheets import Layout
 from napari_sam3.layers.labels import ResultLayers, ScoreRow
 from tests.large import SIDE, disk_at
-from tests.layers.results import BLUE, RED
+from tests.layers.results import BLUE, RED, seen
 
 Box = tuple[int, int, int, int]
 
@@ -216,6 +216,55 @@ def test_results_of_large_frames_change_their_layout(tmp_path: Path) -> None:
         np.testing.assert_array_equal(bench.results.patch((0,), 1)[1], disk_at(30, 40)[1])
         np.testing.assert_array_equal(bench.results.patch((2,), 2)[1], disk_at(50, 60)[1])
     assert bench.results.edited_places(1) == []
+
+
+@pytest.mark.parametrize("frames", [3, 30])
+def test_a_step_of_the_slider_reads_the_frame_it_shows_alone(
+    tmp_path: Path, touched: list[int], frames: int
+) -> None:
+    bench = LargeBench(tmp_path, frames=frames)
+    bench.viewer.dims.set_current_step(0, 1)
+    bench.write(1, 30, 40, (2,))
+    touched.clear()
+
+    bench.viewer.dims.set_current_step(0, 2)
+
+    assert seen(bench.labels[0]).any()
+    assert touched == [1250**2] * 2  # of the smallest level, for the canvas and the layer list
+
+
+def test_a_step_of_the_slider_reads_what_is_in_view_alone(
+    tmp_path: Path, touched: list[int]
+) -> None:
+    bench = LargeBench(tmp_path, frames=3)
+    bench.viewer.dims.set_current_step(0, 1)
+    box = bench.write(1, 30, 40, (2,))
+    (layer,) = bench.labels
+    layer._update_draw(1, np.array([box[:2], box[2:]]), (400, 400))
+    assert layer.data_level == 0
+    touched.clear()
+
+    bench.viewer.dims.set_current_step(0, 2)
+
+    assert seen(layer).sum() == disk_at(30, 40)[1].sum()
+    assert touched == [512**2, 1250**2]  # a tile, and the smallest level for the layer list
+
+
+def test_a_stack_of_large_frames_is_shown_in_3d_and_from_the_side(tmp_path: Path) -> None:
+    bench = LargeBench(tmp_path, frames=3)
+    bench.write(1, 30, 40, (2,))
+    (layer,) = bench.labels
+    row, col = (30 * 250 + 125) >> 4, (40 * 250 + 125) >> 4
+
+    bench.viewer.dims.ndisplay = 3
+
+    assert [bool(frame[row, col]) for frame in seen(layer)] == [False, False, True]
+
+    bench.viewer.dims.ndisplay = 2
+    bench.viewer.dims.order = (1, 0, 2)
+    bench.viewer.dims.set_current_step(1, 30 * 250 + 125)
+
+    assert [bool(frame[col]) for frame in seen(layer)] == [False, False, True]
 
 
 @pytest.mark.parametrize("chunks_taken", [0, 1, 3])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from ..engine import PixelBox
 from ..io.label_pyramid import level_sides
@@ -18,6 +17,7 @@ from .axes import Place, data_shape, geometry, is_large
 from .hand_edits import LabelPlane
 from .label_sheets import Sheet
 from .label_store import LabelStore
+from .lazy_stack import LazyStack
 
 LARGEST = np.iinfo(np.uint16).max
 """Label values above this one begin anew at 1."""
@@ -95,21 +95,21 @@ class FaintOutlines:
     """
 
     def __init__(self, image: Image) -> None:
-        sizes = _sizes(data_shape(image))
-        self._frame = sizes[0]
+        frames = _frames(data_shape(image))
+        self._frame = frames[0]
+        sizes = [LazyStack(frame) for frame in frames]
         self.layer = Labels(
-            sizes if len(sizes) > 1 else self._frame,
+            sizes if len(sizes) > 1 else sizes[0],
             name=f"{image.name} not counted",
             multiscale=len(sizes) > 1,
             colormap=DirectLabelColormap(color_dict={None: _FAINT, 0: np.zeros(4)}),
             **geometry(image),
         )
-        self.layer.contour = 1
         self.layer.editable = False
 
     def draw(self, place: Place, labels: NDArray[np.int32]) -> None:
         """Draw candidates of a frame, (H, W) with 0 where there is none, and those alone."""
-        self._frame.put(place, _values(labels))
+        self._frame.put(place, _outlined(_values(labels)))
         self.layer.refresh(extent=False)
 
     def clear(self) -> None:
@@ -121,7 +121,7 @@ class FaintOutlines:
 
 
 class OneFrame:
-    """An array of zeros but for one frame, as a layer reads it.
+    """Zeros in all frames but one.
 
     Parameters
     ----------
@@ -131,42 +131,37 @@ class OneFrame:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
-        self.ndim = len(shape)
-        self.size = math.prod(shape)
         self.dtype = np.dtype(np.uint16)
-        self._place: Place | None = None
-        self._values = np.zeros(shape[-2:], self.dtype)
+        self._is_here = np.zeros(shape[:-2], bool)  # true where the frame is
+        self._values = np.zeros((0, 0), self.dtype)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing but zeros."""
-        return self._place is None
+        return not self._is_here.any()
 
     def put(self, place: Place, values: NDArray[np.uint16]) -> None:
         """Let one frame have these values, (H, W), and the others none."""
-        self._place, self._values = place, values
+        self.clear()
+        self._is_here[place] = True
+        self._values = values
 
     def clear(self) -> None:
         """Let all frames be zeros."""
-        self._place = None
+        self._is_here[...] = False
 
-    def __array__(
-        self, dtype: DTypeLike | None = None, copy: bool | None = None
-    ) -> NDArray[np.generic]:
-        """Return a single image."""
-        return np.array(self[:], dtype=dtype, copy=copy)
-
-    def __getitem__(self, index: Any) -> NDArray[np.uint16]:
-        """Return what numpy would; the axes before rows and columns are asked one index each."""
-        asked = index if isinstance(index, tuple) else (index,)
-        asked = (*asked, *(slice(None) for _ in range(self.ndim - len(asked))))
-        place = tuple(int(one) for one in asked[:-2])
-        if place == self._place:
-            return self._values[asked[-2:]]
-        return np.zeros(self._values.shape, self.dtype)[asked[-2:]]
+    def __getitem__(self, index: tuple[int | slice, ...]) -> NDArray[np.uint16]:
+        """Return what numpy would for a number or a slice of every axis."""
+        zeros = np.broadcast_to(self.dtype.type(0), self.shape)[index]  # takes no memory
+        is_here = self._is_here[index[:-2]]
+        if not is_here.any():
+            return zeros
+        pixels = np.zeros(zeros.shape, self.dtype)
+        pixels[is_here] = self._values[index[-2:]]
+        return pixels
 
 
-def _sizes(shape: tuple[int, ...]) -> list[OneFrame]:
+def _frames(shape: tuple[int, ...]) -> list[OneFrame]:
     """Return zeros of this shape; of large frames also smaller ones, which napari can show."""
     if not is_large(shape):
         return [OneFrame(shape)]
@@ -178,6 +173,19 @@ def _values(labels: NDArray[np.int32]) -> NDArray[np.uint16]:
     if not labels.size or labels.max() <= LARGEST:
         return labels.astype(np.uint16)
     return np.where(labels > 0, (labels - 1) % LARGEST + 1, 0).astype(np.uint16)
+
+
+def _outlined(labels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Keep the pixels of labels, (H, W), that lie beside another label or none.
+
+    The contours that napari draws are the same, but it has none in 3-D, and warns of that.
+    """
+    is_edge = np.zeros(labels.shape, bool)
+    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differs = labels[one] != labels[other]
+        is_edge[one] |= differs
+        is_edge[other] |= differs
+    return np.where(is_edge, labels, 0).astype(np.uint16)
 
 
 def _redrawn(plane: LabelPlane, values: NDArray[np.uint16]) -> LabelPlane:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import zarr
 
 from ..engine import PixelBox, StorageError
 from ..io.label_pyramid import LabelPyramid
 from .axes import Place
 from .hand_edits import LabelPlane, Labels
+from .lazy_stack import LazyStack
 from .regions import bounding, holds, joined, moved
 from .storing import storing_in
 
@@ -38,9 +37,9 @@ class TiledLabels:
         self._boxes: dict[Place, dict[int, PixelBox]] = {}  # of each label, or larger
 
     @property
-    def layer_data(self) -> list[zarr.Array[Any]]:
+    def layer_data(self) -> list[LazyStack]:
         """What a layer shows: arrays (..., H, W) uint16, the finest first."""
-        return list(self._pyramid.levels)
+        return [LazyStack(level) for level in self._pyramid.levels]
 
     def box(self, place: Place, value: int) -> PixelBox | None:
         """Return a box outside of which a label has no pixel; None where it has none at all."""
