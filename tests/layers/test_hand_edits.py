@@ -77,6 +77,14 @@ def test_undoing_a_stroke_undoes_the_edit(empty: LabelPlane) -> None:
     assert not plane.is_edited(1)
 
 
+def test_labels_that_were_added_to_or_erased_are_edited(empty: LabelPlane) -> None:
+    plane = write(write(write(empty, disk(6, 6)), disk(6, 22), 2), disk(22, 6), 3)
+
+    plane = painted(painted(plane, disk(6, 6, 1), 0), disk(6, 22, 1), 4)
+
+    assert plane.edited() == [1, 2, 4]
+
+
 def test_an_object_leaves_the_pixels_of_others_alone(empty: LabelPlane) -> None:
     plane = write(write(empty, disk(10, 10), 1), disk(10, 14), 2)
 

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from napari_sam3.engine import StorageError
+from napari_sam3.layers.axes import Place
+from napari_sam3.layers.label_store import LabelArray
 from tests.layers.results import HERE, THERE, ResultBench, disk, fill_disk, seen
 
 
@@ -17,8 +19,7 @@ def test_joining_layers_keeps_all_masks_and_edits(bench: ResultBench) -> None:
     np.testing.assert_array_equal(bench.results.mask(HERE, 1), disk(20, 30))
     np.testing.assert_array_equal(bench.results.mask(THERE, 2), disk(40, 60))
     assert bench.results.mask(HERE, 2)[50, 70]
-    assert bench.results.edited_places(1) == []
-    assert bench.results.edited_places(2) == [HERE]
+    assert bench.results.edited({1, 2}) == {(HERE, 2)}
 
 
 def test_parting_a_layer_makes_one_for_every_object(shared: ResultBench) -> None:
@@ -31,7 +32,38 @@ def test_parting_a_layer_makes_one_for_every_object(shared: ResultBench) -> None
 
     assert [layer.name for layer in shared.labels] == ["cell 1", "cell 2"]
     np.testing.assert_array_equal(shared.results.mask(HERE, 1), before)
-    assert shared.results.edited_places(1) == [HERE]
+    assert shared.results.edited({1, 2}) == {(HERE, 1)}
+
+
+def test_edits_of_objects_that_share_a_layer_are_looked_for_once(
+    shared: ResultBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[LabelArray] = []
+    differing = LabelArray.places_that_differ
+
+    def look(array: LabelArray) -> list[Place]:
+        looked.append(array)
+        return differing(array)
+
+    monkeypatch.setattr(LabelArray, "places_that_differ", look)
+    shared.results.write(HERE, 1, disk(20, 30))
+    shared.results.write(HERE, 2, disk(40, 60))
+    shared.labels[0].paint((*HERE, 5, 5), 1)
+
+    edited = shared.results.edited(frozenset(range(1, 100)))
+
+    assert edited == {(HERE, 1)}
+    assert len(looked) == 1
+
+
+def test_label_painted_on_the_layer_of_another_object_is_no_edit(bench: ResultBench) -> None:
+    bench.results.write(HERE, 1, disk(20, 30))
+    bench.results.write(HERE, 2, disk(40, 60))
+
+    bench.results.layer_of(1).paint((*HERE, 5, 5), 2)
+
+    assert bench.results.edited({1, 2}) == set()
+    assert bench.results.edited({1}) == set()
 
 
 def test_layouts_can_be_changed_back_and_forth(bench: ResultBench) -> None:

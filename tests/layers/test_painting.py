@@ -57,8 +57,7 @@ def test_edited_frames_are_known(bench: ResultBench) -> None:
     bench.viewer.dims.set_current_step((0, 1), (2, 0))
     bench.labels[0].paint((2, 0, 5, 5), 1)
 
-    assert bench.results.edited_places(1) == [HERE, (2, 0)]
-    assert bench.results.edited_places(2) == []
+    assert bench.results.edited({1, 2}) == {(HERE, 1), ((2, 0), 1)}
 
 
 def test_an_object_painted_before_the_model_saw_it_stays(bench: ResultBench) -> None:

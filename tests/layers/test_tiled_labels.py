@@ -215,7 +215,7 @@ def test_results_of_large_frames_change_their_layout(tmp_path: Path) -> None:
         assert len(bench.labels) == count
         np.testing.assert_array_equal(bench.results.patch((0,), 1)[1], disk_at(30, 40)[1])
         np.testing.assert_array_equal(bench.results.patch((2,), 2)[1], disk_at(50, 60)[1])
-    assert bench.results.edited_places(1) == []
+    assert bench.results.edited({1, 2}) == set()
 
 
 @pytest.mark.parametrize("frames", [3, 30])

@@ -155,12 +155,7 @@ class Propagation:
                     yield mask
 
     def _starts(self, view: View, reach: Reach) -> list[Key]:
-        edited = {
-            (place, object_id)
-            for object_id in reach.object_ids
-            for place in self._workspace.results.edited_places(object_id)
-        }
-        known = edited | self._spoken_for
+        known = self._workspace.results.edited(reach.object_ids) | self._spoken_for
         return [
             (place, object_id)
             for place, object_id in sorted(known)

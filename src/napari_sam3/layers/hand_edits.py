@@ -40,6 +40,12 @@ class LabelPlane:
         """Whether the user changed this label by hand."""
         return bool(((self.model == value) != (self.shown == value)).any())
 
+    def edited(self) -> list[int]:
+        """Return the labels that the user changed by hand."""
+        differs = self.shown != self.model
+        values = np.union1d(self.shown[differs], self.model[differs])
+        return [int(value) for value in values if value]
+
     def free(self, value: int) -> Mask:
         """Return the pixels (H, W) that this label may take without taking them from another."""
         return (self.shown == 0) | (self.shown == value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from ..engine import PixelBox, StorageError
 from .axes import Place, data_shape, geometry
 from .hand_edits import LabelPlane
 from .label_store import LabelStore, StoredLabels
+from .regions import whole
 
 Layout = Literal["layer per object", "one layer"]
 Color = tuple[float, float, float, float]
@@ -91,6 +92,18 @@ class LabelSheets:
     def of(self, object_id: int) -> Sheet | None:
         """Return the sheet an object is on, or None before it is made."""
         return self._by_key.get(self._key(object_id))
+
+    def edited(self, object_ids: Set[int]) -> set[tuple[Place, int]]:
+        """Return which of these objects the user changed by hand, each with the place."""
+        box = whole(data_shape(self._image))  # frames that napari paints on are read whole
+        return {
+            (place, value)
+            for sheet in {self.of(object_id) for object_id in object_ids}
+            if sheet is not None
+            for place in sheet.array.places_that_differ()
+            for value in sheet.array.read(place, box).edited()
+            if value in object_ids and self.of(value) is sheet
+        }
 
     def make(self, object_id: int) -> Sheet:
         """Make the sheet for an object."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -184,11 +184,9 @@ class ResultLayers:
             return False
         return sheet.array.read(place, box).is_edited(object_id)
 
-    def edited_places(self, object_id: int) -> list[Place]:
-        """Return the places of all frames where the user changed an object by hand."""
-        sheet = self._sheets.of(object_id)
-        places = [] if sheet is None else sheet.array.places_that_differ()
-        return [place for place in places if self.is_edited(place, object_id)]
+    def edited(self, object_ids: Set[int]) -> set[tuple[Place, int]]:
+        """Return which of these objects the user changed by hand, each with the place."""
+        return self._sheets.edited(object_ids)
 
     def remove_objects(self, object_ids: Iterable[int]) -> None:
         """Delete objects from all frames, with what was painted of them."""
