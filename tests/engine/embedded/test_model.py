@@ -346,6 +346,26 @@ def test_misshapen_tensors_are_named(tmp_path):
         EmbeddedBackend.load(path)
 
 
+def test_tensors_of_whole_numbers_are_named(tmp_path):
+    path = tmp_path / "round.safetensors"
+    tensors = load_file(shipped_weights())
+    tensors["decoder.masks.bias"] = tensors["decoder.masks.bias"].to(torch.int32)
+    save_file(tensors, path, {"format": FORMAT})
+
+    with pytest.raises(WeightsError, match=r"whole numbers in decoder\.masks\.bias"):
+        EmbeddedBackend.load(path)
+
+
+def test_tensors_that_are_no_numbers_are_named(tmp_path):
+    path = tmp_path / "spoiled.safetensors"
+    tensors = load_file(shipped_weights())
+    tensors["decoder.masks.bias"][0] = torch.nan
+    save_file(tensors, path, {"format": FORMAT})
+
+    with pytest.raises(WeightsError, match=r"no numbers in decoder\.masks\.bias"):
+        EmbeddedBackend.load(path)
+
+
 def test_the_revision_follows_the_weights(backend, tmp_path):
     path = tmp_path / "new.safetensors"
     tensors = load_file(shipped_weights())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from shutil import copytree
 
@@ -72,6 +73,32 @@ def test_weights_of_another_shape_are_refused(kind, folder):
     weights = load_file(folder / "model.safetensors")
     weights["mask_decoder.iou_token.weight"] = torch.zeros(1, 3)
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_model(kind, folder)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(kind, folder, number):
+    weights = load_file(folder / "model.safetensors")
+    weights["mask_decoder.iou_token.weight"].fill_(number)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+    with pytest.raises(WeightsError, match=r"no numbers in mask_decoder\.iou_token\.weight: "):
+        load_model(kind, folder)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"vision_config": 5},
+        {"mask_decoder_config": {"hidden_size": "wide"}},
+        {"mask_decoder_config": {"num_attention_heads": 0}},
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_refused(kind, folder, wrong):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **wrong}))
 
     with pytest.raises(WeightsError, match="cannot be read"):
         load_model(kind, folder)

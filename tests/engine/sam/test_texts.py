@@ -57,3 +57,21 @@ def test_a_folder_without_a_tokenizer_is_refused(tiny_sam3, tmp_path, sam3):
 
     with pytest.raises(WeightsError, match="lacks its tokenizer"):
         Texts.load(folder, sam3)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("content", ["", "{"])
+def test_a_tokenizer_that_was_cut_off_is_refused(tiny_sam3, tmp_path, sam3, name, content):
+    folder = copytree(tiny_sam3, tmp_path / "sam3")
+    (folder / name).write_text(content)
+
+    with pytest.raises(WeightsError, match=r"cannot be read: copy tokenizer\.json"):
+        Texts.load(folder, sam3)
+
+
+def test_a_tokenizer_that_says_nothing_is_refused(tiny_sam3, tmp_path, sam3):
+    folder = copytree(tiny_sam3, tmp_path / "sam3")
+    (folder / "tokenizer.json").write_text("{}")
+
+    with pytest.raises(WeightsError, match=r"cannot be read: copy tokenizer\.json"):
+        Texts.load(folder, sam3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -157,6 +158,33 @@ def test_broken_published_file_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(WeightsError, match=r"broken|cut short"):
         recognise(tmp_path / "half.pt")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello world", b"<html>not found</html>", b"PK\x03\x04"])
+def test_file_that_only_looks_published_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "weights.pt").write_bytes(content)
+
+    with pytest.raises(WeightsError, match=r"broken|no file of weights"):
+        recognise(tmp_path / "weights.pt")
+
+
+def test_old_published_file_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    torch.save({"detector.a": torch.ones(9)}, whole, _use_new_zipfile_serialization=False)
+
+    for kept in range(0, len(whole.getvalue()), 7):
+        (tmp_path / "weights.pt").write_bytes(whole.getvalue()[:kept])
+        with pytest.raises(WeightsError, match=r"broken|no file of weights"):
+            recognise(tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize("facts", [["pt"], "pt", {"format": 1}])
+def test_header_with_strange_facts_is_refused(tmp_path: Path, facts: object) -> None:
+    header = json.dumps({"__metadata__": facts}).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+
+    with pytest.raises(WeightsError, match=r"not a whole safetensors file|does not say"):
+        recognise(tmp_path / "model.safetensors")
 
 
 def test_loose_weights_are_refused_with_advice(tmp_path: Path) -> None:

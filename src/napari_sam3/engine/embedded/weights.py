@@ -72,13 +72,24 @@ def _check_format(path: Path, facts: dict[str, str]) -> None:
 def _check(path: Path, found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
     missing = sorted(set(wanted) - set(found))
     unexpected = sorted(set(found) - set(wanted))
-    misshapen = [
-        name for name in wanted if name in found and wanted[name].shape != found[name].shape
+    pairs = {name: (wanted[name], found[name]) for name in wanted if name in found}
+    misshapen = [name for name, (own, other) in pairs.items() if own.shape != other.shape]
+    rounded = [name for name, pair in pairs.items() if _is_rounded(*pair)]
+    spoiled = [name for name, (_, other) in pairs.items() if not other.isfinite().all()]
+    problems = [
+        ("lacks", missing),
+        ("does not know", unexpected),
+        ("misshapes", misshapen),
+        ("holds whole numbers in", rounded),
+        ("holds values that are no numbers in", spoiled),
     ]
-    problems = [("lacks", missing), ("does not know", unexpected), ("misshapes", misshapen)]
     for verb, names in problems:
         if names:
             raise WeightsError(f"{path} {verb} {_listed(names)}: {_ADVICE}")
+
+
+def _is_rounded(wanted: Tensor, found: Tensor) -> bool:
+    return wanted.is_floating_point() and not found.is_floating_point()
 
 
 def _listed(names: list[str]) -> str:

@@ -11,10 +11,12 @@ from transformers import CLIPTokenizer
 
 from ..cache.bounded import BoundedCache
 from ..errors import PromptError, WeightsError
+from .loading import UNUSABLE
 from .sam3_model import Sam3
 
 PHRASE_BYTES = 2**22
 """What phrases may occupy that were read before: some hundred of them."""
+COPY = "copy tokenizer.json and tokenizer_config.json of the checkpoint into it."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,14 +48,14 @@ class Texts:
         Raises
         ------
         WeightsError
-            If there is none, or another one.
+            If there is none, another one, or a damaged one.
         """
-        tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+        try:
+            tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+        except UNUSABLE as error:
+            raise WeightsError(f"The tokenizer in {folder} cannot be read: {COPY}") from error
         if len(tokenizer) != model.detector.config.text_config.vocab_size:  # empty without files
-            raise WeightsError(
-                f"{folder} lacks its tokenizer: copy tokenizer.json and tokenizer_config.json of "
-                "the checkpoint into it."
-            )
+            raise WeightsError(f"{folder} lacks its tokenizer: {COPY}")
         return cls(model, tokenizer)
 
     def read(self, text: str) -> Phrase:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,20 @@ from ..errors import WeightsError
 
 INSIDE = ("model", "model_state", "state_dict")
 """Where files keep the weights that keep something else too."""
+UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+    struct.error,
+)
+"""What torch raises for a file that is cut short, changed or no file of weights."""
 PREFIX = "sam."
 """What training puts before all names."""
 
@@ -49,7 +64,8 @@ def _load(path: Path) -> Any:
             f"{path} is broken, or holds more than weights: such files can run programs, so it is "
             "not opened. Download it again, or export its weights alone."
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except UNREADABLE as error:
         raise WeightsError(
-            f"{path} cannot be read: it may be cut short. Download or copy it again."
+            f"{path} cannot be read: it may be cut short, or no file of weights. Download or copy it "
+            "again."
         ) from error

@@ -41,7 +41,7 @@ def read_header(path: Path) -> Header:
         raise WeightsError(f"The weights {path} cannot be read ({error}).") from error
     try:
         entries = json.loads(text)
-        facts = entries.pop("__metadata__", {})
+        facts = {name: str(fact) for name, fact in entries.pop("__metadata__", {}).items()}
         shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
         ends = [int(entry["data_offsets"][1]) for entry in entries.values()]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
