@@ -66,6 +66,6 @@ def _load(path: Path) -> Any:
         ) from error
     except UNREADABLE as error:
         raise WeightsError(
-            f"{path} cannot be read: it may be cut short, or no file of weights. Download or copy it "
-            "again."
+            f"{path} cannot be read: it may be cut short, or no file of weights. Download or copy "
+            "it again."
         ) from error
