@@ -241,6 +241,20 @@ def test_undo_takes_back_objects_that_share_a_layer(colony: Colony) -> None:
     assert not np.any(layer.data[0])
 
 
+def test_painted_candidates_become_objects_as_they_are_seen(colony: Colony) -> None:
+    layer = colony.layer()
+    layer.brush_size = 6
+    layer.paint((0, 12, 22), 1)
+    painted = np.asarray(layer.data[0]) == 1
+    layer.fill((0, *CENTRES[1]), 0)
+
+    colony.picking.make_objects()
+
+    assert [seen_on(colony.mask(0, object_id=one)) for one in objects(colony)] == [[0], [2]]
+    np.testing.assert_array_equal(colony.mask(0, object_id=1), painted)
+    assert colony.shown() == []
+
+
 def test_objects_keep_what_was_prompted_before(colony: Colony) -> None:
     colony.controller.choose_tool("positive")
     colony.viewer.layers.selection.active = colony.image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,9 @@ from ..io.label_pyramid import level_sides
 from .axes import Place, data_shape, geometry, is_large
 from .hand_edits import LabelPlane
 from .label_sheets import Sheet
-from .label_store import LabelStore
+from .label_store import LabelArray, LabelStore
 from .lazy_stack import LazyStack
+from .regions import whole
 
 LARGEST = np.iinfo(np.uint16).max
 """Label values above this one begin anew at 1."""
@@ -71,6 +72,26 @@ class ConceptSheet:
         """
         plane = self._sheet.array.read(place, box)
         self._sheet.write(place, _redrawn(plane, _values(labels)), box)
+
+    def painted(self, place: Place) -> dict[int, NDArray[np.bool_]]:
+        """Return the labels of a frame that the user painted or erased, and their pixels, (H, W).
+
+        On large frames there are none: napari does not paint on them.
+        """
+        array = self._sheet.array
+        if not isinstance(array, LabelArray):
+            return {}
+        plane = array.read(place)
+        differ = plane.shown != plane.model
+        values = np.union1d(plane.shown[differ], plane.model[differ]).tolist()
+        return {value: plane.mask(value) for value in values if value}
+
+    def wipe(self, place: Place, values: Collection[int]) -> None:
+        """Take labels off a frame, with what was painted of them."""
+        array = self._sheet.array
+        if values and isinstance(array, LabelArray):
+            box = whole(data_shape(self.layer))
+            self._sheet.write(place, array.read(place).without(*values), box)
 
     def show_features(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Say where the mouse points what is known of the candidates of the frame in view.
