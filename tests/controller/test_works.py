@@ -126,17 +126,6 @@ def test_layers_follow_their_image_when_it_is_given_a_pixel_size(bench: Bench) -
         np.testing.assert_array_equal(layer.translate, bench.image.translate)
 
 
-def test_clicks_fall_on_the_image_again_when_all_is_closed(bench: Bench) -> None:
-    bench.click_disk(0)
-    points = bench.workspace.prompts.points
-    assert bench.viewer.layers.selection.active is points
-
-    bench.controller.close()
-
-    assert bench.viewer.layers.selection.active is bench.image
-    assert points.mode == "pan_zoom"
-
-
 def test_prompts_of_another_image_run_along_its_own_axis(bench: Bench) -> None:
     bench.click_disk(0)
     work = bench.controller.work

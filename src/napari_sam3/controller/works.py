@@ -67,7 +67,6 @@ class Works:
         for work in self:
             work.propagation.stop()
             work.finding.close()
-            self._lay_down(work)
 
     def __iter__(self) -> Iterator[Work]:
         return iter(tuple(self._works.values()))
