@@ -31,3 +31,16 @@ class CancelledError(Sam3Error):
 
 class StorageError(Sam3Error, OSError):
     """A result could not be written to disk."""
+
+
+DAMAGED = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    ArithmeticError,
+    AssertionError,
+)
+"""What libraries raise for files of weights that are damaged, or are something else."""

@@ -114,7 +114,7 @@ class Prompts:
 
         A box that goes on beyond would be a larger one, around another middle, to a model.
         """
-        boxes = np.clip(self.boxes, -0.5, np.tile(shape, 2) - 0.5)
+        boxes = cut_off(self.boxes, shape)
         if np.array_equal(boxes, self.boxes):
             return self
         drawn = self.mask if self.outline is None else self.outline
@@ -123,6 +123,11 @@ class Prompts:
     def laid_out(self) -> Self:
         """Return the same prompts with all pixels of their outline as the mask, (H, W)."""
         return self if self.outline is None else self.with_mask(self.outline.pixels)
+
+
+def cut_off(boxes: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Return boxes, (..., 4), that end where a frame of this shape (H, W) does."""
+    return np.clip(np.asarray(boxes, np.float64), -0.5, np.tile(shape, 2) - 0.5)
 
 
 def _array(values: ArrayLike, dtype: DTypeLike, meaning: str) -> NDArray[Any]:

@@ -82,9 +82,7 @@ class ConceptSheet:
         if not isinstance(array, LabelArray):
             return {}
         plane = array.read(place)
-        differ = plane.shown != plane.model
-        values = np.union1d(plane.shown[differ], plane.model[differ]).tolist()
-        return {value: plane.mask(value) for value in values if value}
+        return {value: plane.mask(value) for value in plane.edited()}
 
     def wipe(self, place: Place, values: Collection[int]) -> None:
         """Take labels off a frame, with what was painted of them."""

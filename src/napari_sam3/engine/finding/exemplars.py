@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
+from ..prompts import cut_off
 
 Box = tuple[float, float, float, float]
 """Row, col, row, col of two opposite corners, in pixels of the image."""
@@ -49,7 +50,7 @@ class Exemplar:
 
 def clipped(box: Box, shape: tuple[int, int]) -> Box:
     """Cut a box off where an image (H, W) ends."""
-    row0, col0, row1, col1 = np.clip(box, -0.5, np.tile(shape, 2) - 0.5).tolist()
+    row0, col0, row1, col1 = cut_off(box, shape).tolist()
     return row0, col0, row1, col1
 
 

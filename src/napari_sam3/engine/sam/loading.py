@@ -14,25 +14,14 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..errors import WeightsError
+from ..errors import DAMAGED, WeightsError
 
 LOG = logging.getLogger(__name__)
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
 ADVICE = "download it again, or choose another in the Model panel."
-UNUSABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    RuntimeError,
-    ArithmeticError,
-    AssertionError,
-    SafetensorError,
-    StrictDataclassError,
-)
+UNUSABLE = (*DAMAGED, SafetensorError, StrictDataclassError)
 """What transformers raises for files that are damaged, or describe something else."""
 FIRST = 16
 """So many numbers of each weight are looked at: all are gigabytes that are read when needed."""

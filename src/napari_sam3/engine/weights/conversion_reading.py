@@ -12,23 +12,11 @@ import torch
 from torch import Tensor
 
 from .. import without_triton  # noqa: F401
-from ..errors import WeightsError
+from ..errors import DAMAGED, WeightsError
 
 INSIDE = ("model", "model_state", "state_dict")
 """Where files keep the weights that keep something else too."""
-UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    RuntimeError,
-    ArithmeticError,
-    AssertionError,
-    MemoryError,
-    struct.error,
-)
+UNREADABLE = (*DAMAGED, EOFError, MemoryError, struct.error)
 """What torch raises for a file that is cut short, changed or no file of weights."""
 PREFIX = "sam."
 """What training puts before all names."""
