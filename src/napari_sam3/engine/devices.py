@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from .errors import ModelError
@@ -15,6 +17,11 @@ def available_devices() -> list[str]:
     if torch.cuda.is_available():
         devices.insert(0, "cuda")
     return devices
+
+
+def abilities() -> Mapping[str, bool]:
+    """Say which instructions the processor has, if torch is new enough to tell."""
+    return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
 
 
 def finish(device: str) -> None:

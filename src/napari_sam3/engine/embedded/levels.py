@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..devices import abilities
 from .crops import Crop
 from .network import COARSE_STRIDE, CROP, FINE_STRIDE, MULTIPLE, Features, Network
 
@@ -123,7 +124,7 @@ def encode_padded(network: Network, images: Tensor) -> Features:
 
 def arithmetic(device: torch.device | str) -> Literal["bfloat16", "float32"]:
     """Name the numbers an encoder calculates with: short ones where a processor is built for it."""
-    if torch.device(device).type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+    if torch.device(device).type != "cpu":
         return "float32"
-    abilities = torch.cpu.get_capabilities()
-    return "bfloat16" if abilities.get("avx512_bf16") or abilities.get("amx_bf16") else "float32"
+    known = abilities()
+    return "bfloat16" if known.get("avx512_bf16") or known.get("amx_bf16") else "float32"

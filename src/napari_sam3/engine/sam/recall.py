@@ -15,6 +15,9 @@ from .memory import Track
 SLOWEST = 10_000
 """How much longer the slowest wave is in which an age is written than the fastest one."""
 
+CACHED = 2**22
+"""Bytes of maps that a processor looks at together: one of full size, which fills its cache."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recollection:
@@ -43,6 +46,11 @@ class Recall:
 
     def recall(self, maps: Maps, tracks: Sequence[Track]) -> Tensor:
         """Return the coarse map of an image, (N, C, g, g), as equally long tracks see it."""
+        many = _at_once(maps.coarse) or len(tracks)
+        parts = range(0, len(tracks), many)
+        return torch.cat([self._recall(maps, tracks[part : part + many]) for part in parts])
+
+    def _recall(self, maps: Maps, tracks: Sequence[Track]) -> Tensor:
         known = self._recollection(tracks)
         seen: Tensor = self._tracker.memory_attention(**self._asked(maps, known))
         return seen[0].transpose(1, 2).reshape(len(tracks), *maps.coarse.shape[1:])
@@ -91,6 +99,11 @@ class Recall:
             "memory_posision_embeddings": known.places.transpose(0, 1),  # spelled like this there
             "num_object_pointer_tokens": known.pointers,
         }
+
+
+def _at_once(coarse: Tensor) -> int | None:
+    """Return for how many objects a processor looks at a map together; None for all of them."""
+    return max(1, CACHED // coarse.nbytes) if coarse.device.type == "cpu" else None
 
 
 def _in_rows(coarse: Tensor, count: int) -> Tensor:

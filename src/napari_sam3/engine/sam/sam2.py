@@ -23,6 +23,7 @@ from ..finding.concepts import Candidates, Concept
 from ..finding.exemplars import Appearance, Box
 from ..prompts import Prompts
 from ..weights.checkpoints import read_config
+from .attention import attend_quickly
 from .edgetam import EdgeTracker
 from .loading import ADVICE, digest, load_model, model_name
 from .maps import Maps
@@ -88,6 +89,7 @@ class Sam2Backend:
         self._precision = precision
         self._side = int(model.config.image_size)
         self.revision = f"{model.config.model_type}-{digest(model)}-{self._side}-{precision}"
+        attend_quickly(model, device, precision)
         tell_steps(_layers(model))
         self._decoder = PromptDecoder(model, self._side, torch.float32, device)
         memory = EdgeTracker if isinstance(model, EdgeTamVideoModel) else Tracker

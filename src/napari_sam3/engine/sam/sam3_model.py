@@ -19,6 +19,7 @@ from transformers.models.sam3.modeling_sam3 import (
 
 from ..errors import WeightsError
 from ..weights.checkpoints import read_config
+from .attention import attend_quickly
 from .loading import ADVICE, digest, load_model
 from .maps import Maps
 from .precision import Precision, calculating, checked_precision, halved, parted
@@ -90,6 +91,7 @@ class Sam3:
         if precision == "bfloat16":
             _shorten(self.trunk)
             _shorten(self.detector.text_encoder)
+        attend_quickly(model, device, precision)
         self._neck = model.tracker_neck
         nn.Module.to(model, device)
         tell_steps(self.trunk.layers)

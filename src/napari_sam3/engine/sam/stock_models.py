@@ -22,6 +22,8 @@ from transformers import (
 )
 from transformers.models.sam3.modeling_sam3 import Sam3VisionModel
 
+from .attention import attend_as_usual
+
 PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 ENCODER = "vision_encoder"
 
@@ -69,8 +71,9 @@ class StockModels:
 def stock_models(model: Any, tokenizer: CLIPTokenizer | None) -> StockModels:
     """Build the classes around a model that also follows objects.
 
-    The image encoder of a Sam3VideoModel is wrapped in place.
+    The image encoder of a Sam3VideoModel is wrapped in place, and every model attends as usual.
     """
+    attend_as_usual(model)
     if isinstance(model, Sam3VideoModel):
         return _sam3(model, tokenizer)
     session: Any = Sam2VideoInferenceSession
