@@ -31,7 +31,8 @@ def open_sample(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Callable[
         viewer = make_napari_viewer(show=True)
         viewer.window._qt_window.resize(1366, 740)
         viewer.open_sample("napari-sam3", name)
-        _, dock = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
+        _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
+        dock = kept.dock
         window = Window(viewer, dock, qtbot)
         window.until(lambda: "ready" in dock.model.state.value)
         viewer.reset_view()

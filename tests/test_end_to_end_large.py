@@ -33,7 +33,8 @@ def window(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Window:
     viewer.add_image(
         levels, multiscale=True, name="slide", contrast_limits=(low, high), scale=(0.5, 0.5)
     )
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
+    _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
+    dock = kept.dock
     made = Window(viewer, dock, qtbot)
     made.until(lambda: "ready" in dock.model.state.value)
     viewer.reset_view()

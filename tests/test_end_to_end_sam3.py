@@ -49,7 +49,8 @@ def window(
     """A time-lapse of one disk, and the dock beside it as from the Plugins menu."""
     viewer = make_napari_viewer(show=True)
     viewer.add_image(MOVIE, name="disks")
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
+    _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
+    dock = kept.dock
     opened = Window(viewer, dock, qtbot)
     opened.until(lambda: "ready" in dock.model.state.value)
     go_to(opened, 0)

@@ -27,7 +27,8 @@ def window(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Window:
     viewer = make_napari_viewer(show=True)
     viewer.window._qt_window.resize(1366, 740)
     viewer.open_sample("napari-sam3", "timelapse")
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
+    _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
+    dock = kept.dock
     made = Window(viewer, dock, qtbot)
     made.until(lambda: "ready" in dock.model.state.value)
     viewer.dims.set_current_step(0, 0)

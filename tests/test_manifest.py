@@ -8,7 +8,7 @@ from napari.utils.shortcuts import default_shortcuts
 from npe2 import PluginManifest
 
 from napari_sam3 import sample_data
-from napari_sam3.gui.dock import SegmentationDock
+from napari_sam3.gui.kept_dock import KeptDock
 
 ROOT = Path(__file__).parents[1]
 MANIFEST = ROOT / "src" / "napari_sam3" / "napari.yaml"
@@ -63,6 +63,6 @@ def test_keys_are_not_those_of_napari(manifest):
 
 
 def test_napari_gives_its_viewer_to_the_dock():
-    annotation = inspect.signature(SegmentationDock).parameters["viewer"].annotation
+    annotation = inspect.signature(KeptDock).parameters["viewer"].annotation
 
     assert annotation == "napari.viewer.Viewer"

@@ -213,10 +213,10 @@ def test_viewer_closed_during_a_run_leaves_quietly(window: Window, backend: Pace
 def test_dock_opens_from_the_menu(make_napari_viewer: Callable[..., Any]) -> None:
     viewer = make_napari_viewer()
 
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam3", "SAM 3: segment and follow")
+    _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", "SAM 3: segment and follow")
 
-    assert type(dock) is SegmentationDock
-    assert dock.controller.viewer is viewer
+    assert type(kept.dock) is SegmentationDock
+    assert kept.dock.controller.viewer is viewer
 
 
 def tip(control: QWidget) -> str:

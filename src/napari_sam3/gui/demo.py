@@ -25,8 +25,8 @@ def show(points: NDArray[np.float64]) -> None:
     ((data, settings, _),) = timelapse()
     viewer.add_image(data, **settings)
     viewer.dims.set_current_step(0, 0)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
-    outline_and_follow(dock.controller, viewer.layers[0], points)
+    _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
+    outline_and_follow(kept.dock.controller, viewer.layers[0], points)
     napari.run()
 
 
