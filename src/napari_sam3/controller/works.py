@@ -14,6 +14,7 @@ from psygnal import Signal
 
 from ..engine import Engine, Looking, Session, StorageError
 from ..layers.axes import GEOMETRY, Place, StackAxes, data_shape, lay_on
+from ..layers.duplicates import give_own_files
 from ..layers.label_sheets import Layout
 from ..layers.label_store import LabelStore
 from ..layers.visible import visible_box
@@ -59,10 +60,12 @@ class Works:
         self._sessions = Sessions(load)
         self._works: dict[Image, Work] = {}
         self._engine: Callable[[], Engine | None] = lambda: None
+        viewer.layers.events.inserted.connect(self._on_layer_inserted)
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
     def close(self) -> None:
         """Stop what runs and let go of the viewer; its layers stay."""
+        self._viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         for work in self:
             work.propagation.stop()
@@ -181,6 +184,19 @@ class Works:
         concepts.changed.connect(self._on_changed)
         concepts.failed.connect(self._on_failed)
         return concepts
+
+    def _on_layer_inserted(self, event: Any) -> None:
+        """Let a layer that was duplicated from one of results go its own way."""
+        layer = event.value
+        for work in self if isinstance(layer, Labels) else ():
+            if layer not in (*work.workspace.layers(), *work.concepts.layers()):
+                self._part(layer, LabelStore(work.workspace.results.folder))
+
+    def _part(self, layer: Labels, store: LabelStore) -> None:
+        try:
+            give_own_files(layer, store)
+        except StorageError as error:
+            self.failed.emit(f"{error} Until then, {layer.name} shows what its original shows.")
 
     def _on_layer_removed(self, event: Any) -> None:
         match event.value:

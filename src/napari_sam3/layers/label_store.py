@@ -132,6 +132,17 @@ class LabelStore:
             self.delete(name)
             raise
 
+    def copy(self, name: str) -> str:
+        """Copy labels, and return the name of the copy."""
+        copy = self.free_name(f"{name}-copy")
+        try:
+            with storing_in(self.path):
+                _copy_tree(self.path / name, self.path / copy)
+        except StorageError:
+            self.delete(copy)
+            raise
+        return copy
+
     def delete(self, name: str) -> None:
         """Delete an array, if there is one."""
         if (self.path / name).exists():
@@ -149,6 +160,16 @@ class LabelStore:
                 return TiledLabels(self.path, LabelPyramid.create(group, shape))
             shown, model = (_empty(group, part, shape) for part in ("0", "model"))
         return LabelArray(self.path, shown, model)
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder until a file cannot be; `shutil.copytree` would try all the others, too."""
+    target.mkdir()
+    for file in sorted(source.rglob("*")):
+        if file.is_dir():
+            (target / file.relative_to(source)).mkdir()
+        else:
+            shutil.copyfile(file, target / file.relative_to(source))
 
 
 def _empty(group: zarr.Group, name: str, shape: tuple[int, ...]) -> zarr.Array[Any]:

@@ -21,12 +21,17 @@ class LazyStack:
     source : array
         What is read: it has a shape and a dtype, and is asked for a number or a slice of every
         axis.
+
+    Attributes
+    ----------
+    source : array
+        The same.
     """
 
     def __init__(self, source: Any) -> None:
         self.dtype = np.dtype(source.dtype)
         self.chunks = getattr(source, "chunks", None)  # napari reads whole ones
-        self._source = source
+        self.source = source
         self._asked: tuple[range | int, ...] = tuple(map(range, source.shape))  # of each axis
 
     @property
@@ -59,14 +64,14 @@ class LazyStack:
     def _part(self, index: Any) -> LazyStack:
         """Ask for a part of what was asked for until now, in the words of numpy."""
         wanted = iter(_of_every_axis(index, self.ndim))
-        part = LazyStack(self._source)
+        part = LazyStack(self.source)
         part._asked = tuple(
             one[next(wanted)] if isinstance(one, range) else one for one in self._asked
         )
         return part
 
     def _read(self) -> NDArray[Any]:
-        return np.asarray(self._source[tuple(map(_index, self._asked))])
+        return np.asarray(self.source[tuple(map(_index, self._asked))])
 
 
 def _of_every_axis(index: Any, ndim: int) -> tuple[Any, ...]:
