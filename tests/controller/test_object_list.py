@@ -103,6 +103,26 @@ def test_renamed_object_renames_its_layer(bench: Bench) -> None:
     assert bench.workspace.objects[1].name == "mother"
 
 
+def test_renamed_layer_renames_its_object(bench: Bench) -> None:
+    bench.click_disk(0)
+
+    bench.labels[0].name = "mother"
+    bench.next_object()
+    bench.click(0, 50, 50)
+    bench.labels[1].name = "daughter"
+
+    assert [thing.name for thing in bench.workspace.objects] == ["mother", "daughter"]
+
+
+def test_name_of_a_layer_of_all_objects_is_no_object_s(bench: Bench) -> None:
+    bench.controller.choose_layout("one layer")
+    bench.click_disk(0)
+
+    bench.labels[0].name = "nuclei"
+
+    assert [thing.name for thing in bench.workspace.objects] == ["cell 1"]
+
+
 def test_layer_that_the_user_renamed_is_still_found(bench: Bench) -> None:
     bench.click(0, 20, 20)
     bench.labels[0].name = "something else"

@@ -232,6 +232,30 @@ def test_objects_move_to_one_layer_and_back(bench: Bench) -> None:
     np.testing.assert_array_equal(bench.mask(0, object_id=2), ellipse((64, 64), (40, 40), (6, 6)))
 
 
+def test_pixels_that_objects_shared_are_told_when_one_has_to_have_them(bench: Bench) -> None:
+    bench.click(0, 20, 20)
+    bench.next_object()
+    bench.click(0, 20, 24)
+    shared = int((bench.mask(0) & bench.mask(0, object_id=2)).sum())
+
+    bench.controller.choose_layout("one layer")
+
+    assert shared
+    assert len(bench.messages) == 1
+    assert f"{shared} pixels" in bench.messages[0]
+
+
+def test_nothing_is_told_where_no_objects_overlap(bench: Bench) -> None:
+    bench.click(0, 20, 20)
+    bench.next_object()
+    bench.click(0, 40, 40)
+
+    bench.controller.choose_layout("one layer")
+    bench.controller.choose_layout("layer per object")
+
+    assert not bench.messages
+
+
 def test_scores_are_shown_in_the_new_layout_too(bench: Bench) -> None:
     bench.click(0, 20, 20)
 

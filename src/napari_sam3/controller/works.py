@@ -28,6 +28,11 @@ from .segmentation import Segmentation
 from .views import Sessions, View, Views
 from .workspace import Workspace
 
+OVERLAPPED = (
+    "Objects overlapped in {} pixels, which only the first of them has now: in one layer every "
+    "pixel has one object."
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
@@ -134,13 +139,16 @@ class Works:
 
     def choose_layout(self, layout: Layout) -> None:
         """Move all masks to a layer for each object, or to one layer for all."""
+        lost = 0
         try:
             for work in self:
-                work.workspace.results.change_layout(layout)
+                lost += work.workspace.results.change_layout(layout)
         except StorageError as error:
             self.failed.emit(str(error))
             return
         self.layout = layout
+        if lost:
+            self.failed.emit(OVERLAPPED.format(lost))
 
     def keep_committed(self, keeps: bool) -> None:
         """In one layer, let objects leave pixels to those that have them, or take them."""
@@ -160,6 +168,7 @@ class Works:
         )
         propagation = Propagation(workspace, segmentation, self._jobs, self._sessions)
         workspace.results.added.connect(partial(self.arrangement.show_result, workspace))
+        workspace.results.added.connect(workspace.follow_name)
         workspace.results.removed.connect(self.arrangement.hide_result)
         workspace.objects.changed.connect(partial(self._on_object_changed, workspace))
         workspace.prompts.refused.connect(self._on_failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
@@ -131,6 +132,10 @@ class Workspace:
             self.objects.add()
         self.removed.emit(gone)
 
+    def follow_name(self, layer: Labels) -> None:
+        """Rename an object whenever the user renames its layer."""
+        layer.events.name.connect(self._on_layer_renamed)
+
     def nearest_frame(self, thing: SegmentedObject, axes: StackAxes, place: Place) -> Place | None:
         """Return the frame of a stack closest to a place on which an object is known."""
         prompted = {where for where, owner in self.prompts.snapshot().keys if owner == thing.id}
@@ -182,6 +187,12 @@ class Workspace:
         if current is not None:
             self.prompts.object_color = current.color
             self.prompts.current_object = current.id
+
+    def _on_layer_renamed(self, event: Any) -> None:
+        layer = event.source
+        owners = [one for one in self.objects if self.results.layer_of(one.id) is layer]
+        if self.results.layout == "layer per object" and owners and owners[0].name != layer.name:
+            self.objects.rename(owners[0].id, layer.name)
 
     def _on_object_described(self, thing: SegmentedObject) -> None:
         self.results.describe(thing.id, thing.name, thing.color)

@@ -137,20 +137,30 @@ class LabelSheets:
         if self.layout == "layer per object":
             sheet.layer.name = self._look(object_id).name
 
-    def copy_from(self, others: LabelSheets) -> None:
-        """Copy all labels of other sheets; on failure nothing is left of the copy."""
+    def copy_from(self, others: LabelSheets) -> int:
+        """Copy all labels of other sheets; on failure nothing is left of the copy.
+
+        Returns
+        -------
+        int
+            How many pixels had no room beside those of other objects.
+        """
+        lost = 0
         try:
             for sheet in others.all():
                 for place in sheet.array.places():
                     for value, box, plane in sheet.array.parts(place):
-                        self._copy(value, place, box, plane)
+                        lost += self._copy(value, place, box, plane)
         except StorageError:
             self.delete_all()
             raise
+        return lost
 
-    def _copy(self, value: int, place: Place, box: PixelBox, plane: LabelPlane) -> None:
+    def _copy(self, value: int, place: Place, box: PixelBox, plane: LabelPlane) -> int:
         sheet = self.of(value) or self.make(value)
-        sheet.write(place, sheet.array.read(place, box).joined(plane, value), box)
+        after = sheet.array.read(place, box).joined(plane, value)
+        sheet.write(place, after, box)
+        return int(np.count_nonzero(plane.mask(value) & ~after.mask(value)))
 
     def _key(self, object_id: int) -> int:
         return _SHARED if self.layout == "one layer" else object_id

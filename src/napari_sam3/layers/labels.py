@@ -213,8 +213,13 @@ class ResultLayers:
             here = [row for row in said if self._sheets.of(row.object_id) is sheet]
             sheet.layer.features = _features(here)
 
-    def change_layout(self, layout: Layout) -> None:
+    def change_layout(self, layout: Layout) -> int:
         """Move all results to another layout; where objects overlap, the first keeps the pixels.
+
+        Returns
+        -------
+        int
+            How many pixels the others lost.
 
         Raises
         ------
@@ -222,16 +227,17 @@ class ResultLayers:
             If they cannot be stored twice for a moment; nothing has changed then.
         """
         if layout == self.layout:
-            return
+            return 0
         before = self._sheets
         moved = LabelSheets(self.image, self._store, layout, self._looks)
-        moved.copy_from(before)
+        lost = moved.copy_from(before)
         self._sheets = moved
         for sheet in before.all():
             self.removed.emit(sheet.layer)
         before.delete_all()
         for sheet in moved.all():
             self.added.emit(sheet.layer)
+        return lost
 
     def _write_on(self, sheet: Sheet, object_id: int, piece: Piece) -> None:
         """Write on the box of a mask, and on the one where the object was before."""
