@@ -228,7 +228,7 @@ def test_demo_outlines_and_follows_its_cells(
 
     demo.show(CENTRES)
 
-    dock = next(iter(viewer.window.dock_widgets.values()))
+    dock = next(iter(viewer.window.dock_widgets.values())).dock
     window = Window(viewer, dock, qtbot)
     window.until(lambda: dock.controller.is_running)
     window.until(lambda: not dock.controller.is_running)

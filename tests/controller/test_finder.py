@@ -1,9 +1,12 @@
 """Finding them all: by exemplars, by text, or whatever they are."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from napari.layers import Labels, Shapes
 
+from napari_sam3.controller import finder as finder_module
 from napari_sam3.controller.candidate_shelf import CandidateShelf
 from napari_sam3.engine import Selection
 from tests.controller.colonies import CENTRES, COLONY, SURE, Colony, seen_on
@@ -272,6 +275,59 @@ def test_only_what_is_visible_is_found(colony: Colony) -> None:
     colony.finder.find_everything()
 
     assert colony.finder.tally.shown == 0
+
+
+@pytest.fixture
+def look(colony: Colony, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Move the view to a box of the image, and find everything in it."""
+
+    def find(*box: int) -> None:
+        monkeypatch.setattr(finder_module, "visible_box", lambda *_: box)
+        colony.finder.find_everything()
+
+    colony.finder.choose_extent("what is visible")
+    return find
+
+
+def test_what_was_found_elsewhere_stays(colony: Colony, look: Callable[..., None]) -> None:
+    look(0, 0, 24, 24)
+    look(0, 24, 24, 64)
+
+    colony.select(threshold=0)
+    assert colony.finder.tally.shown == 2
+    place = colony.controller.focus.place
+    assert colony.concept.position_at(place, *CENTRES[0]) is not None
+    assert colony.concept.position_at(place, *CENTRES[1]) is not None
+
+
+def test_what_is_found_again_counts_once(colony: Colony, look: Callable[..., None]) -> None:
+    look(0, 0, 24, 64)
+    look(0, 24, 24, 64)
+
+    colony.select(threshold=0)
+    assert colony.finder.tally.shown == 2
+
+
+def test_what_was_thrown_out_stays_so_when_more_is_found(
+    colony: Colony, look: Callable[..., None]
+) -> None:
+    look(0, 0, 24, 24)
+    colony.pick(CENTRES[0])
+
+    look(0, 24, 24, 64)
+
+    colony.select(threshold=0)
+    assert colony.finder.tally.shown == 1
+
+
+def test_frame_is_found_anew_as_a_whole(colony: Colony, look: Callable[..., None]) -> None:
+    look(0, 0, 24, 24)
+    colony.finder.choose_extent("this frame")
+
+    colony.finder.find_everything()
+
+    colony.select(threshold=0)
+    assert colony.finder.tally.shown == len(CENTRES)
 
 
 def test_chosen_concept_shows_its_own_exemplars(colony: Colony) -> None:

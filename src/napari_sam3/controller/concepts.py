@@ -14,7 +14,7 @@ from ..layers.candidate_layers import ConceptSheet, FaintOutlines
 from ..layers.exemplar_layer import ExemplarLayer
 from ..layers.label_store import LabelStore
 from .drawing import Drawing, boxes_of
-from .found_concept import Description, FoundConcept
+from .found_concept import Description, FoundConcept, Region
 
 EVERYTHING = "everything"
 
@@ -132,11 +132,16 @@ class Concepts:
         self.changed.emit()
 
     def put(
-        self, concept: FoundConcept, place: Place, asked: Description, found: Candidates
+        self,
+        concept: FoundConcept,
+        place: Place,
+        asked: Description,
+        found: Candidates,
+        region: Region | None = None,
     ) -> None:
-        """Take what was found on a frame, and draw it."""
+        """Take what was found on a frame, or in a region of it, and draw it."""
         if concept.id in self._concepts:
-            concept.put(place, asked, found)
+            concept.put(place, asked, found, region)
             self.draw(concept, place)
             self.changed.emit()
 

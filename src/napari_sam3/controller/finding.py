@@ -14,9 +14,9 @@ from ..layers.axes import Place
 from .candidate_shelf import PackedCandidates
 from .concepts import Concepts
 from .drawing import Drawing, drawn
-from .found_concept import Description, FoundConcept
+from .found_concept import Description, FoundConcept, Region
 from .jobs import Jobs, Stream
-from .looking_for import Region, look_for, look_for_on_all, remembered
+from .looking_for import look_for, look_for_on_all, remembered
 from .propagation import Progress
 from .views import Sessions, View
 
@@ -88,7 +88,7 @@ class Finding:
         self._jobs.ask(
             (self, key),
             partial(look_for, self._sessions, view, place, asked, elsewhere, region),
-            partial(self._on_found, concept, place, asked),
+            partial(self._on_found, concept, place, asked, region),
             partial(self._on_search_failed, key),
         )
         self.changed.emit()
@@ -166,10 +166,15 @@ class Finding:
         return [(one, self._look(one)) for one in sorted(places)]
 
     def _on_found(
-        self, concept: FoundConcept, place: Place, asked: Description, found: Candidates
+        self,
+        concept: FoundConcept,
+        place: Place,
+        asked: Description,
+        region: Region | None,
+        found: Candidates,
     ) -> None:
         self._asked.discard((concept.id, place))
-        self._concepts.put(concept, place, asked, found)
+        self._concepts.put(concept, place, asked, found, region)
         self.found.emit(concept, place)
         self.changed.emit()
 

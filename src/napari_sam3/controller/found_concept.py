@@ -15,6 +15,9 @@ from ..layers.exemplar_layer import DrawnBox
 from .candidate_shelf import CandidateShelf
 from .picks import Picks
 
+Region = tuple[float, float, float, float]
+"""Row, col, row, col of two opposite corners, in pixels of the frame."""
+
 WORTH_A_GLANCE = 0.1
 """Candidates of a lower score are outlined nowhere; a click still finds them."""
 MOSTLY = 0.5
@@ -65,9 +68,21 @@ class FoundConcept:
     described: dict[Place, Description] = field(default_factory=dict)  # when they were asked
     _chosen: tuple[Place, Selection, Chosen] | None = None
 
-    def put(self, place: Place, description: Description, candidates: Candidates) -> None:
-        """Take what was found on a frame; what was picked there before stays picked."""
+    def put(
+        self,
+        place: Place,
+        description: Description,
+        candidates: Candidates,
+        region: Region | None = None,
+    ) -> None:
+        """Take what was found on a frame; what was picked there before stays picked.
+
+        So does what was found beside the region that was looked at, unless something else is
+        meant by now.
+        """
         before = self.shelf.sieve(place)
+        if before is not None and region and self.described.get(place) == description:
+            candidates = candidates.replacing(before.candidates, region)
         if before is not None and place in self.picks:
             self.picks[place] = self.picks[place].carried(before.candidates, candidates)
         self.shelf.put(place, candidates)

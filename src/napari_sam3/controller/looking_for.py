@@ -7,13 +7,10 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from ..engine import Candidates, Exemplar, Session
 from ..layers.axes import Place
 from ..layers.exemplar_layer import DrawnBox
-from .found_concept import Description
+from .found_concept import Description, Region
 from .views import Sessions, View
 
-Box = tuple[float, float, float, float]
-Region = Box
-"""Row, col, row, col of two opposite corners, in pixels of the frame."""
-Shown = Box | Exemplar
+Shown = Region | Exemplar
 
 
 def look_for(

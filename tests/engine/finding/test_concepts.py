@@ -45,3 +45,21 @@ def test_some_candidates_are_taken_in_a_new_order(candidates: Candidates) -> Non
     assert taken.scores.tolist() == [0.6, 0.4]
     assert taken.boxes.tolist() == candidates.boxes[[2, 0]].tolist()
     assert [mask.shape for mask in taken.masks] == [(2, 3), (4, 4)]
+
+
+def test_what_was_found_in_a_region_stands_behind_what_is_outside(candidates: Candidates) -> None:
+    found = candidates.taken([1])
+
+    together = found.replacing(candidates, region=(0, 0, 5, 5))
+
+    assert together.scores.tolist() == [0.6, 0.9]
+    assert together.boxes.tolist() == candidates.boxes[[2, 1]].tolist()
+    assert [mask.shape for mask in together.masks] == [(2, 3), (4, 4)]
+    assert together.windows_looked_at == 2
+
+
+def test_region_without_candidates_is_empty_afterwards(candidates: Candidates) -> None:
+    nothing = candidates.taken([])
+
+    assert nothing.replacing(candidates, region=(0, 0, 5, 5)).scores.tolist() == [0.6]
+    assert len(nothing.replacing(nothing, region=(0, 0, 5, 5))) == 0

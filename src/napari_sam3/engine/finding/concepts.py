@@ -93,18 +93,30 @@ class Candidates:
 
     def within(self, region: Box | None) -> Self:
         """Return the candidates whose middle is in a region of the image."""
-        if region is None:
-            return self
-        first, last = np.sort(np.reshape(region, (2, 2)), axis=0)
-        middles = (self.boxes[:, :2] + self.boxes[:, 2:] - 1) / 2
-        is_inside = ((middles >= first) & (middles <= last)).all(axis=1)
-        return self.taken(np.flatnonzero(is_inside))
+        return self if region is None else self.taken(np.flatnonzero(self._is_within(region)))
+
+    def replacing(self, earlier: Candidates, region: Box) -> Self:
+        """Return the candidates, found in a region, behind earlier ones of the image outside it."""
+        kept = earlier.taken(np.flatnonzero(~earlier._is_within(region)))
+        return replace(
+            self,
+            boxes=np.concatenate([kept.boxes, self.boxes]),
+            masks=(*kept.masks, *self.masks),
+            scores=np.concatenate([kept.scores, self.scores]),
+            is_saturated=self.is_saturated or earlier.is_saturated,
+            windows_looked_at=self.windows_looked_at + earlier.windows_looked_at,
+        )
 
     def taken(self, positions: Sequence[int] | NDArray[np.int64]) -> Self:
         """Return the candidates at these positions, in this order."""
         kept = np.asarray(positions, np.int64)
         masks = tuple(self.masks[position] for position in kept)
         return replace(self, boxes=self.boxes[kept], masks=masks, scores=self.scores[kept])
+
+    def _is_within(self, region: Box) -> NDArray[np.bool_]:
+        first, last = np.sort(np.reshape(region, (2, 2)), axis=0)
+        middles = (self.boxes[:, :2] + self.boxes[:, 2:] - 1) / 2
+        return np.asarray(((middles >= first) & (middles <= last)).all(axis=1))
 
     def labels(self, threshold: float = 0.5) -> NDArray[np.int32]:
         """Draw the candidates of at least this score, (H, W); the better one is on top.
