@@ -320,6 +320,33 @@ def test_what_was_thrown_out_stays_so_when_more_is_found(
     assert colony.finder.tally.shown == 1
 
 
+def test_painted_pixels_stay_with_their_candidate(
+    colony: Colony, look: Callable[..., None]
+) -> None:
+    look(0, 24, 24, 64)
+    colony.layer().paint((0, 22, 44), 1)
+    colony.finder.choose_extent("this frame")
+
+    colony.finder.find_everything()
+
+    position = colony.concept.position_at((0,), *CENTRES[1])
+    assert position == 1
+    assert colony.layer().data[0][22, 44] == position + 1
+
+
+def test_pixels_painted_beside_candidates_are_none_of_them(colony: Colony) -> None:
+    colony.finder.find_everything()
+    colony.layer().paint((0, 32, 60), 9)
+    colony.layer().paint((1, 32, 60), 1)
+
+    colony.finder.find_everything()
+    colony.go_to(1)
+    colony.finder.find_everything()
+
+    assert colony.layer().data[0][32, 60] > len(CENTRES)
+    assert colony.layer().data[1][32, 60] > len(CENTRES)
+
+
 def test_frame_is_found_anew_as_a_whole(colony: Colony, look: Callable[..., None]) -> None:
     look(0, 0, 24, 24)
     colony.finder.choose_extent("this frame")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
+import numpy as np
 from napari.layers import Image, Layer
 from psygnal import Signal
 
@@ -15,6 +17,7 @@ from ..layers.exemplar_layer import ExemplarLayer
 from ..layers.label_store import LabelStore
 from .drawing import Drawing, boxes_of
 from .found_concept import Description, FoundConcept, Region
+from .picks import counterparts
 
 EVERYTHING = "everything"
 
@@ -141,7 +144,9 @@ class Concepts:
     ) -> None:
         """Take what was found on a frame, or in a region of it, and draw it."""
         if concept.id in self._concepts:
+            before = concept.shelf.sieve(place)
             concept.put(place, asked, found, region)
+            self._renumber(concept, place, None if before is None else before.candidates)
             self.draw(concept, place)
             self.changed.emit()
 
@@ -183,6 +188,23 @@ class Concepts:
             self.faint.clear()
             return
         self.faint.draw(place, hidden)
+
+    def _renumber(self, concept: FoundConcept, place: Place, before: Candidates | None) -> None:
+        """Let what was painted on candidates of before be on those that they are now."""
+        painted = [] if concept.sheet is None else sorted(concept.sheet.painted(place))
+        if concept.sheet is None or not painted:
+            return
+        after = concept.shelf.packed(place).bare
+        known = [] if before is None else [one for one in painted if one <= len(before)]
+        boxes = np.zeros((0, 4), int) if before is None else before.boxes[np.array(known, int) - 1]
+        same = counterparts(boxes, after.boxes)
+        others = count(max(len(after), painted[-1]) + 1)
+        numbers = {label: next(others) for label in painted}
+        numbers |= {known[one]: other + 1 for one, other in same.items()}
+        try:
+            concept.sheet.renumber(place, numbers)
+        except StorageError as error:
+            self.failed.emit(str(error))
 
     def _new_sheet(self, concept: FoundConcept) -> ConceptSheet:
         sheet = ConceptSheet(self._image, self._store, concept.id, concept.name)

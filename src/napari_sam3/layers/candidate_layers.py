@@ -84,6 +84,24 @@ class ConceptSheet:
         plane = array.read(place)
         return {value: plane.mask(value) for value in plane.edited()}
 
+    def renumber(self, place: Place, numbers: Mapping[int, int]) -> None:
+        """Give what was painted on a frame other labels, each by the one it has.
+
+        Candidates are numbered anew when they are found again. What was painted beside them is
+        told apart from them by labels that they do not have.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be stored; nothing has changed then.
+        """
+        box = whole(data_shape(self.layer))
+        plane = self._sheet.array.read(place, box)
+        shown = plane.shown.copy()
+        for label, number in numbers.items():
+            shown[plane.added(label)] = min(number, LARGEST)
+        self._sheet.write(place, replace(plane, shown=shown), box)
+
     def wipe(self, place: Place, values: Collection[int]) -> None:
         """Take labels off a frame, with what was painted of them."""
         array = self._sheet.array
