@@ -97,6 +97,19 @@ def test_closed_dock_leaves_clicks_and_keys_to_napari(window: Window) -> None:
     assert not window.dock.isVisible()
 
 
+def test_clicks_draw_no_prompts_while_the_dock_is_closed(window: Window) -> None:
+    click(window, PATH[0])
+    window.dock.controller.choose_tool("positive")
+    prompts = window.dock.controller.work.workspace.prompts.points
+    assert prompts.mode == "add"
+
+    close(window)
+    window.click((50, 50))
+
+    assert len(prompts.data) == 1
+    assert prompts.mode == "pan_zoom"
+
+
 def test_only_one_dock_listens_to_a_viewer(window: Window) -> None:
     for _ in range(3):
         close(window)

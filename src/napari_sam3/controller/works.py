@@ -156,6 +156,11 @@ class Works:
         for work in self:
             work.workspace.results.keeps_committed = keeps
 
+    def lay_down(self) -> None:
+        """Let clicks draw no prompts any more, until a tool is taken up again."""
+        for work in self:
+            self._lay_down(work)
+
     def _new_work(self, image: Image) -> Work:
         workspace = Workspace(image, self.layout)
         workspace.results.keeps_committed = self.keeps_committed

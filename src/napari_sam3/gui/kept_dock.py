@@ -21,7 +21,7 @@ class KeptDock(QWidget):
 
     napari makes a new widget whenever the dock is opened, and drops it when the dock is closed.
     The dock itself belongs to the viewer: it is taken out before, and shown in the next one, with
-    all objects, prompts and choices. Meanwhile it is as if it were hidden.
+    all objects, prompts and choices. Meanwhile it is as if it were hidden, and clicks draw nothing.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:  # napari compares this text
@@ -46,6 +46,7 @@ class KeptDock(QWidget):
         """Take the dock out when napari closes this, which it does by leaving it alone."""
         is_moved = event is not None and event.type() == QEvent.Type.ParentChange
         if is_moved and self.parent() is None and isalive(self.dock):
+            self.dock.controller.works.lay_down()
             self.dock.hide()
             self.dock.setParent(None)
         return super().event(event)
