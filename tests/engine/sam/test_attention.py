@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from napari_sam3.engine.sam.attention import (
 )
 from napari_sam3.engine.sam.full_size import random_model
 from napari_sam3.engine.sam.sam2 import Sam2Backend
+from napari_sam3.engine.sam.sam3_model import Sam3
+from napari_sam3.engine.sam.texts import Texts
 
 ROUNDING = 0.02
 """What bfloat16 leaves of values around one that are averaged."""
@@ -125,3 +128,25 @@ def test_stock_classes_attend_as_usual() -> None:
     attend_as_usual(model)
 
     assert ways_of(model) == {USUAL}
+
+
+@pytest.mark.usefixtures("no_tiles")
+def test_words_are_read_as_before(tiny_sam3: Path) -> None:
+    sam3 = Sam3.load(tiny_sam3, precision="bfloat16")
+    with torch.inference_mode():
+        quick = Texts.load(tiny_sam3, sam3).read("cell")
+        attend_as_usual(sam3.detector)
+        usual = Texts.load(tiny_sam3, sam3).read("cell")
+
+    torch.testing.assert_close(quick.features, usual.features)
+
+
+@pytest.mark.usefixtures("no_tiles")
+def test_images_are_seen_as_before(tiny_sam3: Path, pixel_values: Tensor) -> None:
+    sam3 = Sam3.load(tiny_sam3, precision="bfloat16")
+    with torch.inference_mode():
+        quick = sam3.embed(pixel_values, (150, 200)).tokens
+        attend_as_usual(sam3.detector)
+        usual = sam3.embed(pixel_values, (150, 200)).tokens
+
+    torch.testing.assert_close(quick, usual, atol=2 * ROUNDING, rtol=0)
