@@ -84,3 +84,21 @@ def test_an_image_is_not_replaced_by_saved_labels(tmp_path, labels):
 
     with pytest.raises(StorageError, match="choose another name"):
         write_labels_zarr(str(tmp_path / "image.zarr"), labels, {})
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"rotate": 30},
+        {"shear": [0.2]},
+        {"affine": [[1, 0, 0], [0.1, 1, 0], [0, 0, 1]]},
+    ],
+    ids=["rotated", "sheared", "affine"],
+)
+def test_what_is_lost_of_a_turned_layer_is_told(tmp_path, way):
+    layer = Labels(np.ones((9, 9), int), **way)
+
+    with pytest.warns(UserWarning, match=r"cells.zarr was saved without the rotation"):
+        write_labels_zarr(str(tmp_path / "cells.zarr"), layer.data, layer.as_layer_data_tuple()[1])
+
+    assert open_image(tmp_path / "cells.zarr").levels[0][:].all()

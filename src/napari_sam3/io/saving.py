@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ from .units import NO_UNIT, WITHOUT_UNIT
 
 PART = 4 * TILE
 """Side of what is read at once, in pixels."""
+
+TURNED = (
+    "{} was saved without the rotation, shear or affine transform of its layer, which OME-Zarr "
+    "does not keep: set it again on whatever is opened from it."
+)
 
 HIGHEST = np.iinfo(np.uint16).max
 
@@ -39,6 +45,11 @@ def write_labels_zarr(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     -------
     list of str
         The folder.
+
+    Warns
+    -----
+    UserWarning
+        If the layer is turned or sheared, which is lost.
     """
     target = Path(path)
     finest = data[0] if meta.get("multiscale") else data
@@ -54,6 +65,8 @@ def write_labels_zarr(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
             put_in_place(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+    if _is_turned(meta):
+        warnings.warn(TURNED.format(target.name), stacklevel=2)  # which napari shows
     return [path]
 
 
@@ -81,6 +94,13 @@ def _geometry(meta: dict[str, Any], count: int) -> Geometry:
         tuple(float(way) for way in meta.get("translate", (0.0,) * count)),
         units,
     )
+
+
+def _is_turned(meta: dict[str, Any]) -> bool:
+    """Whether pixels lie otherwise than scale and translation tell."""
+    turns = [np.asarray(meta[name]) for name in ("rotate", "affine") if meta.get(name) is not None]
+    is_sheared = bool(np.any(meta.get("shear", 0)))
+    return is_sheared or any(not np.allclose(turn, np.eye(len(turn))) for turn in turns)
 
 
 def _axes(meta: dict[str, Any], units: tuple[str, ...]) -> str:
