@@ -9,7 +9,7 @@ import pytest
 
 from napari_sam3.controller import Reach
 from tests.backends import disk_frames, ellipse
-from tests.controller.bench import MOVIE, PATH, Bench
+from tests.controller.bench import ALL, MOVIE, PATH, Bench
 from tests.controller.conftest import Disk
 
 
@@ -228,6 +228,38 @@ def test_progress_counts_the_masks_of_the_run(held: Bench) -> None:
     assert progress is not None
     assert (progress.done, progress.total) == (2, 5)
     assert progress.seconds_left is not None
+
+
+def test_run_ends_when_its_only_prompt_is_taken_back(held: Bench) -> None:
+    held.click_disk(0)
+    held.jobs.answer_all()
+    held.run()
+    held.jobs.streams[0].advance(2)
+
+    held.controller.undo()
+    held.jobs.answer_all()
+    held.jobs.streams[0].advance(3)
+
+    assert not held.controller.is_running
+    assert held.jobs.streams[0].is_stopped
+    assert not held.mask(4).any()
+    assert held.messages == []
+
+
+def test_run_goes_on_with_objects_whose_prompts_are_still_there(held: Bench) -> None:
+    held.click_disk(0)
+    held.next_object()
+    held.click_disk(0)
+    held.jobs.answer_all()
+    held.run()
+    held.jobs.streams[0].advance(2)
+
+    held.controller.undo()
+    held.jobs.answer_all()
+    held.jobs.streams[0].finish()
+
+    assert held.frames_with(1) == list(ALL)
+    assert not held.workspace.results.mask((9,), 2).any()
 
 
 def test_run_ends_when_all_is_done(held: Bench) -> None:

@@ -189,12 +189,23 @@ class Propagation:
         if run is not self._run:
             return
         run.done += 1
+        if not self._is_marked(run, mask.object_id):
+            if not any(self._is_marked(run, object_id) for object_id in run.frames):
+                self.stop()
+            return
         try:
             self._write(run, mask)
         except Sam3Error as error:
             self.stop(str(error))
             return
         self.advanced.emit()
+
+    def _is_marked(self, run: _Run, object_id: int) -> bool:
+        """Whether anything that an object is followed from was not taken back meanwhile."""
+        keys = [(run.view.axes.place(frame), one) for frame, one in run.given if one == object_id]
+        if not self._spoken_for.isdisjoint(keys):
+            return True
+        return any(self._workspace.results.is_edited(*key) for key in keys)
 
     def _write(self, run: _Run, mask: ObjectMask) -> None:
         key = (run.view.axes.place(mask.frame), mask.object_id)
