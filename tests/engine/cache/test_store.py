@@ -344,3 +344,33 @@ def test_what_an_ended_process_left_half_written_is_removed(tmp_path: Path) -> N
 
     assert not left.exists()
     assert current.exists()
+
+
+@pytest.fixture
+def ending(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let zarr find that Python ends, from now on."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    def begin() -> None:
+        monkeypatch.setattr(embedding_entries, "_read_content", refuse)
+        monkeypatch.setattr(embedding_store, "write_entry", refuse)
+
+    return begin
+
+
+def test_nothing_is_told_or_removed_while_python_ends(
+    store: EmbeddingStore, ending: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    store.put(SIGNED, PACKED)
+    ending()
+
+    with caplog.at_level(logging.WARNING):
+        found = store.get(SIGNED)
+        store.put(signed(2), PACKED)
+
+    assert found is None
+    assert SIGNED in store
+    assert signed(2) not in store
+    assert (caplog.text, store.trouble) == ("", "")

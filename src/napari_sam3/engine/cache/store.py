@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_MORE_WORK = "cannot schedule new futures"
+"""What `concurrent.futures` says, by which zarr reads and writes, while Python ends."""
 TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES)
 """What a system says when a folder is to be put in the place of another."""
 
@@ -116,6 +118,8 @@ class EmbeddingStore:
         try:
             found = use(entry, signature)
         except DamagedError as error:
+            if _says_the_end(error.__cause__):
+                return None
             logger.warning("An embedding in %s is made again: %s.", self.folder, error)
             self._remove(entry)
             return None
@@ -146,6 +150,8 @@ class EmbeddingStore:
             self._tell(error)
 
     def _tell(self, error: Exception) -> None:
+        if _says_the_end(error):
+            return
         is_full = isinstance(error, OSError) and error.errno in FULL
         what = "there is no room left" if is_full else f"it cannot be written ({error})"
         trouble = (
@@ -158,3 +164,8 @@ class EmbeddingStore:
 
     def _entry(self, signature: Signature) -> Path:
         return self.folder / signature.name
+
+
+def _says_the_end(error: BaseException | None) -> bool:
+    """Whether something failed since Python ends, when threads get no more work: no fault of it."""
+    return isinstance(error, RuntimeError) and NO_MORE_WORK in str(error)
