@@ -26,7 +26,7 @@ WAYS = {
 INSIDE_THE_ENGINE = {"engine", "training", "benchmark.py", "benchmark_sam.py", "stopwatch.py"}
 TORCH = re.compile(
     r"(engine/(devices|loading|without_triton|cache/packing_tensors|clip/(loading|model)"
-    r"|embedded/\w+|sam/\w+|weights/conversion\w*)|training/\w+)\.py"
+    r"|embedded/\w+|sam/\w+|weights/conversion\w*)|training/(following/)?\w+)\.py"
 )
 WIDGETS = {"qtpy", "magicgui", "superqt", "PyQt6", "PySide6"}
 THREADS = {

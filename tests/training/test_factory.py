@@ -35,7 +35,9 @@ def test_few_real_pictures_serve_training_and_validation(
     monkeypatch.setattr(factory, "pictures_in", lambda folder: pictures)
     config = replace(Config.read(), real=Path())
 
-    training, validation = (_maker(f"{kind}-real", config) for kind in ("training", "validation"))
+    training, validation = (
+        _maker(f"{kind}-real", config, of_three=False) for kind in ("training", "validation")
+    )
 
     assert len(training.shares) == trained_on
     assert len(validation.shares) == validated_on

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from napari_sam3.engine.embedded.network import Decoded
+from napari_sam3.engine.embedded.features import Decoded
 from napari_sam3.training.losses import dense_loss, prompt_loss
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam3.engine.embedded.network import Decoded, Network
+from napari_sam3.engine.embedded.features import Decoded
+from napari_sam3.engine.embedded.network import Network
 from napari_sam3.training.dataset import Batch, assembled
 from napari_sam3.training.rounds import Prompting
 from napari_sam3.training.samples import draw_sample, fixed_view

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam3.engine.embedded.network import Decoded
+from napari_sam3.engine.embedded.features import Decoded
 from napari_sam3.training.losses import Judged
 from napari_sam3.training.rounds import Round
 from napari_sam3.training.samples import Sample

@@ -11,7 +11,9 @@ from napari_sam3.engine.embedded.network import Network
 from napari_sam3.training.__main__ import main
 from napari_sam3.training.config import Config
 from napari_sam3.training.dataset import Batches, Mixture
-from napari_sam3.training.factory import fill
+from napari_sam3.training.factory import fill, pairs_in, trios_in
+from napari_sam3.training.following.dataset import Chases
+from napari_sam3.training.lessons import FollowLesson, PromptLesson
 from napari_sam3.training.trainer import Trainer
 from napari_sam3.training.weights import load_weights
 from tests.backends import ellipse
@@ -19,7 +21,7 @@ from tests.backends import ellipse
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """A folder with three shards of two pairs each."""
+    """A folder with three shards of two pairs each, and three of two trios."""
     folder = tmp_path_factory.mktemp("data")
     fill(replace(Config.read(), data=folder, shards=1, pairs=2, processes=1))
     return folder
@@ -34,6 +36,7 @@ def config(data, tmp_path) -> Config:
         shards=1,
         processes=1,
         steps=2,
+        following_steps=2,
         views=2,
         samples=2,
         threads=1,
@@ -42,7 +45,7 @@ def config(data, tmp_path) -> Config:
 
 
 def test_shards_that_exist_are_not_made_again(config):
-    path = config.data / "training-synthetic-0000.npy"
+    path = pairs_in(config) / "training-synthetic-0000.npy"
     made = path.stat().st_mtime_ns
 
     fill(config)
@@ -51,7 +54,7 @@ def test_shards_that_exist_are_not_made_again(config):
 
 
 def test_a_batch_follows_objects_on_half_of_its_views(config):
-    batch = next(iter(Batches(config.data, Mixture(4, 3, 0.0), seed=0)))
+    batch = next(iter(Batches(pairs_in(config), Mixture(4, 3, 0.0), seed=0)))
 
     assert batch.now.shape == (4, 3, 192, 192)
     assert batch.before.shape == (2, 3, 192, 192)
@@ -60,32 +63,69 @@ def test_a_batch_follows_objects_on_half_of_its_views(config):
 
 
 def test_training_ends_with_weights_and_their_facts(config):
-    path = Trainer(config).run()
+    path = Trainer(config, PromptLesson(config)).run()
 
     load_weights(Network(), path)
     with safe_open(path, "pt") as file:
         facts = file.metadata()
-    assert facts["format"] == "napari-sam3 embedded 1"
+    assert facts["format"] == "napari-sam3 embedded 2"
     assert facts["steps"] == "2"
 
 
 def test_an_interrupted_run_is_taken_up_again(config):
-    Trainer(config).run()
+    Trainer(config, PromptLesson(config)).run()
+    longer = replace(config, steps=3)
 
-    path = Trainer(replace(config, steps=3)).run()
+    path = Trainer(longer, PromptLesson(longer)).run()
 
-    assert path.name == "weights-000003.safetensors"
+    assert path.name == "prompts-000003.safetensors"
 
 
 def test_training_starts_from_given_weights(config, tmp_path):
-    start = Trainer(config).run()
+    start = Trainer(config, PromptLesson(config)).run()
+    further = replace(config, output=tmp_path / "next")
 
-    trainer = Trainer(replace(config, start=start, output=tmp_path / "next"))
+    trainer = Trainer(further, PromptLesson(further), start)
 
     torch.testing.assert_close(
         trainer.network.encoder.dense.bias.detach(),
         _loaded(start).encoder.dense.bias.detach(),
     )
+
+
+def test_a_batch_of_trios_follows_objects_on_every_view(config):
+    chase = next(iter(Chases(trios_in(config), Mixture(2, 3, 0.0), seed=0)))
+
+    assert chase.frames.shape == (3, 2, 3, 192, 192)
+    assert len(chase.samples) == 6
+
+
+def test_the_follower_learns_while_all_else_stays(config):
+    start = Trainer(config, PromptLesson(config)).run()
+
+    path = Trainer(config, FollowLesson(config), start).run()
+
+    before, after = _loaded(start).state_dict(), _loaded(path).state_dict()
+    changed = {name.split(".")[0] for name in before if not before[name].equal(after[name])}
+    assert changed == {"follower"}
+
+
+def test_a_follower_begins_as_the_decoder_that_has_just_learned(config):
+    start = Trainer(config, PromptLesson(config)).run()
+
+    network = Trainer(config, FollowLesson(config), start).network
+
+    torch.testing.assert_close(network.follower.merge4[0].weight, network.decoder.merge4[0].weight)
+    assert not network.follower.origin4.weight.any()
+
+
+def test_a_follower_goes_on_where_no_prompts_were_learned(config):
+    start = Trainer(config, FollowLesson(config)).run()
+    alone = replace(config, minutes=0, output=config.output / "next")
+
+    network = Trainer(alone, FollowLesson(alone), start).network
+
+    assert network.follower.origin4.weight.any()
 
 
 def _loaded(path: Path) -> Network:
@@ -104,11 +144,11 @@ def test_a_run_makes_data_trains_and_measures(tmp_path, caplog):
     file.write_text(
         f'data = "{(tmp_path / "data").as_posix()}"\noutput = "{(tmp_path / "out").as_posix()}"\n'
         f'measure = "{folder.parent.as_posix()}"\nshards = 1\npairs = 2\nprocesses = 1\n'
-        'steps = 2\nviews = 2\nsamples = 2\nthreads = 1\ndevice = "cpu"\n'
+        'steps = 2\nfollowing_steps = 2\nviews = 2\nsamples = 2\nthreads = 1\ndevice = "cpu"\n'
     )
 
     with caplog.at_level("INFO"):
         main([str(file)])
 
-    assert list((tmp_path / "out").glob("weights-*.safetensors"))
+    assert list((tmp_path / "out").glob("following-*.safetensors"))
     assert "| disk |" in caplog.text

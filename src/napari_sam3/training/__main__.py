@@ -9,6 +9,7 @@ from pathlib import Path
 from napari_sam3.training.config import Config
 from napari_sam3.training.evaluation import measured
 from napari_sam3.training.factory import fill
+from napari_sam3.training.lessons import lessons
 from napari_sam3.training.trainer import Trainer
 
 LOG = logging.getLogger("napari_sam3.training")
@@ -19,9 +20,11 @@ def main(arguments: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
     config = Config.read(*map(Path, arguments))
     fill(config)
-    path = Trainer(config).run()
-    LOG.info("final weights: %s", path)
-    if config.measure is not None:
+    path = config.start
+    for lesson in lessons(config):
+        path = Trainer(config, lesson, path).run()
+        LOG.info("weights after learning %s: %s", lesson.name, path)
+    if config.measure is not None and path is not None:
         LOG.info("on %s:\n%s", config.measure, measured(path, config.measure))
 
 

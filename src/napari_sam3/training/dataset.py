@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from torch.utils.data import IterableDataset, get_worker_info
 
 from napari_sam3.training.samples import Sample, View, draw_sample, draw_view, fixed_view
-from napari_sam3.training.shards import Pair
+
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,15 +44,15 @@ class Mixture:
     """Share of real pictures, as far as there are any."""
 
 
-class Batches(IterableDataset[Batch]):
-    """Endless random batches; new shards are found as they appear."""
+class RandomBatches(IterableDataset[B], ABC):
+    """Endless random batches from the shards of a folder; new ones are found as they appear."""
 
     def __init__(self, folder: Path, mixture: Mixture, seed: int) -> None:
+        self.mixture = mixture
         self._folder = folder
-        self._mixture = mixture
         self._seed = seed
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[B]:
         """Draw batches forever."""
         worker = get_worker_info()
         rng = np.random.default_rng((self._seed, 0 if worker is None else worker.id))
@@ -58,25 +61,41 @@ class Batches(IterableDataset[Batch]):
             real = [path for path in shards if "-real-" in path.name]
             made = [path for path in shards if "-real-" not in path.name]
             for _ in range(100):
-                yield self._batch(rng, real, made)
+                yield self.batch(rng, real, made)
 
-    def _batch(self, rng: np.random.Generator, real: Sequence[Path], made: Sequence[Path]) -> Batch:
+    @abstractmethod
+    def batch(self, rng: np.random.Generator, real: Sequence[Path], made: Sequence[Path]) -> B:
+        """Draw one batch from real and from invented shards."""
+
+    def wanted(
+        self, rng: np.random.Generator, real: Sequence[Path], made: Sequence[Path]
+    ) -> Sequence[Path]:
+        """Choose between real shards and invented ones."""
+        is_real = real and rng.random() < self.mixture.real
+        return real if is_real or not made else made
+
+
+class Batches(RandomBatches[Batch]):
+    """Batches of views with prompts; half the views have objects to follow."""
+
+    def batch(self, rng: np.random.Generator, real: Sequence[Path], made: Sequence[Path]) -> Batch:
+        """Draw one batch."""
         drawn: list[tuple[View, list[Sample]]] = []
-        following = self._mixture.views // 2
-        while len(drawn) < self._mixture.views:
-            wanted = real if made == [] or (real and rng.random() < self._mixture.real) else made
+        following = self.mixture.views // 2
+        while len(drawn) < self.mixture.views:
+            pair = draw_from(rng, self.wanted(rng, real, made))
             follows = len(drawn) < following
-            pair = _draw_pair(rng, wanted)
             view = draw_view(rng, pair if follows or rng.random() < 0.5 else pair[::-1])
-            samples = draw_samples(rng, view, self._mixture.samples, 0.7 if follows else 0.0)
+            samples = draw_samples(rng, view, self.mixture.samples, 0.7 if follows else 0.0)
             if samples:
                 drawn.append((view, samples))
         return assembled(drawn, following)
 
 
-def _draw_pair(rng: np.random.Generator, shards: Sequence[Path]) -> Pair:
-    pairs = np.load(shards[int(rng.integers(len(shards)))], mmap_mode="r")
-    return np.array(pairs[rng.integers(len(pairs))])
+def draw_from(rng: np.random.Generator, shards: Sequence[Path]) -> npt.NDArray[np.uint8]:
+    """Read one entry of one of the shards."""
+    entries = np.load(shards[int(rng.integers(len(shards)))], mmap_mode="r")
+    return np.array(entries[rng.integers(len(entries))])
 
 
 def draw_samples(

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_sam3.engine.embedded.network import Decoded
+from napari_sam3.engine.embedded.features import Decoded
 
 GONE_WEIGHT = 3.0
 """Weight of objects that are gone, which are rare, where their presence is judged."""

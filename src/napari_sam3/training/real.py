@@ -89,16 +89,14 @@ class RealPairs:
 
         Where there is no next frame, the crop is moved, bent and lit anew.
         """
-        path = self._images[int(rng.choice(len(self._images), p=self.shares))]
-        image = imread(path)
-        labels = imread(labels_of(path)).astype(np.int32)
+        image, labels = self.drawn(rng)
         if labels.ndim == 2:
-            picture, labels = _crop(rng, _three_channels(image[None]), labels[None])
+            picture, labels = cropped(rng, three_channels(image[None]), labels[None])
             labels = relabelled(labels[0], SMALLEST)
             first = packed(picture[0], labels, np.zeros_like(labels))
-            return np.stack([first, _next_frame(rng, picture[0], labels)])
+            return np.stack([first, next_frame(rng, picture[0], labels)])
         chosen = _two_frames(rng, len(labels))
-        pictures, labels = _crop(rng, _three_channels(image[chosen]), labels[chosen])
+        pictures, labels = cropped(rng, three_channels(image[chosen]), labels[chosen])
         labels = numbered(np.stack([tidied(frame, SMALLEST) for frame in labels]))
         return np.stack(
             [
@@ -106,6 +104,11 @@ class RealPairs:
                 for picture, frame in zip(pictures, labels, strict=True)
             ]
         )
+
+    def drawn(self, rng: np.random.Generator) -> tuple[npt.NDArray[Any], Labels]:
+        """Read one of the pictures and its labels; of a stack, all frames."""
+        path = self._images[int(rng.choice(len(self._images), p=self.shares))]
+        return imread(path), imread(labels_of(path)).astype(np.int32)
 
 
 def _two_frames(rng: np.random.Generator, count: int) -> list[int]:
@@ -116,7 +119,7 @@ def _two_frames(rng: np.random.Generator, count: int) -> list[int]:
     return frames if rng.random() < 0.5 else frames[::-1]
 
 
-def _three_channels(frames: npt.NDArray[Any]) -> Picture:
+def three_channels(frames: npt.NDArray[Any]) -> Picture:
     """Turn (T, H, W) or (T, H, W, C) into (T, 3, H, W), what is seen of it in 0..1."""
     coloured = frames[..., None] if frames.ndim == 3 else frames[..., :3]
     pictures = np.moveaxis(coloured, -1, 1)
@@ -139,7 +142,7 @@ def _exposed(pictures: npt.NDArray[Any]) -> Picture:
     return np.asarray(np.clip((values - dark) / (bright - dark or 1), 0, 1), np.float32)
 
 
-def _crop(rng: np.random.Generator, pictures: Picture, labels: Labels) -> tuple[Picture, Labels]:
+def cropped(rng: np.random.Generator, pictures: Picture, labels: Labels) -> tuple[Picture, Labels]:
     """Cut a square with an object in it out of all frames, and bring it to the size of a shard."""
     shape = labels.shape[1:]
     numbers, areas = np.unique(labels[0], return_counts=True)
@@ -158,9 +161,7 @@ def _crop(rng: np.random.Generator, pictures: Picture, labels: Labels) -> tuple[
     return sized.astype(np.float32), labels[:, *place][:, rows, cols]
 
 
-def _next_frame(
-    rng: np.random.Generator, picture: Picture, labels: Labels
-) -> npt.NDArray[np.uint8]:
+def next_frame(rng: np.random.Generator, picture: Picture, labels: Labels) -> npt.NDArray[np.uint8]:
     """Bend the picture as a whole, take some objects out of it and expose it anew."""
     change = draw_change(rng)
     if rng.random() < 0.5:

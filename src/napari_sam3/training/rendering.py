@@ -77,10 +77,12 @@ def film(
     if whole is not None and look is not looks.electrons:
         widest = _seen(np.random.default_rng(seed), whole, look), whole
         seen = [hazed(rng, *slices, widest) for slices in zip(seen, scenes, strict=True)]
-    elif len(seen) == 2:
-        seen[1] = ghosts(rng, (seen[0], seen[1]), (scenes[0], scenes[1]))
-    if len(seen) == 2:
-        seen[1] = _refocused(rng, seen[1])
+    else:
+        for index in range(1, len(seen)):
+            frames = slice(index - 1, index + 1)
+            before, after = seen[frames]
+            seen[index] = ghosts(rng, (before, after), (scenes[index - 1], scenes[index]))
+    seen[1:] = [_refocused(rng, picture) for picture in seen[1:]]
     dark, bright = np.percentile(seen[0], (0.5, 99.7))
     developed = [(picture - dark) / (bright - dark + 1e-6) for picture in seen]
     return [_sensed(np.random.default_rng(seed), rng, picture) for picture in developed]

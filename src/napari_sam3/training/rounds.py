@@ -12,15 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_sam3.engine.embedded import prompt_maps
-from napari_sam3.engine.embedded.network import (
+from napari_sam3.engine.embedded.features import (
     COARSE_STRIDE,
     CROP,
     FINE_STRIDE,
     Decoded,
     Features,
     Memory,
-    Network,
 )
+from napari_sam3.engine.embedded.network import Network
 from napari_sam3.engine.embedded.prompt_maps import Maps
 from napari_sam3.training.clicks import correcting_click
 from napari_sam3.training.dataset import Batch
@@ -102,7 +102,8 @@ class Prompting:
         followed = self._samples[: len(past.fine) * self._per_view]
         memory = self._crops.memory
         known = Memory(memory.coarse[chosen], memory.mask[chosen])
-        fine = cut(past.fine, followed, self._per_view, FINE_STRIDE)[chosen]
+        origins = [sample.origin for sample in followed]
+        fine = cut(past.fine, origins, self._per_view, FINE_STRIDE)[chosen]
         with self._mixed_precision():
             decoded = self._network.decode(
                 fine, known.coarse, self._tensor(self._maps[chosen]), known
@@ -114,13 +115,14 @@ class Prompting:
             memory.mask[number] = F.avg_pool2d(outline, 2)
 
     def _cut(self, features: Features, past: Features | None) -> Crops:
+        origins = [sample.origin for sample in self._samples]
         fine, coarse = (
-            cut(maps, self._samples, self._per_view, stride)
+            cut(maps, origins, self._per_view, stride)
             for maps, stride in ((features.fine, FINE_STRIDE), (features.coarse, COARSE_STRIDE))
         )
         remembered = torch.zeros_like(coarse)
         if past is not None:
-            known = self._samples[: len(past.coarse) * self._per_view]
+            known = origins[: len(past.coarse) * self._per_view]
             remembered[: len(known)] = cut(past.coarse, known, self._per_view, COARSE_STRIDE)
         masks = self._tensor(np.stack([sample.remembered for sample in self._samples]))[:, None]
         followed = (masks.amax((2, 3), keepdim=True) > 0).to(remembered.dtype)
@@ -135,13 +137,18 @@ class Prompting:
         return torch.autocast(self._device.type, torch.bfloat16)
 
 
-def cut(maps: Tensor, samples: Sequence[Sample], per_view: int, stride: int) -> Tensor:
-    """Cut the crop of every sample out of its view's features; zeros beyond the picture."""
+def cut(maps: Tensor, origins: Sequence[tuple[int, int]], per_view: int, stride: int) -> Tensor:
+    """Cut crops out of the features of their views; zeros beyond the picture.
+
+    Parameters
+    ----------
+    origins : corners of crops in pixels of the views, so many for each view in turn.
+    """
     margin, side = CROP // 2 // stride, CROP // stride
     padded = F.pad(maps, (margin,) * 4)
     crops = []
-    for number, sample in enumerate(samples):
-        row, col = (corner // stride + margin for corner in sample.origin)
+    for number, origin in enumerate(origins):
+        row, col = (corner // stride + margin for corner in origin)
         crops.append(padded[number // per_view, :, row : row + side, col : col + side])
     return torch.stack(crops)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_sam3.engine.embedded import prompt_maps
-from napari_sam3.engine.embedded.network import COARSE_STRIDE, CROP
+from napari_sam3.engine.embedded.features import COARSE_STRIDE, CROP
 from napari_sam3.engine.embedded.prompt_maps import Maps
 from napari_sam3.training.clicks import Mask, click_inside, rough_copy
 from napari_sam3.training.colours import Picture
@@ -64,7 +64,7 @@ class Sample:
 
 def draw_view(rng: np.random.Generator, pair: Pair) -> View:
     """Cut a random view out of a pair, whose second frame is the present one."""
-    frames = _cut(rng, pair)
+    frames = cut_out(rng, pair)
     return _view(frames, exposed(rng, [frame[:3] / np.float32(255) for frame in frames]))
 
 
@@ -81,7 +81,8 @@ def _view(frames: Pair, pictures: list[Picture]) -> View:
     return View(pictures[1], pictures[0], objects, nested, frames[1, 5] / np.float32(255))
 
 
-def _cut(rng: np.random.Generator, pair: Pair) -> npt.NDArray[np.uint8]:
+def cut_out(rng: np.random.Generator, pair: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Cut a random square out of all frames, (192, 192), perhaps zoomed, and turn it."""
     side = VIEW
     if rng.random() < ZOOMED:
         side = int(VIEW * np.exp(rng.uniform(np.log(CLOSEST), np.log(SIZE / VIEW))))
@@ -121,7 +122,7 @@ def draw_sample(rng: np.random.Generator, view: View, following: float) -> Sampl
     number = _choose(rng, known)
     if number is None:
         return None
-    if inner and not _shows(view.before if asking == "follow" else view.now, known == number):
+    if inner and not shows(view.before if asking == "follow" else view.now, known == number):
         return None
     return _sample(rng, asking, now == number, known == number)
 
@@ -137,7 +138,7 @@ def _choose(rng: np.random.Generator, labels: Planes) -> int | None:
     return number if fits else None
 
 
-def _shows(picture: Picture, mask: Mask) -> bool:
+def shows(picture: Picture, mask: Mask) -> bool:
     """Whether an inner object differs in brightness from what is around it."""
     around = ndimage.binary_dilation(mask, iterations=4) & ~ndimage.binary_dilation(mask)
     if not around.any():
@@ -149,8 +150,8 @@ def _sample(rng: np.random.Generator, asking: Asking, now: Mask, known: Mask) ->
     rows, cols = np.nonzero(known)
     middle = (rows.min() + rows.max()) / 2, (cols.min() + cols.max()) / 2
     point = click_inside(rng, known)
-    origin = _origin(rng, point if asking == "click" else middle)
-    target, seen = _crop(now, origin), _crop(known, origin)
+    origin = origin_at(rng, point if asking == "click" else middle)
+    target, seen = crop_of(now, origin), crop_of(known, origin)
     if (target.sum() < 10 and now.any()) or seen.sum() < 10:
         return None
     inside = point[0] - origin[0], point[1] - origin[1]
@@ -169,13 +170,15 @@ def _sample(rng: np.random.Generator, asking: Asking, now: Mask, known: Mask) ->
     return Sample(asking, origin, target, maps, remembered, redrawn)
 
 
-def _origin(rng: np.random.Generator, centre: tuple[float, float]) -> tuple[int, int]:
+def origin_at(rng: np.random.Generator, centre: tuple[float, float]) -> tuple[int, int]:
+    """Put the corner of a crop so that a place lies near its middle."""
     corner = np.round((np.array(centre) + rng.uniform(-10, 10, 2)) / 4) * 4 - CROP // 2
     row, col = np.clip(corner, -CROP // 2, VIEW - CROP // 2).astype(int)
     return int(row), int(col)
 
 
-def _crop(mask: Mask, origin: tuple[int, int]) -> Mask:
+def crop_of(mask: Mask, origin: tuple[int, int]) -> Mask:
+    """Cut a mask of a view, (112, 112); nothing lies beyond the view."""
     row, col = origin[0] + CROP // 2, origin[1] + CROP // 2
     return np.pad(mask, CROP // 2)[row : row + CROP, col : col + CROP]
 

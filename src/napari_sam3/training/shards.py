@@ -50,9 +50,9 @@ def packed(picture: Picture, labels: Labels, nested: Labels) -> npt.NDArray[np.u
     return np.stack([plane.astype(np.uint8) for plane in planes])
 
 
-def write_shard(path: Path, pairs: Sequence[Pair]) -> None:
-    """Write the pairs of one shard; the file appears when it is complete."""
+def write_shard(path: Path, entries: Sequence[npt.NDArray[np.uint8]]) -> None:
+    """Write the pairs or trios of one shard; the file appears when it is complete."""
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
-        np.save(file, np.stack(pairs))
+        np.save(file, np.stack(entries))
     unfinished.rename(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -31,6 +31,10 @@ class Tally:
             if sample.asking == "follow" and answer.number == 0:
                 self._values["seen" if seen else "gone"].append((presence[number] > 0) == seen)
 
+    def count(self, name: str, values: Iterable[float]) -> None:
+        """Count values under a name."""
+        self._values[name].extend(values)
+
     def add_losses(self, total: float, dense: float) -> None:
         """Count the losses of a step."""
         self._values["loss"].append(total)
@@ -38,7 +42,8 @@ class Tally:
 
     def means(self) -> dict[str, float]:
         """Mean of everything counted, by name."""
-        return {name: float(np.mean(values)) for name, values in sorted(self._values.items())}
+        counted = sorted(self._values.items())
+        return {name: float(np.mean(values)) for name, values in counted if values}
 
     def __str__(self) -> str:
         """Name all means in one line."""

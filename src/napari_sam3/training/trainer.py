@@ -8,38 +8,61 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from napari_sam3.engine.embedded.network import Network
 from napari_sam3.training.config import Config
-from napari_sam3.training.dataset import Batch, Batches, Mixture, validation_batches
-from napari_sam3.training.rounds import Prompting
 from napari_sam3.training.tally import Tally
 from napari_sam3.training.weights import blank_memory, load_weights, save_weights
 
 LOG = logging.getLogger(__name__)
 WARM_UP = 150
 """Steps until the full learning rate is reached."""
-FURTHER = (0.75, 0.45, 0.25, 0.15)
-"""How likely each further round of corrections is, after the first answers."""
+
+
+class Lesson(Protocol):
+    """What is learned in one run, and from what."""
+
+    name: str
+    minutes: float
+    steps: int  # 0 for no limit
+
+    def begin(self, network: Network) -> nn.Module:
+        """Prepare a network and return the part of it that learns."""
+
+    def batches(self, seed: int) -> IterableDataset[Any]:
+        """Endless random batches."""
+
+    def loss(self, network: Network, batch: Any, rng: np.random.Generator, tally: Tally) -> Tensor:
+        """Ask the network about a batch, count its answers and judge them."""
+
+    def validate(self, network: Network) -> Tally:
+        """Count the answers about the validation shards."""
 
 
 class Trainer:
     """One run; a checkpoint in the output folder is taken up again."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, lesson: Lesson, start: Path | None = None) -> None:
         self._config = config
-        self._device = _device(config.device)
+        self._lesson = lesson
+        self._device = device_of(config)
         torch.manual_seed(config.seed)
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.network = self._new_network()
+        self.network = Network().to(self._device).requires_grad_(False).eval()
+        blank_memory(self.network)
+        if start is not None:
+            load_weights(self.network, start)
+        self._start = start
+        self._learner = lesson.begin(self.network).requires_grad_(True)
         self._smooth = copy.deepcopy(self.network).eval()
-        self._optimizer = torch.optim.AdamW(_groups(self.network), config.rate, betas=(0.9, 0.98))
+        self._optimizer = torch.optim.AdamW(_groups(self._learner), config.rate, betas=(0.9, 0.98))
         self._step = 0
         self._seconds = 0.0
         self._resume()
@@ -61,40 +84,27 @@ class Trainer:
                 last_snapshot = self._seconds
         return self._snapshot()
 
-    def _new_network(self) -> Network:
-        network = Network().to(self._device)
-        blank_memory(network)
-        if self._config.start is not None:
-            load_weights(network, self._config.start)
-        return network
-
-    def _batches(self) -> Iterator[Batch]:
-        config = self._config
-        mixture = Mixture(config.views, config.samples, config.real_share)
-        batches = Batches(config.data, mixture, config.seed + self._step)
-        workers = max(1, config.processes // 2)
+    def _batches(self) -> Iterator[Any]:
+        batches = self._lesson.batches(self._config.seed + self._step)
+        workers = max(1, self._config.processes // 2)
         return iter(DataLoader(batches, batch_size=None, num_workers=workers, collate_fn=_as_is))
 
     def _progress(self) -> float:
-        by_time = self._seconds / (self._config.minutes * 60)
-        by_steps = self._step / self._config.steps if self._config.steps else 0.0
+        lesson = self._lesson
+        by_time = self._seconds / (lesson.minutes * 60)
+        by_steps = self._step / lesson.steps if lesson.steps else 0.0
         return max(by_time, by_steps)
 
-    def _advance(self, batch: Batch, tally: Tally) -> None:
+    def _advance(self, batch: Any, tally: Tally) -> None:
         rng = np.random.default_rng((self._config.seed, self._step))
-        rounds = 1 + int((rng.random(len(FURTHER)) < FURTHER).sum())
         self._set_rate()
-        self.network.train()
-        prompting = Prompting(self.network, batch, self._device)
-        loss = prompting.dense
-        for answer in prompting.rounds(rounds, rng):
-            loss = loss + answer.judged.loss * (1.0 if answer.number == 0 else 0.6)
-            tally.add(answer, batch.samples)
+        self._learner.train()
+        loss = self._lesson.loss(self.network, batch, rng, tally)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
+        torch.nn.utils.clip_grad_norm_(self._learner.parameters(), 2.0)
         self._optimizer.step()
-        tally.add_losses(loss.item(), prompting.dense.item())
+        tally.count("loss", [loss.item()])
         self._step += 1
         self._follow()
 
@@ -118,37 +128,31 @@ class Trainer:
     def _snapshot(self) -> Path:
         """Write weights and a checkpoint, and log the validation."""
         self._config.output.mkdir(parents=True, exist_ok=True)
-        path = self._config.output / f"weights-{self._step:06d}.safetensors"
+        path = self._config.output / f"{self._lesson.name}-{self._step:06d}.safetensors"
         save_weights(self._smooth, path, self._facts())
         checkpoint = self._checkpoint_path()
         unfinished = checkpoint.with_suffix(".unfinished")
         torch.save(self._state(), unfinished)
         unfinished.replace(checkpoint)
-        LOG.info("validation at step %d: %s", self._step, self.validate())
+        with torch.no_grad():
+            tally = self._lesson.validate(self._smooth)
+        LOG.info("validation at step %d: %s", self._step, tally)
         return path
-
-    @torch.no_grad()
-    def validate(self) -> Tally:
-        """Ask the smooth weights about the validation shards: one prompt and two corrections."""
-        tally, rng = Tally(), np.random.default_rng(0)
-        for batch in validation_batches(self._config.data, 8, self._config.samples):
-            for answer in Prompting(self._smooth, batch, self._device).rounds(3, rng):
-                tally.add(answer, batch.samples)
-        return tally
 
     def _facts(self) -> dict[str, str]:
         config = self._config
         real = f"; {config.real.name}, {config.real_share:.0%} of views" if config.real else ""
         return {
             "data": f"synthetic microscopy by napari_sam3.training{real}",
-            "start": config.start.name if config.start else "random",
+            "lesson": self._lesson.name,
+            "start": self._start.name if self._start else "random",
             "steps": str(self._step),
             "seed": str(config.seed),
             "hours": f"{self._seconds / 3600:.2f} on {self._device.type}",
         }
 
     def _checkpoint_path(self) -> Path:
-        return self._config.output / "checkpoint.pt"
+        return self._config.output / f"{self._lesson.name}.checkpoint.pt"
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -170,15 +174,16 @@ class Trainer:
         LOG.info("resumed at step %d", self._step)
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+def device_of(config: Config) -> torch.device:
+    """Return where a run calculates."""
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(config.device)
 
 
-def _groups(network: Network) -> list[dict[str, Any]]:
+def _groups(learner: nn.Module) -> list[dict[str, Any]]:
     """Decay the weights, but neither norms nor biases."""
-    parameters = list(network.parameters())
+    parameters = list(learner.parameters())
     return [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": 0.02},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},

@@ -3,7 +3,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from napari_sam3.engine.embedded.network import Memory, Network, Recall, fold_batchnorm, prepare
+from napari_sam3.engine.embedded.features import Memory
+from napari_sam3.engine.embedded.network import Network, fold_batchnorm, prepare
+from napari_sam3.engine.embedded.recall import Recall
 from napari_sam3.engine.embedded.weights import shipped_weights
 
 WEIGHTS = shipped_weights()
@@ -95,6 +97,56 @@ def test_prompts_with_and_without_memory_share_a_batch(network):
     torch.testing.assert_close(together.logits[1:], alone.logits, atol=1e-4, rtol=1e-4)
 
 
+def remembered(count: int) -> Memory:
+    mask = torch.zeros(count, 1, 28, 28)
+    mask[..., 10:18, 10:18] = 1
+    return Memory(torch.rand(count, 64, 28, 28), mask)
+
+
+@torch.inference_mode()
+def test_what_is_followed_gets_three_scored_readings_in_any_company(network):
+    fine, coarse, maps = crops(3)
+    memory, first = remembered(3), remembered(3)
+
+    together = network.follow(fine, coarse, maps, memory, first)
+    last, origin = (Memory(one.coarse[2:], one.mask[2:]) for one in (memory, first))
+    alone = network.follow(fine[2:], coarse[2:], maps[2:], last, origin)
+
+    assert together.logits.shape == (3, 3, 56, 56)
+    assert together.scores.shape == (3, 3)
+    assert together.presence.shape == (3,)
+    torch.testing.assert_close(together.logits[2:], alone.logits, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(together.presence[2:], alone.presence, atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_decoder_and_follower_count_alike_where_both_follow(network):
+    fine, coarse, maps = crops(1)
+    memory, first = remembered(1), remembered(1)
+
+    both = network.follow(fine, coarse, maps, memory, first)
+
+    one = network.decoder(fine, coarse, maps, memory)
+    other = network.follower(fine, coarse, maps, memory, first)
+    torch.testing.assert_close(both.logits, (one.logits + other.logits) / 2)
+    torch.testing.assert_close(both.presence, (one.presence + other.presence) / 2)
+
+
+@torch.inference_mode()
+def test_the_first_frame_tells_an_object_from_what_surrounds_it():
+    torch.manual_seed(0)
+    inside, outside = torch.randn(2, 1, 64, 1, 1)
+    mask = remembered(1).mask
+    frame = inside * mask + outside * (1 - mask)
+
+    carried, object_like, ground_like = Recall(64).compared(frame, Memory(frame, mask))[0]
+
+    there = mask[0, 0] > 0
+    assert object_like[there].min() > object_like[~there].max()
+    assert ground_like[there].max() < ground_like[~there].min()
+    assert carried[there].mean() > 0.9
+
+
 @torch.inference_mode()
 def test_recall_finds_a_moved_object():
     torch.manual_seed(0)
@@ -127,7 +179,7 @@ def test_weights_in_the_wheel_fit_the_network(network):
 
     with safe_open(WEIGHTS, "pt") as file:
         facts = file.metadata()
-    assert facts["format"] == "napari-sam3 embedded 1"
+    assert facts["format"] == "napari-sam3 embedded 2"
     assert facts["licence"] == "BSD-3-Clause"
     assert WEIGHTS.stat().st_size < 12e6
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from .network import COARSE_STRIDE, CROP
+from .features import COARSE_STRIDE, CROP
 
 Box = tuple[float, float, float, float]
 

@@ -17,8 +17,9 @@ from torch import Tensor
 from ..finding.concepts import Candidates
 from ..images.windows import PixelBox
 from ..parts import Part
+from .features import FINE_STRIDE
 from .levels import Level
-from .network import FINE_STRIDE, Network
+from .network import Network
 from .prompting import TINY
 from .pyramid import Pyramid, zoomed_level
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..devices import abilities
 from .crops import Crop
-from .network import COARSE_STRIDE, CROP, FINE_STRIDE, MULTIPLE, Features, Network
+from .features import COARSE_STRIDE, CROP, FINE_STRIDE, MULTIPLE, Features
+from .network import Network
 
 TILE = 1024
 """Side of the square that is encoded at once, without its halo, in pixels."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..finding.exemplars import Appearance
 from .everything import Piece
-from .network import FINE_STRIDE
+from .features import FINE_STRIDE
 from .pyramid import Pyramid
 
 # Weights in units of log odds, rounded from a logistic regression on the development images of

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .crops import Crop
+from .features import CROP, MULTIPLE, Features
 from .levels import Level, encode_levels, encode_padded
-from .network import CROP, MULTIPLE, Features, Network
+from .network import Network
 
 SMALLEST = 96
 """An image whose longer side fits into this gets no coarser level."""

@@ -12,7 +12,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from .crops import Crop
-from .network import Decoded, Features, Memory, Network
+from .features import Decoded, Features, Memory
+from .network import Network
 from .prompt_maps import SIDE, Maps
 from .pyramid import Pyramid
 
@@ -29,6 +30,7 @@ class Question:
     crop: Crop
     maps: Maps  # (7, 56, 56) the prompts, drawn
     memory: Memory | None = None  # of one object: (1, 64, 28, 28) and (1, 1, 28, 28)
+    first: Memory | None = None  # of the same object on the frame it was outlined on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,10 +106,16 @@ def ask(network: Network, pyramid: Pyramid, questions: Sequence[Question]) -> li
 
 def _decode(network: Network, features: Features, batch: Sequence[Question]) -> Decoded:
     maps = torch.from_numpy(np.stack([question.maps for question in batch]))
-    memories = [question.memory for question in batch if question.memory is not None]
-    memory = Memory(*map(torch.cat, zip(*memories, strict=True))) if memories else None
     fine, coarse, maps = map(_last, (features.fine, features.coarse, maps.to(features.fine.device)))
-    return network.decode(fine, coarse, maps, memory)
+    memories = [question.memory for question in batch if question.memory is not None]
+    firsts = [question.first for question in batch if question.first is not None]
+    if memories:
+        return network.follow(fine, coarse, maps, _together(memories), _together(firsts))
+    return network.decode(fine, coarse, maps)
+
+
+def _together(memories: Sequence[Memory]) -> Memory:
+    return Memory(*map(torch.cat, zip(*memories, strict=True)))
 
 
 def _middles(features: Features, decoded: Decoded) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,24 +14,31 @@ from torch import Tensor
 
 from ..masks import Reading
 from .crops import Crop
-from .network import Memory, Network
+from .features import COARSE_STRIDE, Memory
+from .network import Network
 from .prompt_maps import SIDE, halved, render
-from .prompting import crops_around, extent_of
-from .pyramid import Pyramid
+from .prompting import TINY, crops_around, extent_of
+from .pyramid import ZOOM, Pyramid
 from .questions import Guess, Question, ask
 
-FADED = 0.2
-"""An object whose contrast falls under this share of its first one has left."""
+KEPT = 0.5
+"""An object that keeps this share of its first contrast has not faded."""
+FADING = 6.0
+"""How much speaks against one that has lost all of it, in logits."""
 REVERSED = -0.5
 """One whose contrast is below this share has not faded: it is dark now and was bright, or so."""
 FAINT = 0.04
 """A contrast below this says nothing about an object; brightness is 0..1."""
 CLEAR = 0.8
 """Nor does one below this share of the spread of brightness inside and around the object."""
-DOUBTFUL = 0.7
-"""An object whose masks are expected to overlap it by less than this, of late, has left."""
+FITTING = 0.75
+"""Masks of an object that are expected to overlap it by more than this, of late, speak for it."""
+FIT_COUNTS = 10.0
+"""How much they do, in logits per overlap of 1."""
 LATEST = 0.5
 """Weight of the newest frame in that expectation; the older, the less."""
+SUREST = 1e-4
+"""The network is never surer than this, or less sure, that an object is there."""
 MARGINS = np.arange(0, 2.1, 0.25, dtype=np.float32)
 """How much farther out than the network does a first mask may be drawn, in logits."""
 RING = 3
@@ -45,6 +52,7 @@ class Track:
     crop: Crop  # around the object
     coarse: Tensor  # (1, 64, 28, 28) float16 features of that frame
     mask: NDArray[np.float32]  # (112, 112) share of each pixel of the crop that was the object
+    first: Mapping[float, Memory]  # of the frame the object was outlined on, by scale
     contrast: float  # brightness inside minus around it, on the first frame; 0 if that is unclear
     margin: float = 0.0  # added to logits, so that outlines lie as far out as the first one
     trust: float = 1.0  # how well its masks of late are expected to fit, 0..1
@@ -63,15 +71,16 @@ def start_track(network: Network, track: Track | None, pyramid: Pyramid, found: 
     if track is not None:
         trust = _trust(track, found.score)
         return replace(track, crop=crop, coarse=coarse, mask=cut, trust=trust)
-    first = Track(crop, coarse, cut, _first_contrast(cut, crop, pyramid))
+    seen = _seen_first(network, found, crop, pyramid)
+    first = Track(crop, coarse, cut, seen, _first_contrast(cut, crop, pyramid))
     return replace(first, margin=_margin(network, first, pyramid))
 
 
 def question_about(track: Track) -> Question:
     """Ask where a tracked object is now."""
-    share = F.avg_pool2d(torch.from_numpy(track.mask)[None, None], 4)
-    memory = Memory(track.coarse.float(), share.to(track.coarse.device))
-    return Question(track.crop, render(mask=track.mask), memory)
+    scale = min(track.first, key=lambda one: abs(np.log(one / track.crop.scale)))
+    memory = _memory(track.coarse, track.mask)
+    return Question(track.crop, render(mask=track.mask), memory, track.first[scale])
 
 
 def as_drawn(guesses: Sequence[Guess], track: Track) -> list[Guess]:
@@ -91,21 +100,47 @@ def nearest(guesses: list[Guess], track: Track) -> list[Guess]:
 def presence_of(guess: Guess, track: Track, pyramid: Pyramid) -> float:
     """How sure it is that the guess shows the tracked object, 0..1.
 
-    A poor fit on one frame is no end: cells blur and come back. One on several frames is.
+    What the network says counts, and how well the latest masks fit: a poor fit on one frame is no
+    end, for cells blur and come back. What fades against its surroundings has to convince more.
     """
     inside = guess.logits > 0
-    if not inside.any() or _trust(track, guess.score) < DOUBTFUL:
+    if not inside.any():
         return 0.0
-    if not track.contrast:
-        return guess.presence
-    left = contrast_of(inside, guess.crop, pyramid) / track.contrast
-    return 0.0 if REVERSED <= left < FADED else guess.presence
+    share = np.clip(guess.presence, SUREST, 1 - SUREST)
+    evidence = np.log(share / (1 - share)) + FIT_COUNTS * (_trust(track, guess.score) - FITTING)
+    if track.contrast:
+        left = contrast_of(inside, guess.crop, pyramid) / track.contrast
+        evidence -= FADING * (1 - np.clip(left, 0, KEPT) / KEPT) * (left >= REVERSED)
+    return float(1 / (1 + np.exp(-evidence)))
 
 
 def contrast_of(inside: NDArray[np.bool_], crop: Crop, pyramid: Pyramid) -> float:
     """Brightness inside a mask (56, 56) of a crop minus that around it."""
     within, around = _brightness(inside, crop, pyramid)
     return float(within.mean() - around.mean()) if within.size and around.size else 0.0
+
+
+def _seen_first(
+    network: Network, found: Reading, crop: Crop, pyramid: Pyramid
+) -> dict[float, Memory]:
+    """Remember an object on the scale it is looked at, and on those next to it: it may shrink."""
+    extent = extent_of(found.pixels)
+    size = float((extent[2:] - extent[:2]).max())
+    row, col = (extent[:2] + extent[2:]) / 2
+    scales = [scale for scale in pyramid.scales if scale < ZOOM or size <= 2 * TINY]
+    near = [scale for scale in scales if crop.scale / 2 <= scale <= crop.scale * 2]
+    crops = [Crop.around(row, col, scale) for scale in near]
+    coarse = pyramid.cut(network, crops).coarse
+    return {
+        one.scale: _memory(seen[None], one.cut(found.pixels))
+        for one, seen in zip(crops, coarse, strict=True)
+    }
+
+
+def _memory(coarse: Tensor, mask: NDArray[np.float32]) -> Memory:
+    """Turn features (1, 64, 28, 28) and a mask (112, 112) of one crop into what is remembered."""
+    share = F.avg_pool2d(torch.from_numpy(mask)[None, None], COARSE_STRIDE)
+    return Memory(coarse.float(), share.to(coarse.device))
 
 
 def _trust(track: Track, score: float) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import WeightsError
 from .network import Network, fold_batchnorm
 
-FORMAT = "napari-sam3 embedded 1"
+FORMAT = "napari-sam3 embedded 2"
 CODE_REVISION = 1
 """Goes up whenever the code would embed the same image differently."""
 
