@@ -15,8 +15,8 @@ import numpy.typing as npt
 from napari_sam3.training.colours import Picture
 from napari_sam3.training.labels import centre_distance, redrawn
 from napari_sam3.training.movies import draw_change, dwindled, next_scene
-from napari_sam3.training.rendering import choose_look, film, focused_on
-from napari_sam3.training.scenes import Labels, draw_scene
+from napari_sam3.training.rendering import Look, choose_look, film, focused_on
+from napari_sam3.training.scenes import Labels, Scene, draw_scene
 
 SIZE = 256
 Pair = npt.NDArray[np.uint8]
@@ -30,14 +30,21 @@ def synthetic_pair(rng: np.random.Generator) -> Pair:
     second = next_scene(rng, first, change)
     seen = [dwindled(rng, first, second), second, first] if change.slicing else [first, second]
     scenes = focused_on(look, seen)
-    pictures = film(rng, scenes[:2], look, *scenes[2:])
+    return filmed(rng, scenes[:2], look, *scenes[2:])
+
+
+def filmed(
+    rng: np.random.Generator, scenes: Sequence[Scene], look: Look, *whole: Scene
+) -> npt.NDArray[np.uint8]:
+    """Film scenes as `film` does, and label all frames by one habit; (N, 6, 256, 256)."""
+    pictures = film(rng, scenes, look, *whole)
     dark, bright = np.percentile(pictures[0], (0.1, 99.9))
     habit = int(rng.choice((-1, 0, 1), p=(0.2, 0.6, 0.2)))
     frames = [
         packed(
             (picture - dark) / (bright - dark + 1e-6), redrawn(scene.labels, habit), scene.nested
         )
-        for picture, scene in zip(pictures, scenes[:2], strict=True)
+        for picture, scene in zip(pictures, scenes, strict=True)
     ]
     return np.stack(frames)
 

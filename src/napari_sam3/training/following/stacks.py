@@ -29,6 +29,8 @@ HALF_HEIGHTS = (1.5, 14.0)
 """Slices from the middle of an object to its end, typically."""
 FARTHEST = 10.0
 """Slices from the first one to the one before, at most."""
+FIRST_IS_WIDEST = 0.6
+"""How often the first of such slices lies in the middle of the objects, not at their end."""
 FILLED = 0.75
 """Share of a picture that the cells of a tissue cover, at least."""
 GOING_ON = 0.6
@@ -73,7 +75,7 @@ def past_the_end(rng: np.random.Generator, widest: Scene, change: Change) -> lis
     """Let objects be small on the frame before, and many gone on the next."""
     last = next_scene(rng, widest, change)
     before = dwindled(rng, widest, last)
-    first = widest if rng.random() < 0.6 else before
+    first = widest if rng.random() < FIRST_IS_WIDEST else before
     return [first, before, last]
 
 

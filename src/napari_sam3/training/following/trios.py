@@ -1,4 +1,4 @@
-"""Three frames of one stack on disk: the first, the one before, and the one that is asked about."""
+"""Three frames of one stack: the first, the one before, and the present one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tifffile import TiffFile
 
 from napari_sam3.training.following.stacks import past_the_end, through_time, through_z
-from napari_sam3.training.labels import numbered, redrawn, tidied
+from napari_sam3.training.labels import numbered, tidied
 from napari_sam3.training.movies import draw_change
 from napari_sam3.training.real import (
     SMALLEST,
@@ -20,41 +20,34 @@ from napari_sam3.training.real import (
     next_frame,
     three_channels,
 )
-from napari_sam3.training.rendering import choose_look, film, focused_on
+from napari_sam3.training.rendering import choose_look, focused_on
 from napari_sam3.training.scenes import draw_scene
-from napari_sam3.training.shards import SIZE, packed
+from napari_sam3.training.shards import SIZE, filmed, packed
 
 Trio = npt.NDArray[np.uint8]
 """(3, 6, 256, 256) the planes of `shards`, for the first frame, the one before, and now."""
 FARTHEST = 8
 """Frames of a real stack from the first to the one before, at most."""
-
+SPHEROIDS = 0.7
+"""Share of the invented z-stacks in which objects are cut as spheroids; others end at once."""
 STACKS = 8.0
 """How much oftener than a still a stack is drawn."""
 
 
 def synthetic_trio(rng: np.random.Generator) -> Trio:
-    """Invent three frames."""
+    """Invent three frames of a movie or a z-stack."""
     widest = draw_scene(rng, SIZE)
     look, change = choose_look(rng, widest.kind), draw_change(rng)
     if not change.slicing:
         scenes = through_time(rng, widest, change)
     else:
-        scenes = (through_z if rng.random() < 0.7 else past_the_end)(rng, widest, change)
+        scenes = (through_z if rng.random() < SPHEROIDS else past_the_end)(rng, widest, change)
     whole = [widest] if change.slicing else []
     seen = focused_on(look, [*scenes, *whole])
-    pictures = film(rng, seen[:3], look, *seen[3:])
-    dark, bright = np.percentile(pictures[0], (0.1, 99.9))
-    habit = int(rng.choice((-1, 0, 1), p=(0.2, 0.6, 0.2)))
-    frames = [
-        packed(
-            (picture - dark) / (bright - dark + 1e-6), redrawn(scene.labels, habit), scene.nested
-        )
-        for picture, scene in zip(pictures, seen[:3], strict=True)
-    ]
+    frames = filmed(rng, seen[:3], look, *seen[3:])
     if scenes[1] is scenes[0]:
         frames[1] = frames[0]
-    return np.stack(frames)
+    return frames
 
 
 class RealTrios(RealPairs):
