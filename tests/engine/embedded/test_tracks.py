@@ -99,6 +99,7 @@ def test_the_first_frame_is_remembered_on_the_scales_next_to_its_own(
     assert set(track.first) == scales
     for scale, memory in track.first.items():
         assert memory.coarse.shape == (1, 64, 28, 28)
+        assert memory.coarse.dtype == torch.float16  # a thousand objects are followed at once
         assert float(memory.mask.sum()) * 16 == pytest.approx((side * scale) ** 2, rel=0.02)
 
 

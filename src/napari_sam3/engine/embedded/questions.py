@@ -115,7 +115,7 @@ def _decode(network: Network, features: Features, batch: Sequence[Question]) -> 
 
 
 def _together(memories: Sequence[Memory]) -> Memory:
-    return Memory(*map(torch.cat, zip(*memories, strict=True)))
+    return Memory(*(torch.cat(parts).float() for parts in zip(*memories, strict=True)))
 
 
 def _middles(features: Features, decoded: Decoded) -> Tensor:

@@ -52,7 +52,7 @@ class Track:
     crop: Crop  # around the object
     coarse: Tensor  # (1, 64, 28, 28) float16 features of that frame
     mask: NDArray[np.float32]  # (112, 112) share of each pixel of the crop that was the object
-    first: Mapping[float, Memory]  # of the frame the object was outlined on, by scale
+    first: Mapping[float, Memory]  # of the frame it was outlined on, by scale; in half precision
     contrast: float  # brightness inside minus around it, on the first frame; 0 if that is unclear
     margin: float = 0.0  # added to logits, so that outlines lie as far out as the first one
     trust: float = 1.0  # how well its masks of late are expected to fit, 0..1
@@ -140,7 +140,7 @@ def _seen_first(
 def _memory(coarse: Tensor, mask: NDArray[np.float32]) -> Memory:
     """Turn features (1, 64, 28, 28) and a mask (112, 112) of one crop into what is remembered."""
     share = F.avg_pool2d(torch.from_numpy(mask)[None, None], COARSE_STRIDE)
-    return Memory(coarse.float(), share.to(coarse.device))
+    return Memory(coarse, share.to(coarse.device))
 
 
 def _trust(track: Track, score: float) -> float:
