@@ -46,11 +46,12 @@ class Following:
         with ReadAhead(self._model.is_ready) as reader:
             given = partial(self._given, prompted)
             walker = Walker(self._model, reader.picture(self._stack), plan, given)
-            steps = list(plan.steps())
+            steps, reach = list(plan.steps()), 0
             for index, step in enumerate(steps):
                 check(step.frame)
                 size = self._model.batches.size(self._stack.frames.shape)
-                coming = map(walker.expected, steps[index : index + 2 * size])
+                reach = max(reach - 1, 2 * size)  # what is read ahead stays so in smaller batches
+                coming = map(walker.expected, steps[index : index + reach])
                 expected = [picture for pictures in coming for picture in pictures]
                 reader.expect(*expected)
                 embed_together(self._model, expected[:size])

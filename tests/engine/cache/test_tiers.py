@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_sam3.engine import Budgets, Channel, Contrast, Engine, Frames, Prompts
+from napari_sam3.engine.batches import Batches
 from napari_sam3.engine.images.windows import Window
 from napari_sam3.engine.model import Model, Picture
 from tests.backends import DiskBackend, DiskEmbedding
@@ -208,6 +210,19 @@ def test_closed_model_has_written_everything(stack: Stack, tmp_path: Path) -> No
 
     assert (len(model.embeddings), model.embeddings.nbytes) == (0, 0)
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == FRAMES
+
+
+def test_every_frame_is_read_once_while_batches_become_smaller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = itertools.cycle((4, 1, 1, 2))
+    monkeypatch.setattr(Batches, "size", lambda *_: next(sizes))
+    stack, gpu = Stack(40), DiskBackend(bright=-1, reach=99)
+    session = Engine(gpu).open(stack.frames, contrast=CONTRAST)
+
+    list(session.propagate({(0, 1): Prompts(points=[(8, 8)])}))
+
+    assert (stack.reads, gpu.encoded) == (40, 40)
 
 
 def test_propagation_of_many_frames_leaves_memory_flat() -> None:
