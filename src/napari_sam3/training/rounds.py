@@ -108,7 +108,7 @@ class Prompting:
             decoded = self._network.decode(
                 fine, known.coarse, self._tensor(self._maps[chosen]), known
             )
-        cells = _drawn(decoded)
+        cells = F.avg_pool2d(drawn(decoded), 2)
         seen = cells.flatten(1).any(1)
         for number, outline in zip(np.array(chosen)[seen.cpu().numpy()], cells[seen], strict=True):
             self._maps[number, 6] = outline[0].cpu().numpy() * 2 - 1
@@ -153,12 +153,12 @@ def cut(maps: Tensor, origins: Sequence[tuple[int, int]], per_view: int, stride:
     return torch.stack(crops)
 
 
-def _drawn(decoded: Decoded) -> Tensor:
-    """Share of each cell that the first reading covers, (N, 1, 56, 56)."""
+def drawn(decoded: Decoded) -> Tensor:
+    """Masks (N, 1, 112, 112) of the readings ranked first, 0 or 1."""
     first = decoded.scores.argmax(1)
     logits = decoded.logits[torch.arange(len(first), device=first.device), first]
     large = F.interpolate(logits[:, None].float(), scale_factor=2, mode="bilinear")
-    return F.avg_pool2d((large > 0).float(), 2)
+    return (large > 0).float()
 
 
 def _channels_last(tensor: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from napari_sam3.engine.embedded.features import (
 from napari_sam3.engine.embedded.network import Network
 from napari_sam3.training.following.dataset import Chase
 from napari_sam3.training.losses import Judged, prompt_loss
-from napari_sam3.training.rounds import cut
+from napari_sam3.training.rounds import cut, drawn
 from napari_sam3.training.tally import Tally
 
 OWN = 0.6
@@ -110,12 +110,13 @@ class Chasing:
     @torch.no_grad()
     def _redraw(self, outlines: Tensor, found: Found, rng: np.random.Generator) -> None:
         """Put what was found on the frame before in the place of some outlines, in place."""
-        drawn = _drawn(found)
+        sure = found.decoded.presence.float() > 0
+        masks = drawn(found.decoded) * sure[:, None, None, None]
         own = rng.random(len(found.asked)) < OWN
         for row in np.flatnonzero(own):
             sample = int(found.asked[row])
             corners = self._samples[sample].origins
-            mask = _seen_from(drawn[row], np.subtract(corners[1], corners[0]))
+            mask = _seen_from(masks[row], np.subtract(corners[1], corners[0]))
             truth, answer = outlines[sample] > 0.5, mask > 0.5
             if (truth & answer).sum() > FOUND * (truth | answer).sum():
                 outlines[sample] = mask
@@ -142,15 +143,6 @@ class Chasing:
 
     def _mixed_precision(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16)
-
-
-def _drawn(found: Found) -> Tensor:
-    """Masks (N, 1, 112, 112) of the readings ranked first; empty where the object is not seen."""
-    logits = found.decoded.logits.float()
-    chosen = logits[torch.arange(len(logits), device=logits.device), found.judged.first][:, None]
-    large = F.interpolate(chosen, scale_factor=2, mode="bilinear", align_corners=False)
-    sure = found.decoded.presence.float() > 0
-    return ((large > 0) & sure[:, None, None, None]).float()
 
 
 def _seen_from(mask: Tensor, corner: Sequence[int] | npt.NDArray[np.intp]) -> Tensor:
