@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_sam3.engine.backend import Answer
-from napari_sam3.engine.cache.packing import Packed
-from napari_sam3.engine.finding.concepts import Candidates, Concept
-from napari_sam3.engine.finding.exemplars import Appearance, Box
-from napari_sam3.engine.masks import named_readings
-from napari_sam3.engine.prompts import Prompts
+from napari_sam3.engine.backends.base import Answer, Packed
+from napari_sam3.values.candidates import Appearance, Box, Candidates, Concept
+from napari_sam3.values.masks import named_readings
+from napari_sam3.values.prompts import Prompts
 
 Pixels = NDArray[np.bool_]
 SIZES = (1.0, 0.7, 0.4)

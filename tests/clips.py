@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.engine.errors import PromptError
+from napari_sam3.values.errors import PromptError
 
 NAMES = ("red", "green", "blue")
 

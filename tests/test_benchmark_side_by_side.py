@@ -1,5 +1,7 @@
 """The plumbing of the comparison with other programs; no figure is checked."""
 
+from __future__ import annotations
+
 import importlib
 import json
 import subprocess
@@ -112,7 +114,7 @@ def test_stock_classes_embed_every_frame_they_follow(task, tiny_sam3):
 
 
 def test_coming_back_embeds_nothing(task):
-    from napari_sam3.stopwatch import TimedBackend
+    from napari_sam3.benchmarks.stopwatch import TimedBackend
 
     module = importlib.import_module("ours")
     module.Ours(module.backend_of("embedded", "cpu"), task).embed()

@@ -12,8 +12,9 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 
-from napari_sam3.demo import cell_centres
-from napari_sam3.samples import dividing_cells, organoid
+from napari_sam3.commands.demo import cell_centres
+from napari_sam3.samples import dividing_cells
+from napari_sam3.samples.organoid import organoid
 from tests.gui.window import RIGHT, Window
 
 DOCK = "SAM 3: segment and follow"

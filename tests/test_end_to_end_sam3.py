@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_sam3.controller import neighbours
+from napari_sam3.controller import prefetch as neighbours
 from tests.controller.bench import MOVIE, PATH
 from tests.gui.window import RIGHT, Window
 

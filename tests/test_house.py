@@ -1,5 +1,7 @@
 """The walls of the house: who may import what, and how large a room may grow."""
 
+from __future__ import annotations
+
 import ast
 import re
 import subprocess

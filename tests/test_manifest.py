@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import inspect
 from pathlib import Path
 
@@ -7,8 +9,8 @@ from napari._app_model.constants import MenuId
 from napari.utils.shortcuts import default_shortcuts
 from npe2 import PluginManifest
 
-from napari_sam3 import sample_data
-from napari_sam3.gui.kept_dock import KeptDock
+from napari_sam3.gui.dock import KeptDock
+from napari_sam3.samples import sample_data
 
 ROOT = Path(__file__).parents[1]
 MANIFEST = ROOT / "src" / "napari_sam3" / "napari.yaml"

@@ -1,5 +1,7 @@
 """What the README tells people to type is what CI runs and the documentation says."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 

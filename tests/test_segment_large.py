@@ -13,7 +13,7 @@ import pytest
 import zarr
 from tifffile import imread
 
-from napari_sam3 import cli
+from napari_sam3 import commands as cli
 from napari_sam3.engine import Engine
 from napari_sam3.io import open_image
 from tests.backends import DiskBackend

@@ -6,20 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import torch
 from safetensors.torch import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import nn
-
-from napari_sam3.engine import without_triton  # noqa: F401  before open_clip
-
-import open_clip  # isort: skip
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # isort: skip
-from transformers import (  # isort: skip
-    BertConfig,
-    PreTrainedTokenizerFast,
-    PretrainedConfig,
-    XLMRobertaConfig,
-)
+from transformers import BertConfig, PretrainedConfig, PreTrainedTokenizerFast, XLMRobertaConfig
 
 FEATURES = 16
 SIDE = 32

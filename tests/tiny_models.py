@@ -13,12 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import nn
-
-from napari_sam3.engine import without_triton  # noqa: F401  before transformers
-
-import transformers  # isort: skip
-from transformers import (  # isort: skip
+from transformers import (
     CLIPTokenizer,
     EdgeTamVideoConfig,
     EdgeTamVideoModel,

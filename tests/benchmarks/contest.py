@@ -128,7 +128,7 @@ def timed(step: Callable[[], object]) -> float:
 
 def peak() -> float:
     """Return what the process occupied at most so far, in MiB."""
-    from resource import RUSAGE_SELF, getrusage  # is not on Windows
+    from resource import RUSAGE_SELF, getrusage
 
     return getrusage(RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**20
 

@@ -8,10 +8,10 @@ import numpy as np
 from contest import Task, arguments, enter
 from numpy.typing import NDArray
 
+from napari_sam3.benchmarks.sam_models import alone, with_random_weights
+from napari_sam3.benchmarks.stock_models import FULL_SIZE
 from napari_sam3.engine import Budgets, Engine, Frames, Prompts
-from napari_sam3.engine.backend import Backend
-from napari_sam3.engine.sam.comparing import alone, with_random_weights
-from napari_sam3.engine.sam.full_size import FULL_SIZE
+from napari_sam3.engine.backends.base import Backend
 
 MEMORY = 10**9
 """Bytes of embeddings in memory; there are more on disk."""

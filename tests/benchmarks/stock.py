@@ -9,11 +9,9 @@ from contest import Task, arguments, enter
 from numpy.typing import NDArray
 from transformers import Sam2ImageProcessor
 
-from napari_sam3.engine.sam.comparing import Shared, with_its_weights, with_random_weights
-from napari_sam3.engine.sam.full_size import FULL_SIZE
-from napari_sam3.engine.sam.precision import calculating
-from napari_sam3.engine.sam.stock import StockTrial
-from napari_sam3.engine.sam.stock_models import stock_models
+from napari_sam3.benchmarks.sam_models import Shared, with_its_weights, with_random_weights
+from napari_sam3.benchmarks.stock_models import FULL_SIZE, StockTrial, stock_models
+from napari_sam3.engine.backends.sam.precision import calculating
 
 
 class Stock:

@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_sam3.controller.found_concept import FoundConcept
+from napari_sam3.controller.concept import FoundConcept
 from napari_sam3.engine import Selection
 from tests.backends import disk_frames
 from tests.controller.bench import Bench

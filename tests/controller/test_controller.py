@@ -1,5 +1,7 @@
 """What a user does, and what she sees."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import numpy as np

@@ -13,8 +13,8 @@ import pytest
 from napari.layers import Labels
 from napari.layers._layer_actions import _duplicate_layer
 
-from napari_sam3.layers.duplicates import give_own_files
-from napari_sam3.layers.label_store import LabelStore
+from napari_sam3.layers.label_layers import give_own_files
+from napari_sam3.storage.label_store import LabelStore
 from tests.controller.bench import Bench
 
 

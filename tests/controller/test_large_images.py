@@ -1,5 +1,7 @@
 """What happens to prompts on an image of 20 000 x 20 000 pixels."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import psutil
 import pytest
 
 from napari_sam3.io import open_image
-from napari_sam3.layers.opened_layers import layers_of
+from napari_sam3.layers.opened_images import layers_of
 from tests.controller.bench import MOVIE, PATH, Bench
 from tests.large import RADIUS, SIDE, TILE_PIXELS, centre, disk_at, pyramid
 from tests.large_files import WRITERS

@@ -1,5 +1,7 @@
 """Objects that are chosen, removed, renamed and counted."""
 
+from __future__ import annotations
+
 from tests.controller.bench import Bench
 from tests.controller.conftest import Disk
 

@@ -1,5 +1,7 @@
 """Following objects through a stack."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import dask

@@ -1,5 +1,7 @@
 """What cannot be asked, told in a sentence, and odd images that can."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import numpy as np

@@ -1,5 +1,7 @@
 """A run that begins before the model has answered the last prompts."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from tests.backends import disk_frames, ellipse

@@ -1,5 +1,7 @@
 """From prompts to masks, with questions that wait."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_sam3.controller.obstacles import obstacle
-from napari_sam3.engine import watch
+from napari_sam3.controller.why_disabled import obstacle
+from napari_sam3.engine import progress as watch
 from tests.backends import DiskEmbedding
 from tests.controller.bench import Bench
 

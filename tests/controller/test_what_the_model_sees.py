@@ -1,5 +1,7 @@
 """Which frame, channels and contrast the model is shown."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import numpy as np

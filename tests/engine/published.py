@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from napari_sam3.engine.weights.conversion_names import THIRDS, Rule, origin_of
+from napari_sam3.engine.weights.published import THIRDS, Rule, origin_of
 
 
 def weights_of(folder: Path) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import constants
 
 from napari_sam3.engine import Engine, ModelError, WeightsError
-from napari_sam3.engine.embedded.weights import shipped_weights
+from napari_sam3.engine.backends.embedded.model import shipped_weights
 from napari_sam3.engine.loading import is_here, load_backend
 
 SAM2 = "facebook/sam2.1-hiera-tiny"

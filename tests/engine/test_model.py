@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from napari_sam3.engine import Budgets, Channel, Contrast, Frames
-from napari_sam3.engine.errors import ModelError
-from napari_sam3.engine.model import Model, Picture
+from napari_sam3.engine.images.model_input import Picture
+from napari_sam3.engine.model import Model
+from napari_sam3.values.errors import ModelError
 from tests.backends import DiskBackend
 
 CONTRAST = Contrast((Channel((0, 255)),))

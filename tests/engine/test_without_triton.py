@@ -1,5 +1,7 @@
 """The plugin never lets triton into a process without CUDA (it crashes after an OpenGL canvas)."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 
@@ -19,10 +21,10 @@ except ImportError:
 @pytest.mark.parametrize(
     "module",
     [
-        "napari_sam3.engine.embedded.model",
-        "napari_sam3.engine.sam.sam1",
-        "napari_sam3.engine.sam.sam2",
-        "napari_sam3.engine.sam.sam3",
+        "napari_sam3.engine.backends.embedded.model",
+        "napari_sam3.engine.backends.sam.sam1",
+        "napari_sam3.engine.backends.sam.sam2",
+        "napari_sam3.engine.backends.sam.sam3",
         "napari_sam3.training.trainer",
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from napari_sam3.engine.backend import Answer
+from napari_sam3.engine.backends.base import Answer
 from tests.backends import DiskBackend, DiskEmbedding
 
 

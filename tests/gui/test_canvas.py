@@ -1,5 +1,7 @@
 """Clicks and keys where the image is."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt

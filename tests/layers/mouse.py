@@ -1,5 +1,7 @@
 """A mouse that acts on a layer as napari's canvas does, without a canvas."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 
 import numpy as np

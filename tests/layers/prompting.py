@@ -1,5 +1,7 @@
 """Prompt layers in a viewer without a window, and all they announce."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Results in a viewer without a window, on a disk that can be full."""
 
+from __future__ import annotations
+
 import errno
 import os
 from pathlib import Path
@@ -10,8 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from zarr.storage import LocalStore
 
-from napari_sam3.layers.label_sheets import Layout
-from napari_sam3.layers.labels import ResultLayers
+from napari_sam3.layers.label_layers import Layout, ResultLayers
 
 RED = (1.0, 0.0, 0.0, 1.0)
 BLUE = (0.0, 0.0, 1.0, 1.0)

@@ -1,5 +1,7 @@
 """Layers of candidates: what counts is a label, what does not is a thin outline."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_sam3.layers.candidate_layers import LARGEST, ConceptSheet, FaintOutlines
-from napari_sam3.layers.label_store import LabelStore
+from napari_sam3.storage.label_store import LabelStore
 from tests.layers.results import seen
 
 PLANE = (32, 32)

@@ -1,5 +1,7 @@
 """Boxes around exemplars, as a user draws them."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel

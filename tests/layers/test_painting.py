@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import numpy as np
 
 from tests.layers.results import HERE, THERE, ResultBench, disk, seen

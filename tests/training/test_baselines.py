@@ -1,9 +1,11 @@
+from __future__ import annotations
+
 import numpy as np
 import pytest
 
 from napari_sam3.engine import Engine, ObjectMask, Prompts
+from napari_sam3.training.annotator import average_precision, overlap
 from napari_sam3.training.baselines import baselines
-from napari_sam3.training.users import average_precision, overlap
 from tests.backends import ellipse
 
 SHAPE = (80, 90)

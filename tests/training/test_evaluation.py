@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import argparse
 import json
 from pathlib import Path
@@ -8,10 +10,7 @@ from skimage.io import imread, imsave
 
 from napari_sam3.engine import Engine, FramesError, Prompts
 from napari_sam3.training import evaluation
-from napari_sam3.training.items import read_items
-from napari_sam3.training.measuring import measure
-from napari_sam3.training.report import calibration, draw_worst, image_table
-from napari_sam3.training.users import (
+from napari_sam3.training.annotator import (
     average_precision,
     careless_box,
     chosen_objects,
@@ -19,6 +18,9 @@ from napari_sam3.training.users import (
     overlap,
     with_next_click,
 )
+from napari_sam3.training.evaluation import calibration, draw_worst, image_table
+from napari_sam3.training.labelled_images import read_items
+from napari_sam3.training.metrics import measure
 from tests.backends import DiskBackend, ellipse
 
 SHAPE = (64, 64)

@@ -1,7 +1,9 @@
+from __future__ import annotations
+
 import pytest
 import torch
 
-from napari_sam3.engine.embedded.features import Decoded
+from napari_sam3.engine.backends.embedded.network import Decoded
 from napari_sam3.training.losses import dense_loss, prompt_loss
 
 

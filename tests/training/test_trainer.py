@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,16 +9,55 @@ import torch
 from safetensors import safe_open
 from tifffile import imwrite
 
-from napari_sam3.engine.embedded.network import Network
+from napari_sam3.engine.backends.embedded.network import Decoded, Network
 from napari_sam3.training.__main__ import main
 from napari_sam3.training.config import Config
-from napari_sam3.training.dataset import Batches, Mixture
-from napari_sam3.training.factory import fill, pairs_in, trios_in
-from napari_sam3.training.following.dataset import Chases
-from napari_sam3.training.lessons import FollowLesson, PromptLesson
-from napari_sam3.training.trainer import Trainer
-from napari_sam3.training.weights import load_weights
+from napari_sam3.training.data_preparation import fill, pairs_in, trios_in
+from napari_sam3.training.losses import Judged
+from napari_sam3.training.prompt_rounds import Round
+from napari_sam3.training.prompt_samples import Batches, Mixture, Sample
+from napari_sam3.training.propagation_samples import Chases
+from napari_sam3.training.stages import FollowLesson, PromptLesson
+from napari_sam3.training.trainer import Tally, Trainer, load_weights
 from tests.backends import ellipse
+
+
+def sample(asking: str, present: bool) -> Sample:
+    target = np.full((112, 112), present)
+    return Sample(asking, (0, 0), target, np.zeros((7, 56, 56)), np.zeros((28, 28)))
+
+
+def answered(presence: float) -> Round:
+    """First answer to one prompt, in which the second reading is ranked first."""
+    decoded = Decoded(torch.zeros(1, 3, 56, 56), torch.zeros(1, 3), torch.tensor([presence]))
+    overlaps = torch.tensor([[0.9, 0.6, 0.1]])
+    return Round(
+        0, decoded, Judged(torch.tensor(1.0), overlaps, torch.tensor([0]), torch.tensor([1]))
+    )
+
+
+def test_the_first_and_the_best_reading_are_counted_apart():
+    tally = Tally()
+
+    tally.add(answered(4.0), [sample("click", True)])
+
+    assert tally.means() == pytest.approx({"click0": 0.6, "click0 best": 0.9})
+
+
+def test_absent_objects_count_for_presence_alone():
+    tally = Tally()
+
+    tally.add(answered(4.0), [sample("follow", False)])
+    tally.add(answered(-4.0), [sample("follow", False)])
+
+    assert tally.means() == {"gone": 0.5}
+
+
+def test_the_text_names_every_mean():
+    tally = Tally()
+    tally.add_losses(2.0, 1.0)
+
+    assert str(tally) == "dense 1.000, loss 2.000"
 
 
 @pytest.fixture(scope="module")

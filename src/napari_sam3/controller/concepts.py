@@ -10,14 +10,10 @@ import numpy as np
 from napari.layers import Image, Layer
 from psygnal import Signal
 
-from ..engine import Candidates, StorageError
-from ..layers.axes import Place, data_shape
-from ..layers.candidate_layers import ConceptSheet, FaintOutlines
-from ..layers.exemplar_layer import ExemplarLayer
-from ..layers.label_store import LabelStore
-from .drawing import Drawing, boxes_of
-from .found_concept import Description, FoundConcept, Region
-from .picks import counterparts
+from ..layers import ConceptSheet, ExemplarLayer, FaintOutlines, data_shape
+from ..storage import LabelStore
+from ..values import Candidates, Place, StorageError
+from .concept import Description, Drawing, FoundConcept, Region, boxes_of, counterparts
 
 EVERYTHING = "everything"
 

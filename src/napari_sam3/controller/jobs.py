@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Hashable
 from typing import Protocol, TypeVar
 
-from ..engine import Sam3Error
+from ..values import Sam3Error
 
 Answered = TypeVar("Answered")
 

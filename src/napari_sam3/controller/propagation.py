@@ -11,11 +11,11 @@ from typing import Literal
 
 from psygnal import Signal
 
-from ..engine import MaskPlace, ObjectMask, Prompts, Sam3Error
-from ..layers.axes import Place, StackAxes
+from ..layers import StackAxes
+from ..values import Key, MaskPlace, ObjectMask, Place, Prompts, Sam3Error
 from .jobs import Jobs, Stream
-from .segmentation import Key, Segmentation
-from .views import Sessions, View
+from .segmentation import Segmentation
+from .view import Sessions, View
 from .workspace import Workspace
 
 Direction = Literal["both", "forward", "backward"]
@@ -118,7 +118,7 @@ class Propagation:
         return frames
 
     @property
-    def _spoken_for(self) -> frozenset[Key]:
+    def _spoken_for(self) -> frozenset[Key[Place]]:
         """Where the user said what an object is: by prompts, or by taking a candidate."""
         return self._segmentation.prompted_keys | self._workspace.adopted
 
@@ -154,7 +154,7 @@ class Propagation:
                 if mask.frame in run.frames[mask.object_id]:
                     yield mask
 
-    def _starts(self, view: View, reach: Reach) -> list[Key]:
+    def _starts(self, view: View, reach: Reach) -> list[Key[Place]]:
         known = self._workspace.results.edited(reach.object_ids) | self._spoken_for
         return [
             (place, object_id)
@@ -175,7 +175,7 @@ class Propagation:
                 given[frame, object_id] = prompted[key]
         return given
 
-    def _is_outdated(self, key: Key) -> bool:
+    def _is_outdated(self, key: Key[Place]) -> bool:
         """Whether the mask is the one before the last prompts, and was not painted on."""
         return self._segmentation.is_waiting(key) and not self._workspace.results.is_edited(*key)
 

@@ -11,15 +11,19 @@ from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from ..engine import PixelBox, StorageError
-from ..layers.axes import Place, StackAxes, data_shape
-from ..layers.label_sheets import Layout
-from ..layers.labels import ResultLayers, ScoreRow, default_folder
-from ..layers.many_masks import BoxedMask
-from ..layers.prompt_history import PromptHistory
-from ..layers.prompt_layers import PromptLayers
-from ..layers.prompt_state import Key, PromptState
-from ..objects import ObjectList, SegmentedObject
+from ..layers import (
+    Layout,
+    PromptLayers,
+    PromptState,
+    ResultLayers,
+    ScoreRow,
+    StackAxes,
+    data_shape,
+    default_folder,
+)
+from ..storage import BoxedMask
+from ..values import Key, ObjectList, PixelBox, Place, SegmentedObject, StorageError
+from .history import PromptHistory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +47,7 @@ class Workspace:
         self.prompts = PromptLayers(image)
         self.results = ResultLayers(image, default_folder(image.name), layout)
         self.history = PromptHistory(self.prompts.snapshot())
-        self.adopted: frozenset[Key] = frozenset()  # where a candidate became an object
+        self.adopted: frozenset[Key[Place]] = frozenset()  # where a candidate became an object
         self._is_restoring = False
         self.prompts.changed.connect(self._on_prompts_changed)
         self.objects.current_changed.connect(self._on_current_changed)
@@ -164,7 +168,7 @@ class Workspace:
     def _ids(self) -> list[int]:
         return [thing.id for thing in self.objects]
 
-    def _is_as_made(self, key: Key) -> bool:
+    def _is_as_made(self, key: Key[Place]) -> bool:
         """Whether nothing was done to an object since a candidate became it on a frame."""
         place, object_id = key
         if key not in self.adopted:
@@ -179,7 +183,7 @@ class Workspace:
         finally:
             self._is_restoring = False
 
-    def _on_prompts_changed(self, _: frozenset[Key]) -> None:
+    def _on_prompts_changed(self, _: frozenset[Key[Place]]) -> None:
         if not self._is_restoring:
             self.history.push(self.prompts.snapshot())
 

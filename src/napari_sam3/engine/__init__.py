@@ -1,44 +1,43 @@
 """The engine: answers questions about frames, and has never heard of napari."""
 
-from .batches import Cost
-from .cache.budgets import Budgets, cache_folder
-from .cache.tiers import Embeddings
-from .clip.catalog import CLIPS, known_clip
-from .clip.clip import Clip, TextWeights
-from .clip.enhanced_phrases import EnhancedPhrases, editable_phrases
-from .clip.phrases import TEXT_IS_WEAK, Phrase
-from .clip.phrases import split as split_phrases
-from .clip.places import is_clip_here
-from .engine import Engine, shared_engine
-from .errors import (
+from ..storage import free_bytes
+from ..values import (
+    LARGE_FRAME,
+    Appearance,
     CancelledError,
+    Candidates,
+    Exemplar,
     FramesError,
+    MaskPlace,
     ModelError,
+    ObjectMask,
+    PixelBox,
     PromptError,
+    Prompts,
+    Reading,
+    ReadingName,
     Sam3Error,
     StorageError,
     WeightsError,
 )
-from .finding.concepts import Candidates
-from .finding.exemplars import Appearance, Exemplar
-from .finding.library import Library
-from .finding.selection import Chosen, Selection, choose, position_at
-from .finding.sieve import Sieve
+from .backends.clip.clip import TEXT_IS_WEAK, Clip, Phrase, TextWeights, split
+from .backends.clip.clip import split as split_phrases
+from .backends.clip.enhanced_phrases import EnhancedPhrases, editable_phrases
+from .cache.budgets import Budgets, cache_folder
+from .cache.tiers import Embeddings
+from .engine import Engine, shared_engine
+from .exemplar_library import Library
 from .images.contrast import SHADES, Blending, Channel, Contrast
-from .images.frame_levels import FrameLevel
-from .images.frames import LARGE as LARGE_FRAME
-from .images.frames import Frames
-from .images.windows import PixelBox
+from .images.frames import FrameLevel, Frames
 from .loading import downloaded, downloaded_clip, hub_folder, is_here, recommended_here
-from .masks import ObjectMask, Reading, ReadingName
-from .masks import Place as MaskPlace
-from .prompts import Prompts
+from .progress import Looking
+from .scheduling import Cost
+from .selection import Chosen, Selection, Sieve, choose, position_at
 from .session import Session
-from .watch import Looking
 from .weights.catalog import CATALOG, CatalogModel, Recommendation, known_model, wait_hint
 from .weights.checkpoints import Checkpoint, recognise
+from .weights.clip_folder import CLIPS, is_clip_here, known_clip
 from .weights.conversion import converted, suggested_folder
-from .weights.disk_room import free_bytes
 
 __all__ = [
     "CATALOG",
@@ -100,6 +99,7 @@ __all__ = [
     "recognise",
     "recommended_here",
     "shared_engine",
+    "split",
     "split_phrases",
     "suggested_folder",
     "wait_hint",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from .errors import ModelError
+from ..values import ModelError
 
 
 def available_devices() -> list[str]:

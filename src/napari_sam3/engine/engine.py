@@ -7,11 +7,11 @@ from threading import Lock
 from typing import Any, Self
 from weakref import WeakValueDictionary
 
-from .backend import Backend
+from .backends.base import Backend
+from .backends.clip.clip import Clip
+from .backends.clip.enhanced_phrases import english_remark
 from .cache.budgets import Budgets, cache_folder
 from .cache.tiers import Embeddings
-from .clip.clip import Clip
-from .clip.languages import english_remark
 from .images.contrast import Contrast
 from .images.frames import Frames
 from .loading import load_backend

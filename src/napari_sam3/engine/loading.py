@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from .backend import Backend
-from .errors import ModelError, WeightsError
+from ..values import ModelError, WeightsError
+from .backends.base import Backend
 from .weights.catalog import Recommendation, known_model, recommended
 from .weights.checkpoints import CONFIG, NO_SAM_3_1, WEIGHTS, Checkpoint, recognise
 from .weights.conversion import suggested_folder
@@ -118,7 +118,10 @@ def downloaded_clip(
     name: str, progress: Callable[[int, int], None], is_cancelled: Callable[[], bool]
 ) -> Path:
     """Download a text model of the hub, and return its folder; see `downloads.download`."""
-    from .weights.downloads import TEXT_MODEL, download  # takes a while to import
+    from .weights.downloads import (
+        TEXT_MODEL,
+        download,  # takes a while to import
+    )
 
     return download(name, progress, is_cancelled, TEXT_MODEL)
 
@@ -140,11 +143,13 @@ def _loaded(checkpoint: Checkpoint, device: str) -> Backend:
         case "sam3":
             return _sam3(path, device)
         case "sam2" | "edgetam":
-            from .sam.sam2 import Sam2Backend  # torch and transformers take seconds to import
+            from .backends.sam.sam2 import (
+                Sam2Backend,  # torch and transformers take seconds to import
+            )
 
             return Sam2Backend.load(path, device)
         case "sam1":
-            from .sam.sam1 import Sam1Backend
+            from .backends.sam.sam1 import Sam1Backend
 
             return Sam1Backend.load(path, device)
         case "sam3-original" | "micro-sam":
@@ -159,7 +164,7 @@ def _loaded(checkpoint: Checkpoint, device: str) -> Backend:
 
 
 def _embedded(path: Path | None, device: str) -> Backend:
-    from .embedded.model import EmbeddedBackend
+    from .backends.embedded.model import EmbeddedBackend
 
     return EmbeddedBackend.load(path, device)
 
@@ -170,7 +175,7 @@ def _sam3(folder: Path, device: str) -> Backend:
             f"{folder} lacks a tokenizer: copy tokenizer.json and tokenizer_config.json of "
             "facebook/sam3 into it."
         )
-    from .sam.sam3 import Sam3Backend
+    from .backends.sam.sam3 import Sam3Backend
 
     return Sam3Backend.load(folder, device)
 

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from .backend import Backend, Embedding
-from .batches import Batches
-from .cache.bounded import EmbeddingKey
+from ..values import ModelError
+from .backends.base import Backend, Embedding
+from .backends.clip.clip import Clip
 from .cache.budgets import Budgets
 from .cache.tiers import Embeddings, Source
-from .clip.clip import Clip
-from .errors import ModelError
-from .images.picture import Picture
-from .turns import Turn, Turns
-from .watch import GaveWayError, Watch
-
-__all__ = ["Model", "Picture"]
+from .images.model_input import EmbeddingKey, Picture
+from .progress import GaveWayError, Watch
+from .scheduling import Batches, Turn, Turns
 
 
 class Model:

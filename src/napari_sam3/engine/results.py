@@ -15,15 +15,14 @@ import numpy as np
 import zarr
 from zarr.errors import ContainsArrayError
 
+from ..values import ObjectMask, StorageError
+from .cache.content_hash import pixels_digest
 from .cache.entries import UNREADABLE
-from .cache.signing import pixels_digest
-from .errors import StorageError
+from .cache.quota import shared_group
 from .images.contrast import Channel, Contrast
 from .images.frames import Frames
-from .images.window_masks import mask_in
+from .images.tiling import mask_in
 from .images.windows import Window
-from .masks import ObjectMask
-from .shared_group import shared_group
 
 VERSION = 1
 """Of the layout of a session's folder."""

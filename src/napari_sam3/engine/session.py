@@ -6,22 +6,28 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from operator import index
 
-from .ahead import Ahead
-from .asking import Asking
-from .errors import FramesError, Sam3Error
-from .finding.concepts import Candidates, Concept
-from .finding.exemplars import Box, Exemplar
-from .finding.finding import Finding
-from .following import Following
+from ..values import (
+    Box,
+    Candidates,
+    Concept,
+    Exemplar,
+    FramesError,
+    Key,
+    ObjectMask,
+    Prompts,
+    ReadingName,
+    Sam3Error,
+)
+from .detection import Finding
 from .images.contrast import Contrast
 from .images.frames import Frames
-from .images.picture import Picture
-from .masks import ObjectMask, ReadingName
+from .images.model_input import Picture
+from .interactive import Asking
 from .model import Model
-from .prompts import Prompts
-from .propagation import Key, Plan
+from .prefetch import Ahead
+from .progress import Looking
+from .propagation import Following, Plan
 from .results import Results
-from .watch import Looking
 
 
 class Session:
@@ -83,7 +89,7 @@ class Session:
 
     def propagate(
         self,
-        prompted: Mapping[Key, Prompts | ObjectMask],
+        prompted: Mapping[Key[int], Prompts | ObjectMask],
         frames: range | None = None,
     ) -> Generator[ObjectMask, None, None]:
         """Follow objects through the stack and yield their masks frame by frame.
@@ -218,7 +224,7 @@ class Session:
         self._model.embeddings.finish()
 
     def _walk(
-        self, plan: Plan, prompted: Mapping[Key, Prompts | ObjectMask]
+        self, plan: Plan, prompted: Mapping[Key[int], Prompts | ObjectMask]
     ) -> Generator[ObjectMask, None, None]:
         with closing(self._following.masks(plan, prompted, self._checked)) as steps:
             for masks in steps:

@@ -8,7 +8,7 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from ..controller import Controller, Reach
-from ..sample_data import timelapse
+from ..samples import timelapse
 
 DOCK = "SAM 3: segment and follow"
 

@@ -16,8 +16,7 @@ from skimage.util import montage
 from tifffile import TiffFileError, imwrite
 from tifffile import imread as tiffread
 
-from napari_sam3.engine import FramesError, ObjectMask
-
+from ..values import FramesError, ObjectMask
 from .label_file import writing
 
 COLUMNS = ("object", "frame", "score", "area", "row", "col")

@@ -14,10 +14,8 @@ import numpy as np
 import zarr
 from tifffile import imwrite
 
-from napari_sam3.engine import LARGE_FRAME, ObjectMask, StorageError
-
-from .geometry import Geometry
-from .label_pyramid import NARROW, TILE, LabelPyramid, Labels, describe, type_of_labels
+from ..storage import NARROW, TILE, LabelPyramid, Labels, describe, type_of_labels
+from ..values import LARGE_FRAME, Geometry, ObjectMask, StorageError
 
 ZARR = ".zarr"
 

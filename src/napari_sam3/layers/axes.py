@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..engine import LARGE_FRAME, FramesError
+from ..values import FramesError, Place
 
 if TYPE_CHECKING:
     from napari.layers import Layer
-
-Place = tuple[int, ...]
 
 _TIME = ("t", "time", "frame", "frames")
 _DEPTH = ("z", "depth", "plane", "slice")
@@ -115,11 +113,6 @@ def data_shape(layer: Layer) -> tuple[int, ...]:
     """Return the shape of a layer's data: full resolution, without its colour axis."""
     data = layer.data[0] if layer.multiscale else layer.data
     return tuple(int(length) for length in data.shape[: layer.ndim])
-
-
-def is_large(shape: Sequence[int]) -> bool:
-    """Tell whether frames of data of this shape are too large to be read as a whole."""
-    return shape[-2] * shape[-1] > LARGE_FRAME
 
 
 def stack_axis_choices(layer: Layer) -> list[tuple[str, int]]:

@@ -11,14 +11,10 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from ..engine import PixelBox
-from ..io.label_pyramid import level_sides
-from .axes import Place, data_shape, geometry, is_large
-from .hand_edits import LabelPlane
-from .label_sheets import Sheet
-from .label_store import LabelArray, LabelStore
-from .lazy_stack import LazyStack
-from .regions import whole
+from ..storage import LabelArray, LabelPlane, LabelStore, LazyStack, level_sides
+from ..values import PixelBox, Place, is_large, whole
+from .axes import data_shape, geometry
+from .label_layers import Sheet
 
 LARGEST = np.iinfo(np.uint16).max
 """Label values above this one begin anew at 1."""

@@ -12,8 +12,9 @@ from napari.layers.base import ActionType
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from .axes import Place, data_shape, geometry, is_inside, is_large
-from .outlines import Outline, covers
+from ..values import Place, is_large
+from .axes import data_shape, geometry, is_inside
+from .prompt_state import Outline, covers
 
 _DONE = (ActionType.ADDED, ActionType.CHANGED, ActionType.REMOVED)
 _GREEN = (0.2, 0.9, 0.3, 1.0)

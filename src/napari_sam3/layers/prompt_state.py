@@ -2,20 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.draw import polygon
 
-from ..engine import Prompts
-from .axes import Place, are_inside, is_inside, split_coordinates
-from .outlines import Outline, covers, drawn_mask, is_box
+from ..values import Key, MaskPlace, Place, Prompts, Reading, is_large
+from .axes import are_inside, is_inside, split_coordinates
 
-Key = tuple[Place, int]
-"""The place of a frame and the id of an object."""
+OutlineKind = Literal["rectangle", "ellipse", "polygon", "path", "line"]
+
+_ELLIPSE_VERTICES = 128
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """One shape."""
+
+    vertices: NDArray[np.float64]  # (V, ndim) in pixels of the image; of an ellipse, its corners
+    kind: OutlineKind
+    object_id: int
+
+    @property
+    def place(self) -> Place | None:
+        """The place of the frame it lies on, or None if it lies on several."""
+        places = set(split_coordinates(self.vertices)[0])
+        return places.pop() if len(places) == 1 else None
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """Rows and columns of the vertices, (V, 2)."""
+        return self.vertices[:, -2:]
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """The box around it: row, column, row, column."""
+        (top, left), (bottom, right) = self.corners.min(axis=0), self.corners.max(axis=0)
+        return float(top), float(left), float(bottom), float(right)
+
+
+def is_box(outline: Outline) -> bool:
+    """Tell whether it is a rectangle along rows and columns; a turned one is an outline."""
+    if outline.kind != "rectangle":
+        return False
+    top, left, bottom, right = outline.extent
+    rows, cols = outline.corners.T
+    return bool(
+        (np.isclose(rows, top) | np.isclose(rows, bottom)).all()
+        and (np.isclose(cols, left) | np.isclose(cols, right)).all()
+    )
+
+
+def covers(outline: Outline, shape: tuple[int, ...]) -> bool:
+    """Tell whether the box around an outline lies partly on an image (H, W)."""
+    top, left, bottom, right = outline.extent
+    height = min(bottom, shape[0] - 0.5) - max(top, -0.5)
+    width = min(right, shape[1] - 0.5) - max(left, -0.5)
+    return height > 0 and width > 0
+
+
+def rasterized(outlines: Iterable[Outline], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Fill the outlines, a path as if it were closed, and clip them to an image (H, W)."""
+    mask = np.zeros(shape, bool)
+    for outline in outlines:
+        rows, cols = _contour(outline).T
+        mask[polygon(rows, cols, shape)] = True
+    return mask
+
+
+def drawn_mask(outlines: Sequence[Outline], shape: tuple[int, int]) -> NDArray[np.bool_] | Reading:
+    """Fill the outlines on a frame (H, W); of a large one, only the part they are on is held."""
+    if not is_large(shape):
+        return rasterized(outlines, shape)
+    contours = [_contour(outline) for outline in outlines]
+    vertices = np.clip(np.concatenate(contours), 0, np.array(shape) - 1)
+    top, left = (int(side) for side in np.floor(vertices.min(axis=0)))
+    bottom, right = (int(side) + 1 for side in np.ceil(vertices.max(axis=0)))
+    patch = np.zeros((bottom - top, right - left), bool)
+    for contour in contours:
+        rows, cols = contour.T
+        patch[polygon(rows - top, cols - left, patch.shape)] = True
+    return Reading("whole", patch, 1.0, MaskPlace(top, left, shape))
+
+
+def _contour(outline: Outline) -> NDArray[np.float64]:
+    """Return the vertices of a polygon, (V, 2)."""
+    if outline.kind != "ellipse":
+        return outline.corners
+    center = outline.corners.mean(axis=0)
+    down = (outline.corners[1] - outline.corners[0]) / 2
+    across = (outline.corners[3] - outline.corners[0]) / 2
+    angle = np.linspace(0, 2 * np.pi, _ELLIPSE_VERTICES, endpoint=False)[:, None]
+    return center + np.cos(angle) * down + np.sin(angle) * across
 
 
 @dataclass(slots=True, eq=False)
@@ -43,11 +125,11 @@ class PromptState:
         return [one for one in self.outlines if is_box(one) and not covers(one, plane)]
 
     @property
-    def keys(self) -> frozenset[Key]:
+    def keys(self) -> frozenset[Key[Place]]:
         """The frames and objects about which something is said."""
         return frozenset(self._rows)
 
-    def prompts(self, keys: Iterable[Key] | None = None) -> dict[Key, Prompts]:
+    def prompts(self, keys: Iterable[Key[Place]] | None = None) -> dict[Key[Place], Prompts]:
         """Read the prompts of every frame and object, or of those that are asked for.
 
         Points and outlines that lie on no frame of the image are left out, and so are boxes that
@@ -56,7 +138,7 @@ class PromptState:
         wanted = self._rows if keys is None else [key for key in keys if key in self._rows]
         return {key: self._read(self._rows[key]) for key in wanted}
 
-    def keys_that_differ(self, other: PromptState) -> frozenset[Key]:
+    def keys_that_differ(self, other: PromptState) -> frozenset[Key[Place]]:
         """Return the frames and objects about which the other state says something else."""
         mine, theirs = self._content, other._content
         return frozenset(
@@ -73,8 +155,8 @@ class PromptState:
         )
 
     @cached_property
-    def _rows(self) -> dict[Key, _Rows]:
-        rows: dict[Key, _Rows] = {}
+    def _rows(self) -> dict[Key[Place], _Rows]:
+        rows: dict[Key[Place], _Rows] = {}
         on_frame = are_inside(self.points[:, :-2], self.shape[:-2])
         on_frame &= np.isfinite(self.points).all(axis=1)
         places, _ = split_coordinates(self.points)
@@ -89,7 +171,7 @@ class PromptState:
         return rows
 
     @cached_property
-    def _content(self) -> dict[Key, tuple[Any, ...]]:
+    def _content(self) -> dict[Key[Place], tuple[Any, ...]]:
         return {
             key: (
                 self.points[rows.points].tobytes(),

@@ -1,7 +1,7 @@
 """Samples that look like microscopy, made on the spot with their ground truth."""
 
-from .mitosis import dividing_cells
+from .mitosis import Sample, dividing_cells
 from .organoid import organoid
-from .sample import Sample
+from .sample_data import timelapse
 
-__all__ = ["Sample", "dividing_cells", "organoid"]
+__all__ = ["Sample", "dividing_cells", "organoid", "timelapse"]

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from .camera import haze, photograph
-from .sample import Sample
+from .mitosis import Sample, haze, photograph
 
 SHAPE = (24, 256, 256)
 VOXEL = np.array([2.0, 0.5, 0.5])  # micrometers along z, row, col

@@ -6,11 +6,11 @@ import logging
 import sys
 from pathlib import Path
 
-from napari_sam3.training.config import Config
-from napari_sam3.training.evaluation import measured
-from napari_sam3.training.factory import fill
-from napari_sam3.training.lessons import lessons
-from napari_sam3.training.trainer import Trainer
+from .config import Config
+from .data_preparation import fill
+from .evaluation import measured
+from .stages import lessons
+from .trainer import Trainer
 
 LOG = logging.getLogger("napari_sam3.training")
 

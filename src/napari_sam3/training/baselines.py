@@ -10,23 +10,160 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.filters import sobel, threshold_otsu
-from skimage.segmentation import watershed
+from skimage.segmentation import flood, random_walker, watershed
 
-from napari_sam3.engine import Candidates, ModelError, Prompts, Reading
-from napari_sam3.engine.backend import Answer, Embedding, reads_no_exemplars
-from napari_sam3.engine.cache.packing import Packed
-from napari_sam3.engine.finding.concepts import Concept
-from napari_sam3.engine.finding.exemplars import Appearance, Box
-from napari_sam3.training.outlining import (
-    box_ellipse,
-    box_otsu,
-    box_walker,
-    box_watershed,
-    click_flood,
-    click_otsu,
-    click_walker,
-    click_watershed,
-)
+from ..engine.backends.base import Answer, Embedding, Packed, reads_no_exemplars
+from ..values import Appearance, Box, Candidates, Concept, ModelError, Prompts, Reading
+
+Seeds = npt.NDArray[np.int32]
+"""(h, w): 1 inside the object, 2 outside, 0 unknown."""
+Window = tuple[slice, slice]
+
+REACH = 64
+"""Clicks are thought to mean what is so near, in pixels."""
+SPOT = 2.5
+"""Radius of a click, in pixels."""
+TOLERANCE = 0.2
+"""How much brighter or darker than the click a flooded pixel may be; brightness is 0..1."""
+
+
+def click_watershed(grey: Grey, prompts: Prompts) -> Mask:
+    """Flood the gradient from the clicks and from the rim of a window."""
+    window = _around_clicks(prompts, grey.shape)
+    flooded = watershed(sobel(grey[window]), _click_seeds(prompts, window))
+    return _placed(flooded == 1, window, grey.shape)
+
+
+def click_walker(grey: Grey, prompts: Prompts) -> Mask:
+    """Let random walkers choose between the clicks and the rim of a window."""
+    window = _around_clicks(prompts, grey.shape)
+    return _placed(_walked(grey[window], _click_seeds(prompts, window)), window, grey.shape)
+
+
+def click_flood(grey: Grey, prompts: Prompts) -> Mask:
+    """Flood from each positive click what is as bright as it is."""
+    smooth = ndimage.gaussian_filter(grey, 1)
+    mask = np.zeros(grey.shape, bool)
+    for row, col in _pixels(prompts.points[prompts.positive], grey.shape):
+        mask |= flood(smooth, (int(row), int(col)), tolerance=TOLERANCE)
+    return mask
+
+
+def click_otsu(grey: Grey, prompts: Prompts) -> Mask:
+    """Take the piece of a window, on its side of Otsu's threshold, that was clicked."""
+    window = _around_clicks(prompts, grey.shape)
+    smooth = ndimage.gaussian_filter(grey[window], 1)
+    bright = smooth > _threshold(smooth)
+    clicks = _pixels(prompts.points[prompts.positive], grey.shape) - _corner(window)
+    side = bright == bright[tuple(clicks[0])]
+    pieces, _ = ndimage.label(side)
+    return _placed(pieces == pieces[tuple(clicks[0])], window, grey.shape)
+
+
+def box_ellipse(grey: Grey, prompts: Prompts) -> Mask:
+    """Draw the ellipse that fits into the box."""
+    return _ellipse(_box(prompts, grey.shape), grey.shape)
+
+
+def box_otsu(grey: Grey, prompts: Prompts) -> Mask:
+    """Take the side of Otsu's threshold that fills the middle of the box."""
+    window = _box(prompts, grey.shape)
+    smooth = ndimage.gaussian_filter(grey[window], 1)
+    bright = smooth > _threshold(smooth)
+    middle = _ellipse(window, grey.shape, 0.5)[window]
+    return _placed(bright == (bright[middle].mean() > 0.5), window, grey.shape)
+
+
+def box_watershed(grey: Grey, prompts: Prompts) -> Mask:
+    """Flood the gradient from the middle of the box and from around it."""
+    window, seeds = _box_seeds(prompts, grey.shape)
+    return _placed(watershed(sobel(grey[window]), seeds) == 1, window, grey.shape)
+
+
+def box_walker(grey: Grey, prompts: Prompts) -> Mask:
+    """Let random walkers choose between the middle of the box and around it."""
+    window, seeds = _box_seeds(prompts, grey.shape)
+    return _placed(_walked(grey[window], seeds), window, grey.shape)
+
+
+def _walked(grey: Grey, seeds: Seeds) -> Mask:
+    if np.ptp(grey) == 0:
+        return seeds == 1
+    return np.asarray(random_walker(grey, seeds, beta=300, mode="cg_j", prob_tol=1) == 1)
+
+
+def _click_seeds(prompts: Prompts, window: Window) -> Seeds:
+    """Mark clicks as spots, and the rim of the window as outside."""
+    seeds = _rimmed(window)
+    rows, cols = np.ogrid[window]
+    for (row, col), inside in zip(prompts.points, prompts.positive, strict=True):
+        seeds[(rows - row) ** 2 + (cols - col) ** 2 <= SPOT**2] = 1 if inside else 2
+    return seeds
+
+
+def _box_seeds(prompts: Prompts, shape: tuple[int, ...]) -> tuple[Window, Seeds]:
+    """Mark the middle of the box as inside, what is around it as outside."""
+    box = _box(prompts, shape)
+    window = _widened(box, 0.2, shape)
+    seeds = np.where(_placed(np.ones(1, bool), box, shape)[window], 0, 2).astype(np.int32)
+    seeds[_ellipse(box, shape, 0.5)[window]] = 1
+    return window, seeds
+
+
+def _rimmed(window: Window) -> Seeds:
+    sides = [part.stop - part.start for part in window]
+    seeds = np.full(sides, 2, np.int32)
+    seeds[1:-1, 1:-1] = 0
+    return seeds
+
+
+def _around_clicks(prompts: Prompts, shape: tuple[int, ...]) -> Window:
+    clicks = _pixels(prompts.points[prompts.positive], shape)
+    first = np.maximum(clicks.min(0) - REACH, 0)
+    last = np.minimum(clicks.max(0) + REACH + 1, shape)
+    return slice(int(first[0]), int(last[0])), slice(int(first[1]), int(last[1]))
+
+
+def _box(prompts: Prompts, shape: tuple[int, ...]) -> Window:
+    """Return the pixels in the first box, or in the one around the mask; at least one."""
+    if not len(prompts.boxes):
+        found = ndimage.find_objects(np.asarray(prompts.mask).astype(np.int32))[0]
+        return found[0], found[1]
+    first = np.clip(np.ceil(prompts.boxes[0, :2]), 0, np.array(shape) - 1).astype(int)
+    last = np.clip(np.floor(prompts.boxes[0, 2:]) + 1, first + 1, shape).astype(int)
+    return slice(int(first[0]), int(last[0])), slice(int(first[1]), int(last[1]))
+
+
+def _widened(window: Window, share: float, shape: tuple[int, ...]) -> Window:
+    parts = []
+    for part, size in zip(window, shape, strict=True):
+        more = int(np.ceil((part.stop - part.start) * share)) + 1
+        parts.append(slice(max(part.start - more, 0), min(part.stop + more, size)))
+    return parts[0], parts[1]
+
+
+def _ellipse(window: Window, shape: tuple[int, ...], share: float = 1.0) -> Mask:
+    """Draw an ellipse (H, W) that fills so much of both sides of a window."""
+    axes = []
+    for part, size in zip(window, shape, strict=True):
+        middle, half = (part.start + part.stop - 1) / 2, (part.stop - part.start) / 2
+        axes.append((np.arange(size) - middle) / max(half * share, 0.5))
+    return np.asarray(axes[0][:, None] ** 2 + axes[1] ** 2 <= 1)
+
+
+def _pixels(points: npt.NDArray[np.float64], shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    return np.clip(np.rint(points), 0, np.array(shape) - 1).astype(np.int64)
+
+
+def _corner(window: Window) -> npt.NDArray[np.int64]:
+    return np.array([part.start for part in window])
+
+
+def _placed(mask: Mask, window: Window, shape: tuple[int, ...]) -> Mask:
+    whole = np.zeros(shape, bool)
+    whole[window] = mask
+    return whole
+
 
 Grey = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

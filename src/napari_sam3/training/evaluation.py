@@ -5,21 +5,149 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from napari_sam3.engine import Engine, FramesError
-from napari_sam3.training.baselines import baselines
-from napari_sam3.training.items import Item, read_items
-from napari_sam3.training.measuring import Result, measure
-from napari_sam3.training.report import (
-    as_json,
-    calibration,
-    draw_range,
-    draw_worst,
-    image_table,
-    model_table,
+import numpy as np
+import numpy.typing as npt
+from skimage.io import imsave
+from skimage.segmentation import find_boundaries
+from skimage.transform import resize
+
+from ..engine.engine import Engine
+from ..values import FramesError
+from .baselines import baselines
+from .labelled_images import Item, read_items
+from .metrics import Result, Trial, measure
+
+TASKS = (
+    "1 click",
+    "1 click, best reading",
+    "3 clicks",
+    "5 clicks",
+    "box",
+    "box, best reading",
+    "propagation",
+    "through z",
+    "through time",
+    "everything",
 )
+TILE = 160
+"""Side of one picture, in pixels."""
+TRUTH, ANSWER = (0.1, 0.9, 0.2), (1.0, 0.2, 0.6)
+
+Results = Mapping[str, Sequence[Result]]
+"""By name of the model."""
+
+
+def image_table(results: Sequence[Result]) -> str:
+    """Return a Markdown table with a line per image and one per group of images."""
+    rows = {result.item: result.scores for result in results}
+    return _table("image", rows | _groups(results))
+
+
+def model_table(results: Results) -> str:
+    """Return a Markdown table with a line per model and group of images."""
+    rows = {
+        f"{model}, {group}": scores
+        for model, own in results.items()
+        for group, scores in _groups(own).items()
+    }
+    return _table("model", rows)
+
+
+def as_json(results: Results) -> dict[str, Any]:
+    """Return all figures, fit for JSON."""
+    return {
+        model: {
+            "images": {result.item: result.scores for result in own},
+            "groups": _groups(own),
+            "calibration": calibration(own),
+        }
+        for model, own in results.items()
+    }
+
+
+def calibration(results: Sequence[Result]) -> dict[str, float]:
+    """Say how far the model knows how good its first clicks' masks are.
+
+    Returns
+    -------
+    dict
+        "correlation" of predicted with true overlap, and "loss" from choosing by the predicted
+        one among the readings instead of by the truth; as far as there is anything to compare.
+    """
+    trials = [trial for result in results for trial in result.trials if trial.task == "1 click"]
+    true, predicted = ([t.overlap for t in trials], [t.predicted for t in trials])
+    figures = {}
+    if len(trials) > 1 and np.ptp(true) > 0 and np.ptp(predicted) > 0:
+        figures["correlation"] = float(np.corrcoef(true, predicted)[0, 1])
+    if trials:
+        means = _groups(results)["all"]
+        figures["loss"] = means["1 click, best reading"] - means["1 click"]
+    return figures
+
+
+def draw_worst(results: Sequence[Result], count: int, path: Path) -> None:
+    """Write a picture of the worst trials: truth green, answer pink."""
+    _draw(_by_overlap(results)[:count], path)
+
+
+def draw_range(results: Sequence[Result], count: int, path: Path) -> None:
+    """Write a picture of trials after one click, evenly spaced from the worst to the best."""
+    trials = [trial for trial in _by_overlap(results) if trial.task == "1 click"]
+    places = np.linspace(0, len(trials) - 1, min(count, len(trials)))
+    _draw([trials[round(place)] for place in places], path)
+
+
+def _by_overlap(results: Sequence[Result]) -> list[Trial]:
+    trials = [trial for result in results for trial in result.trials]
+    return sorted(trials, key=lambda trial: trial.overlap)
+
+
+def _draw(trials: Sequence[Trial], path: Path) -> None:
+    blank = np.ones((TILE, TILE, 3))
+    tiles = [_tile(trial) for trial in trials] or [blank]
+    columns = int(np.ceil(np.sqrt(len(tiles))))
+    tiles += [blank] * (-len(tiles) % columns)
+    rows = [np.hstack(tiles[first : first + columns]) for first in range(0, len(tiles), columns)]
+    imsave(path, (np.vstack(rows) * 255).astype(np.uint8), check_contrast=False)
+
+
+def _tile(trial: Trial) -> npt.NDArray[np.float64]:
+    shape = (TILE, TILE)
+    picture = np.asarray(resize(trial.image, (*shape, 3), order=1), np.float64)
+    for mask, color in ((trial.truth, TRUTH), (trial.answer, ANSWER)):
+        wide = resize(mask.astype(float), shape, order=1) > 0.5
+        picture[find_boundaries(wide, mode="inner")] = color
+    return np.clip(picture, 0, 1)
+
+
+def _groups(results: Sequence[Result]) -> dict[str, dict[str, float]]:
+    """Average over the images of every group, each image with the same weight."""
+    names = sorted({result.group for result in results if result.group})
+    groups = {name: [result for result in results if result.group == name] for name in names}
+    groups["all"] = list(results)
+    return {name: _means(own) for name, own in groups.items()}
+
+
+def _means(results: Sequence[Result]) -> dict[str, float]:
+    scores = [result.scores for result in results]
+    return {
+        task: float(np.mean([one[task] for one in scores if task in one]))
+        for task in TASKS
+        if any(task in one for one in scores)
+    }
+
+
+def _table(head: str, rows: Mapping[str, Mapping[str, float]]) -> str:
+    tasks = [task for task in TASKS if any(task in row for row in rows.values())]
+    lines = [f"| {head} | " + " | ".join(tasks) + " |", "|---|" + "---|" * len(tasks)]
+    for name, row in rows.items():
+        cells = [f"{row[task]:.3f}" if task in row else "" for task in tasks]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_sam3.engine.embedded.features import Decoded
+from ..engine.backends.embedded.network import Decoded
 
 GONE_WEIGHT = 3.0
 """Weight of objects that are gone, which are rare, where their presence is judged."""

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from napari_sam3.training.colours import Picture
-from napari_sam3.training.labels import centre_distance, redrawn
-from napari_sam3.training.movies import draw_change, dwindled, next_scene
-from napari_sam3.training.rendering import Look, choose_look, film, focused_on
-from napari_sam3.training.scenes import Labels, Scene, draw_scene
+from .label_images import centre_distance, redrawn
+from .synthetic.appearance import Picture
+from .synthetic.movies import draw_change, dwindled, next_scene
+from .synthetic.rendering import Look, choose_look, film, focused_on
+from .synthetic.scenes import Labels, Scene, draw_scene
 
 SIZE = 256
 Pair = npt.NDArray[np.uint8]

@@ -6,19 +6,106 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from napari_sam3.engine.embedded.network import Network
-from napari_sam3.training.config import Config
-from napari_sam3.training.tally import Tally
-from napari_sam3.training.weights import blank_memory, load_weights, save_weights
+from ..engine.backends.embedded.network import Network
+from .config import Config
+from .prompt_rounds import Round
+from .prompt_samples import Sample
+
+FORMAT = "napari-sam3 embedded 2"
+LICENCE = "BSD-3-Clause"
+ORIGIN_REACH = 20.0
+"""How far apart, in cells, things on the first frame and now may lie to be compared at first."""
+
+
+def save_weights(network: Network, path: Path, facts: dict[str, str]) -> None:
+    """Write the weights of `network` in half precision, the file appearing when complete."""
+    tensors = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    today = datetime.now(UTC).date().isoformat()
+    unfinished = path.with_suffix(".unfinished")
+    save_file(tensors, unfinished, {"format": FORMAT, "licence": LICENCE, "date": today, **facts})
+    unfinished.chmod(0o644)
+    unfinished.replace(path)
+
+
+def load_weights(network: Network, path: Path) -> None:
+    """Fill `network` with the weights at `path`."""
+    tensors = load_file(path)
+    full = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
+    network.load_state_dict(full)
+
+
+def blank_memory(network: Network) -> None:
+    """Make a new network ignore its memories, which it then learns to use bit by bit."""
+    torch.nn.init.zeros_(network.decoder.memory4.weight)
+    inherit(network)
+
+
+@torch.no_grad()
+def inherit(network: Network) -> None:
+    """Let the follower begin as the decoder, which knows no first frame yet."""
+    known, follower = network.decoder.state_dict(), network.follower.state_dict()
+    for name, tensor in follower.items():
+        source = known.get(name.replace("origin.", "recall."))
+        if source is None or source.shape != tensor.shape:
+            tensor.zero_()
+        if source is not None:
+            tensor[tuple(map(slice, source.shape))] = source
+    follower["origin.reach"].fill_(ORIGIN_REACH)
+
+
+class Tally:
+    """Collects overlaps by kind of prompt and round; its text is a line for the log."""
+
+    def __init__(self) -> None:
+        self._values: defaultdict[str, list[float]] = defaultdict(list)
+
+    def add(self, answer: Round, samples: Sequence[Sample]) -> None:
+        """Count the answers to a batch: overlap of the first reading, and of the best."""
+        overlaps = answer.judged.overlaps.detach().cpu().numpy()
+        first = answer.judged.first.cpu().numpy()
+        presence = answer.decoded.presence.detach().float().cpu().numpy()
+        for number, sample in enumerate(samples):
+            name = f"{sample.asking}{answer.number}"
+            seen = bool(sample.target.any())
+            if seen:
+                self._values[name].append(overlaps[number, first[number]])
+                self._values[f"{name} best"].append(overlaps[number].max())
+            if sample.asking == "follow" and answer.number == 0:
+                self._values["seen" if seen else "gone"].append((presence[number] > 0) == seen)
+
+    def count(self, name: str, values: Iterable[float]) -> None:
+        """Count values under a name."""
+        self._values[name].extend(values)
+
+    def add_losses(self, total: float, dense: float) -> None:
+        """Count the losses of a step."""
+        self._values["loss"].append(total)
+        self._values["dense"].append(dense)
+
+    def means(self) -> dict[str, float]:
+        """Mean of everything counted, by name."""
+        counted = sorted(self._values.items())
+        return {name: float(np.mean(values)) for name, values in counted if values}
+
+    def __str__(self) -> str:
+        """Name all means in one line."""
+        return ", ".join(f"{name} {mean:.3f}" for name, mean in self.means().items())
+
 
 LOG = logging.getLogger(__name__)
 WARM_UP = 150

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam3.engine.backend import Backend
-from napari_sam3.engine.cache.packing_tensors import packed_tensors, unpacked_tensors
-from napari_sam3.engine.cache.signing import Signature
-from napari_sam3.engine.cache.store import EmbeddingStore
+from napari_sam3.engine.backends.base import Backend
+from napari_sam3.engine.backends.tensors import packed_tensors, unpacked_tensors
+from napari_sam3.engine.cache.content_hash import Signature
+from napari_sam3.engine.cache.disk_cache import EmbeddingStore
 from napari_sam3.engine.loading import load_backend
-from napari_sam3.engine.prompts import Prompts
+from napari_sam3.values.prompts import Prompts
 from tests.backends import ellipse
 
 SIGNED = Signature("revision", "contrast", "whole", "pixels")

@@ -9,11 +9,11 @@ import zarr
 import zarr.storage
 
 from napari_sam3.engine import Budgets, Channel, Contrast, Engine, Frames, Prompts
-from napari_sam3.engine.cache import store as embedding_store
-from napari_sam3.engine.cache.packing import Packed
-from napari_sam3.engine.cache.store import EmbeddingStore
+from napari_sam3.engine.backends.base import Packed
+from napari_sam3.engine.cache import disk_cache as embedding_store
+from napari_sam3.engine.cache.disk_cache import EmbeddingStore
 from tests.backends import DiskBackend, disk_frames
-from tests.engine.cache.test_store import SIGNED, signed
+from tests.engine.cache.test_disk_cache import SIGNED, signed
 
 CLICK = Prompts(points=[(30, 12)])
 MOVIE = disk_frames([(30, 10 + 4 * index) for index in range(8)])

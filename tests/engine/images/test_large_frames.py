@@ -18,13 +18,14 @@ from napari_sam3.engine import (
     Prompts,
     Session,
 )
-from napari_sam3.engine.backend import Answer
+from napari_sam3.engine.backends.base import Answer
 from napari_sam3.engine.cache.budgets import Budgets
-from napari_sam3.engine.images.window_choice import MARGIN, SIDE
+from napari_sam3.engine.images.tiling import MARGIN, SIDE
 from napari_sam3.engine.images.windows import Window
-from napari_sam3.engine.masks import Place, Reading, named_readings
-from napari_sam3.engine.said import Question, Said
+from napari_sam3.engine.interactive import Question, Said
 from napari_sam3.samples import dividing_cells
+from napari_sam3.values.masks import MaskPlace as Place
+from napari_sam3.values.masks import Reading, named_readings
 from tests.backends import DiskBackend, DiskEmbedding, ellipse
 from tests.large_images import disks, pyramid, repeated
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_sam3.engine import WeightsError
-from napari_sam3.engine.embedded.weights import shipped_weights
+from napari_sam3.engine.backends.embedded.model import shipped_weights
 from napari_sam3.engine.weights.checkpoints import recognise
 
 CLICKED = {"prompt_encoder.a": torch.ones(1), "mask_decoder.a": torch.ones(1)}

@@ -12,18 +12,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from transformers import Sam3VideoConfig, Sam3VideoModel, SamConfig, SamModel
 
 from napari_sam3.engine import ModelError, Prompts, StorageError, WeightsError
 from napari_sam3.engine.loading import load_backend
-from napari_sam3.engine.weights import conversion_microsam as microsam
+from napari_sam3.engine.weights import conversion_sam1 as microsam
 from napari_sam3.engine.weights import conversion_sam3 as sam3
 from napari_sam3.engine.weights.checkpoints import recognise
 from napari_sam3.engine.weights.conversion import converted, suggested_folder
-from napari_sam3.engine.weights.conversion_names import origin_of
+from napari_sam3.engine.weights.published import origin_of
 from tests.engine.published import as_published, weights_of
-
-from transformers import SamConfig, Sam3VideoConfig, Sam3VideoModel, SamModel  # isort: skip
-
 
 PLACES = "positional_embedding"
 

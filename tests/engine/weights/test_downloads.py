@@ -20,7 +20,8 @@ from huggingface_hub.errors import (
 )
 
 from napari_sam3.engine import ModelError, StorageError
-from napari_sam3.engine.weights import downloads, downloads_resuming
+from napari_sam3.engine.weights import downloads
+from napari_sam3.engine.weights import downloads as downloads_resuming
 from napari_sam3.engine.weights.downloads import LOST, TEXT_MODEL, StoppedError, download
 
 NAME = "facebook/sam2.1-hiera-tiny"

@@ -11,8 +11,8 @@ from typing import Self
 import psutil
 from platformdirs import user_cache_dir
 
-from ..errors import Sam3Error
-from ..weights.disk_room import free_bytes
+from ...storage import free_bytes
+from ...values import Sam3Error
 
 CACHE = "NAPARI_SAM3_CACHE"
 MEMORY = "NAPARI_SAM3_MEMORY"

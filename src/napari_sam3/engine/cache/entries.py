@@ -19,9 +19,9 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from .packing import Packed
-from .room import folder_bytes
-from .signing import Origin, Signature
+from ..backends.base import Packed
+from .content_hash import Origin, Signature
+from .quota import folder_bytes
 
 VERSION = 3
 """Of the layout of an entry, and of what a backend packs or sees with the same weights.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -9,10 +10,69 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import FramesError
-from .channel_colors import default_colors
-from .channel_limits import estimated_limits
+from ...values import FramesError
 from .frames import Frames
+
+Limits = tuple[float, float]
+DARKEST, BRIGHTEST = 0.1, 99.9  # percentiles
+PIXELS_USED = 2**18  # of a frame and channel; more change nothing
+
+
+def estimated_limits(frames: Frames) -> list[Limits]:
+    """Return limits for every channel, from at most three frames of the stack.
+
+    Colour images keep their balance of colours: all their channels get the same limits.
+    """
+    sampled = frames.sample()
+    if not frames.is_rgb:
+        return [_limits([frame[..., i] for frame in sampled]) for i in range(frames.channels)]
+    if sampled[0].dtype == np.uint8:
+        return [(0.0, 255.0)] * 3
+    low, high = _limits(sampled)
+    is_unit = sampled[0].dtype.kind == "f" and low >= 0 and high <= 1
+    return [(0.0, 1.0) if is_unit else (low, high)] * 3
+
+
+def _limits(planes: list[NDArray[Any]]) -> Limits:
+    values = [_measured(plane) for plane in planes]
+    varied = [some for some in values if some.size and some[0] < some[-1]]
+    pooled = np.sort(np.concatenate(varied or values))
+    if not pooled.size:
+        return 0.0, 1.0
+    low = np.percentile(pooled, DARKEST, method="higher")
+    high = np.percentile(pooled, BRIGHTEST, method="lower")
+    if not low < high:
+        low, high = pooled[0], pooled[-1]
+    return (float(low), float(high)) if low < high else (float(low), float(low) + 1)
+
+
+def _measured(plane: NDArray[Any]) -> NDArray[Any]:
+    """Return some of the values, sorted, without those that stand for NaN and inf."""
+    values = plane.ravel()
+    values = values[:: max(1, values.size // PIXELS_USED)]
+    if values.dtype.kind == "f":
+        values = values[np.abs(values) < np.finfo(values.dtype).max]
+    return np.sort(values)
+
+
+Color = tuple[float, float, float]
+RED, GREEN, BLUE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
+MAGENTA, CYAN, YELLOW, WHITE = (1.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 1.0, 1.0)
+
+
+def default_colors(frames: Frames) -> list[Color]:
+    """Return a colour for every channel, no two alike."""
+    if frames.is_rgb:
+        return [RED, GREEN, BLUE]
+    if frames.channels == 1:
+        return [WHITE]
+    if frames.channels == 2:
+        return [GREEN, MAGENTA]
+    usual = [BLUE, GREEN, RED, MAGENTA, CYAN, YELLOW]
+    if frames.channels <= len(usual):
+        return usual[: frames.channels]
+    return [colorsys.hsv_to_rgb(i / frames.channels, 1, 1) for i in range(frames.channels)]
+
 
 Blending = Literal["additive", "over"]
 SHADES = 256

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-PixelBox = tuple[int, int, int, int]
-"""First row, first column, last row + 1, last column + 1."""
+from ...values import PixelBox
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,3 @@
 """Where models come from: the catalogue, checkpoints, downloads and conversions."""
+
+from __future__ import annotations

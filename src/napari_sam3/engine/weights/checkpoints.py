@@ -3,15 +3,71 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
-from ..clip.folder import CLIP_CONFIG, ClipFolder
-from ..errors import WeightsError
+from ...values import WeightsError
 from .catalog import APACHE, CLICKS, EDGETAM, EMBEDDED, LOOKS, SAM3, SAM_LICENSE
-from .headers import read_header
+from .clip_folder import CLIP_CONFIG, ClipFolder
+
+LENGTH_BYTES = 8
+"""A file begins with the length of its header, a little-endian integer of so many bytes."""
+LONGEST = 100_000_000
+"""No header is longer than this, in bytes."""
+AGAIN = "download or copy it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The names and shapes of the tensors of a file, and what it says of itself."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    facts: Mapping[str, str]
+
+
+def read_header(path: Path) -> Header:
+    """Read what a safetensors file holds, and see that the file is whole.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read, is of another kind, or is cut short.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            text = _header_of(path, file)
+    except OSError as error:
+        raise WeightsError(f"The weights {path} cannot be read ({error}).") from error
+    try:
+        entries = json.loads(text)
+        facts = {name: str(fact) for name, fact in entries.pop("__metadata__", {}).items()}
+        shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
+        ends = [int(entry["data_offsets"][1]) for entry in entries.values()]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise WeightsError(f"{path} is not a whole safetensors file: {AGAIN}.") from error
+    wanted = LENGTH_BYTES + len(text) + max(ends, default=0)
+    if size < wanted:
+        raise WeightsError(
+            f"{path} is cut short: {_megabytes(size)} of {_megabytes(wanted)} MB are there. "
+            f"{AGAIN.capitalize()}."
+        )
+    return Header(shapes, facts)
+
+
+def _header_of(path: Path, file: BinaryIO) -> bytes:
+    length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+    text = file.read(length) if 0 < length <= LONGEST else b""
+    if not text.startswith(b"{"):
+        raise WeightsError(f"{path} is not a safetensors file: {AGAIN}, or choose another.")
+    return text
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f}"
+
 
 Kind = Literal[
     "embedded", "sam3", "sam3.1", "sam2", "edgetam", "sam1", "sam3-original", "micro-sam", "clip"
@@ -194,7 +250,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def _pickled(file: Path) -> Checkpoint:
     if "sam3.1" in file.name.lower() or "multiplex" in file.name.lower():
         return _checkpoint("sam3.1", file, file)
-    from .conversion_reading import read_pickled  # torch takes seconds to import
+    from .published import read_pickled  # torch takes seconds to import
 
     return _checkpoint(_kind_of(file, set(read_pickled(file))), file, file)
 

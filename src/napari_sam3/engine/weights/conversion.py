@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import WeightsError
+from ...values import WeightsError
 from .checkpoints import recognise
 
 
@@ -46,7 +46,7 @@ def converted(
 
             return convert_sam3(checkpoint.path, into, progress)
         case "micro-sam":
-            from .conversion_microsam import convert_microsam
+            from .conversion_sam1 import convert_microsam
 
             return convert_microsam(checkpoint.path, into, progress)
     raise WeightsError(f"{checkpoint.path} needs no conversion: it is {checkpoint.facts.title}.")

@@ -2,27 +2,376 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .. import without_triton  # noqa: F401  before transformers imports it
+from ...values import WeightsError
+from .. import without_triton  # noqa: F401  before torch or transformers are imported
 from .checkpoints import CONFIG
-from .conversion_names import Rule, assembled
-from .conversion_reading import read_pickled
-from .conversion_sam3_detector import DETECTOR_RULES, UNUSED_IN_DETECTOR
-from .conversion_sam3_tracker import TRACKER_RULES
-from .conversion_tokenizer import tokenizer_files
-from .conversion_writing import Progress, write_folder
+from .published import (
+    THIRDS,
+    Progress,
+    Rule,
+    assembled,
+    attention,
+    head,
+    perceptron,
+    read_pickled,
+    renamed,
+    write_folder,
+)
 
 from transformers import (  # isort: skip
+    CLIPTokenizer,
     Sam2VideoVideoProcessor,
     Sam3ImageProcessor,
     Sam3VideoConfig,
     Sam3VideoModel,
 )
+
+VISION = "detector.backbone.vision_backbone"
+TEXT = "detector.backbone.language_backbone"
+DECODER = "detector.transformer.decoder"
+LAYER_NORMS = {"layer_norm1": "norm1", "layer_norm2": "norm2", "layer_norm3": "norm3"}
+FEED_FORWARD = {"mlp.fc1": "linear1", "mlp.fc2": "linear2"}
+
+
+def neck(target: str, source: str) -> list[Rule]:
+    """Name the layers of a pyramid of feature maps."""
+    return [
+        Rule(f"{target}.fpn_layers.0.scale_layers.0.*", f"{source}.0.dconv_2x2_0.*"),
+        Rule(f"{target}.fpn_layers.0.scale_layers.2.*", f"{source}.0.dconv_2x2_1.*"),
+        Rule(f"{target}.fpn_layers.1.scale_layers.0.*", f"{source}.1.dconv_2x2.*"),
+        Rule(f"{target}.fpn_layers.#.proj1.*", f"{source}.#.conv_1x1.*"),
+        Rule(f"{target}.fpn_layers.#.proj2.*", f"{source}.#.conv_3x3.*"),
+    ]
+
+
+def _trunk() -> list[Rule]:
+    new, old = "detector_model.vision_encoder.backbone", f"{VISION}.trunk"
+    layer, block = f"{new}.layers.#", f"{old}.blocks.#"
+    names = {
+        "attention.o_proj": "attn.proj",
+        "layer_norm1": "norm1",
+        "layer_norm2": "norm2",
+        "mlp.fc1": "mlp.fc1",
+        "mlp.fc2": "mlp.fc2",
+    }
+    return [
+        Rule(f"{new}.embeddings.position_embeddings", f"{old}.pos_embed", "patches"),
+        Rule(f"{new}.embeddings.patch_embeddings.projection.*", f"{old}.patch_embed.proj.*"),
+        Rule(f"{new}.layer_norm.*", f"{old}.ln_pre.*"),
+        *(Rule(f"{layer}.attention.{cut[0]}_proj.*", f"{block}.attn.qkv.*", cut) for cut in THIRDS),
+        *renamed(layer, block, names),
+    ]
+
+
+def _text() -> list[Rule]:
+    new, old = "detector_model.text_encoder.text_model", f"{TEXT}.encoder"
+    layer, block = f"{new}.encoder.layers.#", f"{old}.transformer.resblocks.#"
+    names = {
+        "layer_norm1": "ln_1",
+        "layer_norm2": "ln_2",
+        "mlp.fc1": "mlp.c_fc",
+        "mlp.fc2": "mlp.c_proj",
+    }
+    return [
+        Rule(f"{new}.embeddings.token_embedding.*", f"{old}.token_embedding.*"),
+        Rule(f"{new}.embeddings.position_embedding.weight", f"{old}.positional_embedding"),
+        Rule(f"{new}.final_layer_norm.*", f"{old}.ln_final.*"),
+        Rule(
+            "detector_model.text_encoder.text_projection.weight",
+            f"{old}.text_projection",
+            "transposed",
+        ),
+        Rule("detector_model.text_projection.*", f"{TEXT}.resizer.*"),
+        *attention(f"{layer}.self_attn", f"{block}.attn", "out_proj"),
+        *renamed(layer, block, names),
+    ]
+
+
+def _crossing_layers(target: str, source: str) -> list[Rule]:
+    """Name layers that look at themselves, then at something else."""
+    return [
+        *attention(f"{target}.self_attn", f"{source}.self_attn"),
+        *attention(f"{target}.cross_attn", f"{source}.cross_attn_image"),
+        *renamed(target, source, LAYER_NORMS | FEED_FORWARD),
+    ]
+
+
+def _geometry() -> list[Rule]:
+    new, old = "detector_model.geometry_encoder", "detector.geometry_encoder"
+    boxes = ("boxes_direct_project", "boxes_pool_project", "boxes_pos_enc_project")
+    same = {name: name for name in ("label_embed", "cls_embed", *boxes, "final_proj")}
+    norms = {
+        "vision_layer_norm": "img_pre_norm",
+        "prompt_layer_norm": "norm",
+        "output_layer_norm": "encode_norm",
+    }
+    return [
+        *renamed(
+            new,
+            old,
+            same | norms,
+        ),
+        *_crossing_layers(f"{new}.layers.#", f"{old}.encode.#"),
+    ]
+
+
+def _decoder() -> list[Rule]:
+    new, old = "detector_model.detr_decoder", DECODER
+    layer, block = f"{new}.layers.#", f"{old}.layers.#"
+    norms = {
+        "self_attn_layer_norm": "norm2",
+        "text_cross_attn_layer_norm": "catext_norm",
+        "vision_cross_attn_layer_norm": "norm1",
+        "mlp_layer_norm": "norm3",
+    }
+    names = {
+        "output_layer_norm": "norm",
+        "query_embed": "query_embed",
+        "reference_points": "reference_points",
+        "presence_token": "presence_token",
+        "presence_layer_norm": "presence_token_out_norm",
+    }
+    return [
+        *attention(f"{layer}.self_attn", f"{block}.self_attn"),
+        *attention(f"{layer}.text_cross_attn", f"{block}.ca_text"),
+        *attention(f"{layer}.vision_cross_attn", f"{block}.cross_attn"),
+        *renamed(layer, block, norms | FEED_FORWARD),
+        *renamed(new, old, names),
+        *perceptron(f"{new}.box_head", f"{old}.bbox_embed", 3),
+        *perceptron(f"{new}.presence_head", f"{old}.presence_token_head", 3),
+        *perceptron(f"{new}.ref_point_head", f"{old}.ref_point_head", 2),
+        *perceptron(f"{new}.box_rpb_embed_x", f"{old}.boxRPB_embed_x", 2),
+        *perceptron(f"{new}.box_rpb_embed_y", f"{old}.boxRPB_embed_y", 2),
+    ]
+
+
+def _masks_and_scores() -> list[Rule]:
+    new, old = "detector_model.mask_decoder", "detector.segmentation_head"
+    scores, scoring = "detector_model.dot_product_scoring", "detector.dot_prod_scoring"
+    names = {
+        "pixel_decoder.conv_layers.#": "pixel_decoder.conv_layers.#",
+        "pixel_decoder.norms.#": "pixel_decoder.norms.#",
+        "mask_embedder.layers.#": "mask_predictor.mask_embed.layers.#",
+        "instance_projection": "instance_seg_head",
+        "semantic_projection": "semantic_seg_head",
+        "prompt_cross_attn_norm": "cross_attn_norm",
+    }
+    projections = {
+        "text_mlp_out_norm": "prompt_mlp.out_norm",
+        "text_proj": "prompt_proj",
+        "query_proj": "hs_proj",
+    }
+    return [
+        *renamed(new, old, names),
+        *attention(f"{new}.prompt_cross_attn", f"{old}.cross_attend_prompt"),
+        *perceptron(f"{scores}.text_mlp", f"{scoring}.prompt_mlp", 2),
+        *renamed(scores, scoring, projections),
+    ]
+
+
+DETECTOR_RULES: tuple[Rule, ...] = (
+    *_trunk(),
+    *neck("detector_model.vision_encoder.neck", f"{VISION}.convs"),
+    *_text(),
+    *_geometry(),
+    *_crossing_layers(
+        "detector_model.detr_encoder.layers.#", "detector.transformer.encoder.layers.#"
+    ),
+    *_decoder(),
+    *_masks_and_scores(),
+)
+UNUSED_IN_DETECTOR: tuple[str, ...] = (
+    r".*\.freqs_cis$",  # made anew from the size of the image
+    r".*\.attn_mask$",
+    r".*\.relative_coords$",
+    r".*\.(compilable_)?cord_cache",
+    r"detector\.geometry_encoder\.points_",  # points in concepts, which transformers leaves out
+    r"detector\.transformer\.decoder\.instance_",
+    r"detector\.instance_",
+)
+
+
+PROJECTIONS = {"q_proj": "q_proj", "k_proj": "k_proj", "v_proj": "v_proj", "o_proj": "out_proj"}
+POSITIONS = "tracker.sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+STEPS = 4  # each halves the size of a mask on its way into memory
+
+
+def _own() -> list[Rule]:
+    parameters = {
+        "no_memory_embedding": "no_mem_embed",
+        "no_memory_positional_encoding": "no_mem_pos_enc",
+        "memory_temporal_positional_encoding": "maskmem_tpos_enc",
+        "no_object_pointer": "no_obj_ptr",
+        "occlusion_spatial_embedding_parameter": "no_obj_embed_spatial",
+    }
+    modules = {
+        "mask_downsample": "mask_downsample",
+        "temporal_positional_encoding_projection_layer": "obj_ptr_tpos_proj",
+    }
+    return [
+        *(Rule(f"tracker_model.{new}", f"tracker.{old}") for new, old in parameters.items()),
+        *renamed("tracker_model", "tracker", modules),
+        *head("tracker_model.object_pointer_proj", "tracker.obj_ptr_proj"),
+        Rule("tracker_model.shared_image_embedding.positional_embedding", POSITIONS),
+    ]
+
+
+def _prompts() -> list[Rule]:
+    new, old = "tracker_model.prompt_encoder", "tracker.sam_prompt_encoder"
+    names = {
+        "mask_embed.conv1": "mask_downscaling.0",
+        "mask_embed.layer_norm1": "mask_downscaling.1",
+        "mask_embed.conv2": "mask_downscaling.3",
+        "mask_embed.layer_norm2": "mask_downscaling.4",
+        "mask_embed.conv3": "mask_downscaling.6",
+        "no_mask_embed": "no_mask_embed",
+        "not_a_point_embed": "not_a_point_embed",
+    }
+    return [
+        Rule(f"{new}.shared_embedding.positional_embedding", POSITIONS),
+        Rule(f"{new}.point_embed.weight", f"{old}.point_embeddings.{{0-3}}.weight", "rows"),
+        *renamed(new, old, names),
+    ]
+
+
+def _masks() -> list[Rule]:
+    new, old = "tracker_model.mask_decoder", "tracker.sam_mask_decoder"
+    names = {name: name for name in ("iou_token", "mask_tokens", "obj_score_token")}
+    names |= {"conv_s0": "conv_s0", "conv_s1": "conv_s1"}
+    names |= {"upscale_conv1": "output_upscaling.0", "upscale_layer_norm": "output_upscaling.1"}
+    names |= {"upscale_conv2": "output_upscaling.3"}
+    names |= {"transformer.layer_norm_final_attn": "transformer.norm_final_attn"}
+    layer, block = f"{new}.transformer.layers.#", f"{old}.transformer.layers.#"
+    parts = LAYER_NORMS | {"layer_norm4": "norm4"}
+    parts |= {"mlp.proj_in": "mlp.lin1", "mlp.proj_out": "mlp.lin2"}
+    looks = ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
+    final = "transformer.final_attn_token_to_image"
+    return [
+        *renamed(new, old, names),
+        *renamed(layer, block, parts),
+        *(rule for look in looks for rule in _look(f"{layer}.{look}", f"{block}.{look}")),
+        *_look(f"{new}.{final}", f"{old}.{final}"),
+        *head(f"{new}.output_hypernetworks_mlps.#", f"{old}.output_hypernetworks_mlps.#"),
+        *head(f"{new}.iou_prediction_head", f"{old}.iou_prediction_head"),
+        *head(f"{new}.pred_obj_score_head", f"{old}.pred_obj_score_head"),
+    ]
+
+
+def _look(target: str, source: str) -> list[Rule]:
+    return renamed(target, source, PROJECTIONS)
+
+
+def _memory() -> list[Rule]:
+    new, old = "tracker_model.memory_attention", "tracker.transformer.encoder"
+    layer, block = f"{new}.layers.#", f"{old}.layers.#"
+    parts = LAYER_NORMS | {"linear1": "linear1", "linear2": "linear2"}
+    return [
+        *_look(f"{layer}.self_attn", f"{block}.self_attn"),
+        *_look(f"{layer}.cross_attn_image", f"{block}.cross_attn_image"),
+        *renamed(layer, block, parts),
+        *renamed(new, old, {"layer_norm": "norm"}),
+    ]
+
+
+def _memory_encoder() -> list[Rule]:
+    new, old = "tracker_model.memory_encoder", "tracker.maskmem_backbone"
+    down, encoder = f"{new}.mask_downsampler", f"{old}.mask_downsampler.encoder"
+    layer, block = f"{new}.memory_fuser.layers.#", f"{old}.fuser.layers.#"
+    names = {"depthwise_conv": "dwconv", "layer_norm": "norm"}
+    names |= {"pointwise_conv1": "pwconv1", "pointwise_conv2": "pwconv2"}
+    steps = {f"layers.{step}.conv": f"{3 * step}" for step in range(STEPS)}
+    steps |= {f"layers.{step}.layer_norm": f"{3 * step + 1}" for step in range(STEPS)}
+    steps |= {"final_conv": f"{3 * STEPS}"}
+    return [
+        *renamed(down, encoder, steps),
+        *renamed(new, old, {"feature_projection": "pix_feat_proj", "projection": "out_proj"}),
+        Rule(f"{layer}.scale", f"{block}.gamma"),
+        *renamed(layer, block, names),
+    ]
+
+
+TRACKER_RULES: tuple[Rule, ...] = (
+    *neck("tracker_neck", f"{VISION}.sam2_convs"),
+    *_own(),
+    *_prompts(),
+    *_masks(),
+    *_memory(),
+    *_memory_encoder(),
+)
+
+
+FILES = ("tokenizer.json", "tokenizer_config.json")
+VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
+MERGES = 48894
+"""How many pairs of CLIP's vocabulary are merged."""
+LONGEST = 32  # tokens of a text
+START, END = "<|startoftext|>", "<|endoftext|>"
+
+
+def tokenizer_files(beside: Path) -> dict[str, str]:
+    """Return the texts of the files a tokenizer is read from, none where it cannot be had.
+
+    Parameters
+    ----------
+    beside : Path
+        A folder that may hold these files, or CLIP's vocabulary.
+    """
+    if all((beside / name).is_file() for name in FILES):
+        return {name: (beside / name).read_text(encoding="utf-8") for name in FILES}
+    vocabulary = next((file for file in _places(beside) if file.is_file()), None)
+    return {} if vocabulary is None else made_from(vocabulary)
+
+
+def made_from(vocabulary: Path) -> dict[str, str]:
+    """Make a tokenizer from the pairs that CLIP merges, the most frequent first.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read.
+    """
+    try:
+        with gzip.open(vocabulary, "rt", encoding="utf-8") as file:
+            lines = file.read().splitlines()[1 : MERGES + 1]
+    except (OSError, EOFError, ValueError) as error:
+        raise WeightsError(f"{vocabulary} cannot be read ({error}): remove it.") from error
+    merges: list[Any] = [(left, right) for left, right in (line.split() for line in lines)]
+    letters = _letters()
+    words = [*letters, *(f"{letter}</w>" for letter in letters)]
+    words += [left + right for left, right in merges]
+    tokenizer = CLIPTokenizer(
+        vocab={word: number for number, word in enumerate([*words, START, END])},
+        merges=merges,
+        model_max_length=LONGEST,
+        pad_token=END,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        return {name: (Path(folder) / name).read_text(encoding="utf-8") for name in FILES}
+
+
+def _places(beside: Path) -> list[Path]:
+    """Name where the vocabulary may lie: beside the weights, or in open_clip."""
+    package = find_spec("open_clip")
+    folders = package.submodule_search_locations if package else None
+    return [Path(folder) / VOCABULARY for folder in (beside, *(folders or ()))]
+
+
+def _letters() -> list[str]:
+    """Return a printable letter for every byte: those that are printable first, as themselves."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    rest = range(256, 256 + 256 - len(printable))
+    return [chr(code) for code in (*printable, *rest)]
+
 
 RULES: tuple[Rule, ...] = (*DETECTOR_RULES, *TRACKER_RULES)
 HALF = [0.5, 0.5, 0.5]  # mean and deviation of each channel

@@ -1,0 +1,49 @@
+"""The command `napari-sam3`: each subcommand is a module with `add_arguments` and `run`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "demo": ("napari_sam3.commands.demo", "segment and follow cells of a sample time-lapse"),
+    "segment": ("napari_sam3.commands.segment", "outline objects of an image file"),
+    "encode": ("napari_sam3.commands.encode", "let the model look at an image file beforehand"),
+    "evaluate": ("napari_sam3.training.evaluation", "measure a model on images with ground truth"),
+    "benchmark": ("napari_sam3.benchmarks.benchmark", "measure speed and memory on this machine"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand and return its exit code."""
+    chosen = _parser().parse_args(arguments)
+    from ..values import Sam3Error  # the engine takes a second to import, --help does not need it
+
+    module = import_module(COMMANDS[chosen.command][0])
+    parser = argparse.ArgumentParser(
+        prog=f"napari-sam3 {chosen.command}", description=module.__doc__
+    )
+    module.add_arguments(parser)
+    try:
+        return int(module.run(parser.parse_args(chosen.arguments)))
+    except Sam3Error as error:
+        sys.stderr.write(f"napari-sam3 {chosen.command}: {error}\n")
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    from .. import __version__
+
+    lines = [f"  {name:<11}{summary}" for name, (_, summary) in COMMANDS.items()]
+    parser = argparse.ArgumentParser(
+        prog="napari-sam3",
+        description="Outline, follow and measure cells.",
+        epilog="commands:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("command", choices=COMMANDS, metavar="command", help="see below")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the command; try --help")
+    return parser

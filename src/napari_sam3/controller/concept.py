@@ -1,0 +1,413 @@
+"""One concept: what describes it, what was found of it, and what of that is shown."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import Chosen, Selection, Sieve, choose, position_at
+from ..layers import ConceptSheet, DrawnBox
+from ..values import LARGE_FRAME, Candidates, Exemplar, PixelBox, Place
+
+SAME = 0.7  # intersection over union of two boxes around what must be one object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picks:
+    """Positions of candidates that were clicked in or thrown out, or that became objects."""
+
+    accepted: frozenset[int] = frozenset()
+    rejected: frozenset[int] = frozenset()
+    taken: Mapping[int, int] = field(default_factory=dict)  # ids of the objects they became
+
+    def applied(self, levels: Selection) -> Selection:
+        """Return a selection with these levels and picks; what became an object is not shown."""
+        taken = frozenset(self.taken)
+        return replace(levels, accepted=self.accepted - taken, rejected=self.rejected | taken)
+
+    def after(self, selection: Selection) -> Self:
+        """Return the picks of a selection, besides what became an object."""
+        taken = frozenset(self.taken)
+        return replace(
+            self, accepted=selection.accepted - taken, rejected=selection.rejected - taken
+        )
+
+    def taking(self, positions: Mapping[int, int]) -> Self:
+        """Note that candidates became objects of these ids."""
+        return replace(self, taken={**self.taken, **positions})
+
+    def without_objects(self, object_ids: Set[int]) -> Self:
+        """Give candidates back whose objects are gone."""
+        left = {position: one for position, one in self.taken.items() if one not in object_ids}
+        return replace(self, taken=left)
+
+    def carried(self, before: Candidates, after: Candidates) -> Self:
+        """Return the same picks among candidates that were found anew."""
+        picked = np.array(sorted({*self.accepted, *self.rejected, *self.taken}), np.int64)
+        found = counterparts(before.boxes[picked], after.boxes)
+        same = {int(picked[one]): other for one, other in found.items()}
+        return replace(
+            self,
+            accepted=frozenset(same[one] for one in self.accepted if one in same),
+            rejected=frozenset(same[one] for one in self.rejected if one in same),
+            taken={same[one]: thing for one, thing in self.taken.items() if one in same},
+        )
+
+
+def counterparts(before: NDArray[np.int64], after: NDArray[np.int64]) -> dict[int, int]:
+    """Return which of the boxes after, (M, 4), is each of those before, (N, 4), if one is."""
+    if not len(before) or not len(after):
+        return {}
+    first = np.maximum(before[:, None, :2], after[None, :, :2])
+    last = np.minimum(before[:, None, 2:], after[None, :, 2:])
+    shared = np.clip(last - first, 0, None).prod(axis=2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (before, after)]
+    overlap = shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1)
+    best = overlap.argmax(axis=1)
+    return {one: int(other) for one, other in enumerate(best) if overlap[one, other] >= SAME}
+
+
+SHELF_BYTES = 2**28
+"""What the candidates of one concept may occupy on all frames together."""
+SIEVES_KEPT = 3  # frames whose sliders move at once
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedCandidates:
+    """Candidates whose masks take one bit a pixel."""
+
+    bare: Candidates  # without masks
+    bits: NDArray[np.uint8]  # all masks one after the other, row by row, eight pixels in one
+
+    @classmethod
+    def of(cls, candidates: Candidates) -> Self:
+        """Pack candidates."""
+        flat = [mask.ravel() for mask in candidates.masks] or [np.zeros(0, bool)]
+        return cls(replace(candidates, masks=()), np.packbits(np.concatenate(flat)))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes they occupy."""
+        return self.bits.nbytes + self.bare.boxes.nbytes + self.bare.scores.nbytes
+
+    def unpacked(self) -> Candidates:
+        """Return the candidates as they were."""
+        sides = self.bare.boxes[:, 2:] - self.bare.boxes[:, :2]
+        ends = np.cumsum(sides.prod(axis=1, dtype=np.int64))
+        flat = np.unpackbits(self.bits, count=int(ends[-1]) if len(ends) else 0).astype(bool)
+        parts = zip(np.split(flat, ends[:-1]), sides.tolist(), strict=False)
+        return replace(self.bare, masks=tuple(part.reshape(side) for part, side in parts))
+
+
+class CandidateShelf:
+    """Candidates by the place of their frame; the ones unused for longest make room.
+
+    Parameters
+    ----------
+    max_bytes : int
+        What they may occupy together.
+    """
+
+    def __init__(self, max_bytes: int = SHELF_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._nbytes = 0
+        self._packed: OrderedDict[Place, PackedCandidates] = OrderedDict()
+        self._sieves: OrderedDict[Place, Sieve] = OrderedDict()
+
+    def __contains__(self, place: Place) -> bool:
+        return place in self._packed
+
+    def places(self) -> list[Place]:
+        """Return where there are candidates, or may be none but were looked for."""
+        return list(self._packed)
+
+    def put(self, place: Place, candidates: Candidates) -> None:
+        """Keep the candidates of a frame, in place of earlier ones."""
+        self.drop(place)
+        packed = self._packed[place] = PackedCandidates.of(candidates)
+        self._nbytes += packed.nbytes
+        while self._nbytes > self._max_bytes and len(self._packed) > 1:
+            self.drop(next(iter(self._packed)))
+
+    def packed(self, place: Place) -> PackedCandidates:
+        """Return the candidates of a frame as a worker may take them."""
+        return self._packed[place]
+
+    def sieve(self, place: Place) -> Sieve | None:
+        """Return what chooses among the candidates of a frame, if there are any."""
+        if place not in self._packed:
+            return None
+        self._packed.move_to_end(place)
+        if place not in self._sieves:
+            self._sieves[place] = Sieve(self._packed[place].unpacked())
+        self._sieves.move_to_end(place)
+        while len(self._sieves) > SIEVES_KEPT:
+            self._sieves.popitem(last=False)
+        return self._sieves[place]
+
+    def drop(self, place: Place) -> None:
+        """Keep the candidates of a frame no longer."""
+        gone = self._packed.pop(place, None)
+        self._nbytes -= 0 if gone is None else gone.nbytes
+        self._sieves.pop(place, None)
+
+
+Region = tuple[float, float, float, float]
+"""Row, col, row, col of two opposite corners, in pixels of the frame."""
+
+WORTH_A_GLANCE = 0.1
+"""Candidates of a lower score are outlined nowhere; a click still finds them."""
+MOSTLY = 0.5
+"""A candidate that shown ones cover by more than this share is not outlined either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the objects of a concept have in common."""
+
+    text: str = ""
+    is_everything: bool = False  # nothing but being an object
+    boxes: tuple[DrawnBox, ...] = ()
+    borrowed: tuple[Exemplar, ...] = ()  # from a library
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing says what is meant."""
+        is_shown = any(box.is_positive for box in self.boxes) or len(self.borrowed)
+        return not (self.text or self.is_everything or is_shown)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """What there is to tell of a concept on one frame."""
+
+    shown: int
+    below: int  # the threshold
+    told: str  # "37 found, 12 below"
+    scores: tuple[float, float] | None  # lowest and highest of those shown, 0..1
+    windows: int  # pictures that the model was asked about
+    is_saturated: bool  # whether some may be missing
+    is_current: bool  # whether it was found with the description as it is now
+
+
+@dataclass(slots=True, eq=False)
+class FoundConcept:
+    """A concept of one image; frames are named by their places."""
+
+    id: int
+    name: str
+    description: Description
+    levels: Selection = field(default_factory=Selection)  # the sliders, without picks
+    sheet: ConceptSheet | None = None  # made when something is drawn
+    shelf: CandidateShelf = field(default_factory=CandidateShelf)
+    picks: dict[Place, Picks] = field(default_factory=dict)
+    drawn: dict[Place, Selection] = field(default_factory=dict)  # how frames were last drawn
+    described: dict[Place, Description] = field(default_factory=dict)  # when they were asked
+    _chosen: tuple[Place, Selection, Chosen] | None = None
+
+    def put(
+        self,
+        place: Place,
+        description: Description,
+        candidates: Candidates,
+        region: Region | None = None,
+    ) -> None:
+        """Take what was found on a frame; what was picked there before stays picked.
+
+        So does what was found beside the region that was looked at, unless something else is
+        meant by now.
+        """
+        before = self.shelf.sieve(place)
+        if before is not None and region and self.described.get(place) == description:
+            candidates = candidates.replacing(before.candidates, region)
+        if before is not None and place in self.picks:
+            self.picks[place] = self.picks[place].carried(before.candidates, candidates)
+        self.shelf.put(place, candidates)
+        self.described[place] = description
+        self.drawn.pop(place, None)
+        self._chosen = None
+
+    def clear(self) -> None:
+        """Forget all candidates and picks; frames that were drawn are to be drawn empty."""
+        for place in self.shelf.places():
+            self.shelf.drop(place)
+        self.picks.clear()
+        self.described.clear()
+        self._chosen = None
+
+    def selection_at(self, place: Place) -> Selection:
+        """Return the levels with what was picked on a frame."""
+        return self.picks.get(place, Picks()).applied(self.levels)
+
+    def chosen_at(self, place: Place) -> Chosen | None:
+        """Choose among the candidates of a frame; None where nothing was looked for."""
+        sieve = self.shelf.sieve(place)
+        if sieve is None:
+            return None
+        selection = self.selection_at(place)
+        if self._chosen is None or self._chosen[:2] != (place, selection):
+            self._chosen = place, selection, choose(sieve, selection)
+        return self._chosen[2]
+
+    def position_at(self, place: Place, row: float, col: float) -> int | None:
+        """Return which candidate is at a pixel, the shown ones first, unless it is an object."""
+        sieve = self.shelf.sieve(place)
+        if sieve is None:
+            return None
+        position = position_at(sieve, self.selection_at(place), row, col)
+        return None if position in self.picks.get(place, Picks()).taken else position
+
+    def toggle(self, place: Place, position: int) -> None:
+        """Throw a shown candidate out, or take a hidden one in."""
+        sieve = self.shelf.sieve(place)
+        if sieve is None:
+            return
+        toggled = self.selection_at(place).toggled(sieve, position)
+        self.picks[place] = self.picks.get(place, Picks()).after(toggled)
+
+    def take(self, place: Place, objects: dict[int, int]) -> None:
+        """Note which candidates became which objects; they are shown no longer."""
+        self.picks[place] = self.picks.get(place, Picks()).taking(objects)
+
+    def give_back(self, object_ids: Set[int]) -> list[Place]:
+        """Let candidates count again whose objects are gone, and return where they are."""
+        places = [
+            place
+            for place, one in self.picks.items()
+            if not object_ids.isdisjoint(one.taken.values())
+        ]
+        for place in places:
+            self.picks[place] = self.picks[place].without_objects(object_ids)
+        return places
+
+    def outdated(self) -> list[Place]:
+        """Return the frames that are drawn with other levels than they should be."""
+        places = self.shelf.places()
+        return [place for place in places if self.drawn.get(place) != self.selection_at(place)]
+
+    def is_candidate(self, place: Place, position: int) -> bool:
+        """Whether there is such a candidate on a frame, and it is no object."""
+        sieve = self.shelf.sieve(place)
+        is_there = sieve is not None and position < len(sieve.candidates)
+        return is_there and position not in self.picks.get(place, Picks()).taken
+
+    def is_shown(self, place: Place, position: int) -> bool:
+        """Whether a candidate counts."""
+        chosen = self.chosen_at(place)
+        return chosen is not None and position in chosen.positions
+
+    def score(self, place: Place, position: int) -> float:
+        """Return how sure the model is of a candidate, 0..1."""
+        return float(self.shelf.packed(place).bare.scores[position])
+
+    def box(self, place: Place, position: int) -> tuple[float, float, float, float]:
+        """Return the box around a candidate: row, col, row, col of its outer edges."""
+        top, left, bottom, right = self.shelf.packed(place).bare.boxes[position].tolist()
+        return top - 0.5, left - 0.5, bottom - 0.5, right - 0.5
+
+    def mask(self, place: Place, position: int) -> tuple[PixelBox, NDArray[np.bool_]]:
+        """Return a box and the pixels (h, w) of a candidate in it, as shown or to be shown."""
+        chosen = self.chosen_at(place)
+        if chosen is None:
+            raise KeyError(place)
+        (rows, cols), crop = chosen.crop(position)
+        box = rows.start, cols.start, rows.stop, cols.stop
+        if position not in chosen.positions:
+            return box, crop
+        return box, np.asarray(chosen.labels_in(rows, cols) == position + 1)
+
+    def hidden_labels(self, place: Place) -> NDArray[np.int32] | None:
+        """Draw candidates that do not count but might, (H, W): value = position + 1."""
+        chosen = self.chosen_at(place)
+        if chosen is None:
+            return None
+        candidates = chosen.sieve.candidates
+        labels = np.zeros(candidates.shape, np.int32)
+        for position in self._worth_a_glance(place, chosen)[::-1].tolist():
+            rows, cols = chosen.sieve.place(position)
+            labels[rows, cols][candidates.masks[position]] = position + 1
+        return labels
+
+    def tally(self, place: Place) -> Tally | None:
+        """Tell what was found on a frame, or None where nothing was looked for."""
+        chosen = self.chosen_at(place)
+        if chosen is None:
+            return None
+        candidates = chosen.sieve.candidates
+        scores = candidates.scores[chosen.positions]
+        return Tally(
+            chosen.found,
+            chosen.below,
+            chosen.told,
+            (float(scores.min()), float(scores.max())) if len(scores) else None,
+            candidates.windows_looked_at,
+            candidates.is_saturated,
+            self.described.get(place) == self.description,
+        )
+
+    def _worth_a_glance(self, place: Place, chosen: Chosen) -> NDArray[np.int64]:
+        sieve, taken = chosen.sieve, self.picks.get(place, Picks()).taken
+        is_shown = np.zeros(len(sieve.candidates), bool)
+        is_shown[chosen.positions] = True
+        is_hidden = ~is_shown & (sieve.candidates.scores >= WORTH_A_GLANCE)
+        is_hidden[list(taken)] = False
+        hidden = np.flatnonzero(is_hidden)
+        seen = [one for one in hidden.tolist() if _share(sieve, one, is_shown) <= MOSTLY]
+        return np.array(sorted(seen, key=lambda one: -sieve.candidates.scores[one]), np.int64)
+
+
+def _share(sieve: Sieve, position: int, is_shown: NDArray[np.bool_]) -> float:
+    """Return how much of a candidate those cover that are shown, (N,)."""
+    others = sieve.neighbours[position]
+    return sieve.covered(position, others[is_shown[others]])
+
+
+BLOCK = 1024
+"""Rows and columns of a piece of a large frame."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """What a frame is to show of a concept."""
+
+    selection: Selection  # by which it was chosen
+    chosen: Chosen | None  # None: nothing
+    labels: NDArray[np.int32] | None = None  # (H, W), unless it is drawn piece by piece
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be seen."""
+        return self.chosen is None or not self.chosen.found
+
+    def parts(self, shape: tuple[int, int]) -> Iterator[tuple[PixelBox, NDArray[np.int32]]]:
+        """Draw a frame of this shape: boxes of it, and the labels (h, w) in them."""
+        for box in boxes_of(shape):
+            yield box, self._part(box)
+
+    def _part(self, box: PixelBox) -> NDArray[np.int32]:
+        if self.labels is not None:
+            return self.labels
+        if self.chosen is None:
+            return np.zeros((box[2] - box[0], box[3] - box[1]), np.int32)
+        return self.chosen.labels_in(slice(box[0], box[2]), slice(box[1], box[3]))
+
+
+def drawn(selection: Selection, chosen: Chosen) -> Drawing:
+    """Draw what was chosen, if the frame is not so large that it is drawn piece by piece."""
+    is_large = len(boxes_of(chosen.sieve.candidates.shape)) > 1
+    return Drawing(selection, chosen, None if is_large else chosen.labels)
+
+
+def boxes_of(shape: tuple[int, int]) -> list[PixelBox]:
+    """Divide a frame of this shape into the boxes that it is drawn in."""
+    rows, cols = shape
+    if rows * cols <= LARGE_FRAME:
+        return [(0, 0, rows, cols)]
+    corners = product(range(0, rows, BLOCK), range(0, cols, BLOCK))
+    return [(top, left, min(top + BLOCK, rows), min(left + BLOCK, cols)) for top, left in corners]

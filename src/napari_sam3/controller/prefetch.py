@@ -1,0 +1,473 @@
+"""What is embedded before anybody asks about it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import Any, Literal
+
+import numpy as np
+from napari.layers import Image, Layer
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from ..engine import Cost, Session
+from ..values import CancelledError, FramesError, Sam3Error
+from .annotations import Work, Works
+from .jobs import Jobs, Stream
+from .view import Focus, View
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A stack, and the frame of it that is looked at."""
+
+    view: View
+    frame: int
+
+    @property
+    def count(self) -> int:
+        """Frames of the stack."""
+        return self.view.axes.count
+
+
+def seen(focus: Focus, works: Works) -> Seen | None:
+    """Return what is seen now; None where there is nothing that can be shown to a model."""
+    image, place = focus.image, focus.place
+    if image is None or place is None:
+        return None
+    try:
+        view = works.view(image, place)
+    except FramesError:
+        return None
+    return Seen(view, view.axes.frame_of(place))
+
+
+logger = logging.getLogger(__name__)
+
+CHEAP_SECONDS = 2
+"""What embedding a frame may take that nobody has asked for."""
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    stream: Stream | None = None
+
+
+class Neighbours:
+    """Embeds frames around the one that is looked at, so that clicks there are answered at once.
+
+    Nobody has asked for it, and a laptop is to stay cool while its owner thinks or leafs through
+    an image. So it is done only on a stack about which the model was asked before, as it is
+    displayed now; only with a model that embeds one of its frames in less than two seconds, as
+    measured at those before; only while nothing else runs; and only for frames that fit into half
+    of the memory, eight on either side at most. It ends when the user prompts, runs something or
+    goes elsewhere.
+    """
+
+    arrived = Signal(View, int)  # a stack, and a frame of it that is ready now
+    disturbed = Signal()  # the user did something: look around once she rests
+
+    def __init__(self, focus: Focus, works: Works, jobs: Jobs) -> None:
+        self._focus = focus
+        self._works = works
+        self._jobs = jobs
+        self._run: _Run | None = None
+        self._last: int | None = None  # the frame that was looked at before
+        self._heading = 1
+        focus.moved.connect(self._on_moved)
+        focus.image_chosen.connect(self._on_moved)
+        works.begun.connect(self._on_work_begun)
+        works.changed.connect(self._on_changed)
+
+    def close(self) -> None:
+        """Stop, and never begin again."""
+        self.stop()
+        self._focus.moved.disconnect(self._on_moved)
+        self._focus.image_chosen.disconnect(self._on_moved)
+        self._works.begun.disconnect(self._on_work_begun)
+        self._works.changed.disconnect(self._on_changed)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether frames are being embedded."""
+        return self._run is not None
+
+    def look_around(self) -> None:
+        """Embed what is worth it around the frame that is looked at; called once she rests."""
+        here = seen(self._focus, self._works)
+        if here is None or self.is_running or self._works.is_busy:
+            return
+        session = self._works.known_session(here.view)
+        frames = self._worthwhile(here)
+        if frames:
+            run = _Run()
+            arrived = partial(self._on_arrived, run, here.view)
+            self._begin(run, lambda: self._works.session(here.view).encode(frames), arrived)
+        elif session is not None and session.ahead.is_worth_recognising:
+            arrived = partial(self._on_recognised, session, here.view)
+            self._begin(_Run(), session.ahead.recognise, arrived)
+
+    def _begin(
+        self,
+        run: _Run,
+        work: Callable[[], Generator[int, None, None]],
+        arrived: Callable[[int], None],
+    ) -> None:
+        self._run = run
+        run.stream = self._jobs.stream(work, arrived, partial(self._on_ended, run))
+
+    def stop(self) -> None:
+        """End it before its next frame."""
+        run, self._run = self._run, None
+        if run is not None and run.stream is not None:
+            run.stream.stop()
+
+    def _worthwhile(self, here: Seen) -> list[int]:
+        session = self._works.known_session(here.view)
+        if session is None or not self._is_cheap(here.view):
+            return []
+        return session.ahead.neighbours(here.frame, self._heading)
+
+    def _is_cheap(self, view: View) -> bool:
+        """Whether a frame takes little; what was kept from before takes nothing to speak of."""
+        session = self._works.known_session(view)
+        cost = None if session is None else session.ahead.cost
+        return cost is not None and (cost.seconds or 0) < CHEAP_SECONDS
+
+    def _on_moved(self) -> None:
+        here = seen(self._focus, self._works)
+        frame = None if here is None else here.frame
+        if frame is not None and self._last is not None and frame != self._last:
+            self._heading = frame - self._last
+        self._last = frame
+        self.stop()
+        self.disturbed.emit()
+
+    def _on_work_begun(self, work: Work) -> None:
+        work.workspace.prompts.changed.connect(self._on_prompted)
+
+    def _on_prompted(self, _: object) -> None:
+        self.stop()
+        self.disturbed.emit()
+
+    def _on_changed(self) -> None:
+        self.disturbed.emit()
+
+    def _on_arrived(self, run: _Run, view: View, frame: int) -> None:
+        self.arrived.emit(view, frame)
+        if run is self._run and not self._is_cheap(view):
+            self.stop()
+
+    def _on_recognised(self, session: Session, view: View, frame: int) -> None:
+        if session.is_ready(frame):
+            self.arrived.emit(view, frame)
+
+    def _on_ended(self, run: _Run, error: Sam3Error | None) -> None:
+        if run is self._run:
+            self._run = None
+            if error is None:
+                self.disturbed.emit()  # perhaps there is more to be done
+        if error is not None and not isinstance(error, CancelledError):
+            logger.info("Frames are not embedded ahead: %s", error)
+
+
+AT_ONCE = 256
+"""Frames that are looked up in one go, so that thousands do not hold up the viewer."""
+
+
+class Readiness:
+    """Looks up which frames are ready, some at a time."""
+
+    def __init__(self, focus: Focus, works: Works) -> None:
+        self._focus = focus
+        self._works = works
+        self._view: View | None = None
+        self._left = 0  # frames to be looked up
+        self._next = 0
+        self.flags: NDArray[np.bool_] = np.zeros(0, bool)  # (F,), whether a frame is ready
+        self.under_way: frozenset[int] = frozenset()  # frames that are embedded now
+        self.current: int | None = None  # the frame that is looked at
+
+    @property
+    def count(self) -> int:
+        """How many frames are ready, as far as they were looked up."""
+        return int(self.flags.sum())
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all frames were looked up since something changed."""
+        return self._left == 0
+
+    def unsettle(self) -> None:
+        """Look all frames up once more, since something changed."""
+        self._left = len(self.flags)
+
+    def turn_to(self, view: View | None) -> None:
+        """Begin anew if another stack is looked at."""
+        if view is not self._view:
+            self._view, self._next = view, 0
+            self.flags = np.zeros(0 if view is None else view.axes.count, bool)
+            self.unsettle()
+
+    def add(self, view: View, frame: int) -> None:
+        """Take a frame for ready, if its stack is looked at."""
+        if view is self._view:
+            self.flags[frame] = True
+
+    def look(self) -> None:
+        """Look the next frames up."""
+        here = seen(self._focus, self._works)
+        view = None if here is None else here.view
+        self.turn_to(view)
+        self.current = None if here is None else here.frame
+        session = None if view is None else self._works.known_session(view)
+        if session is None:
+            self._left, self.under_way = 0, frozenset()
+            return
+        self.under_way = session.ahead.under_way
+        for _ in range(min(AT_ONCE, self._left)):
+            self.flags[self._next] = session.is_ready(self._next)
+            self._next = (self._next + 1) % len(self.flags)
+            self._left -= 1
+
+
+State = Literal["idle", "running", "paused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What embedding the stack that is looked at takes."""
+
+    ready: int  # frames that are
+    count: int  # frames of the stack
+    seconds: float | None  # that remain; None before the first frame
+    nbytes: int | None  # of all embeddings; None before the first frame
+
+    @property
+    def left(self) -> int:
+        """Frames that are not ready."""
+        return self.count - self.ready
+
+
+@dataclass(slots=True, eq=False)
+class _StackRun:
+    image: Image
+    view: View
+    wanted: int  # frames
+    started: float  # in seconds of the monotonic clock
+    done: int = 0  # frames
+    has_room: bool = False  # as far as is known
+    stream: Stream | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        return (
+            (monotonic() - self.started) * (self.wanted - self.done) / self.done
+            if self.done
+            else None
+        )
+
+
+class StackEncoding:
+    """Embeds all frames of one stack in the background; paused, it keeps what is done."""
+
+    arrived = Signal(View, int)  # a stack, and a frame of it that is ready now
+    changed = Signal()
+    failed = Signal(str)
+
+    def __init__(self, focus: Focus, works: Works, jobs: Jobs, readiness: Readiness) -> None:
+        self._focus = focus
+        self._works = works
+        self._jobs = jobs
+        self._readiness = readiness
+        self._run: _StackRun | None = None
+        self._paused: View | None = None
+
+    @property
+    def state(self) -> State:
+        """Whether a stack is being embedded, or the one that is looked at was before."""
+        if self._run is not None:
+            return "running"
+        here = seen(self._focus, self._works)
+        return "paused" if here is not None and here.view is self._paused else "idle"
+
+    @property
+    def outlook(self) -> Outlook | None:
+        """What is to be expected for the stack that is looked at; None without one."""
+        here = seen(self._focus, self._works)
+        if here is None:
+            return None
+        self._readiness.turn_to(here.view)
+        ready, cost = self._readiness.count, self._cost(here.view)
+        each = None if cost is None else cost.seconds
+        seconds = None if each is None else each * (here.count - ready)
+        if self._run is not None and self._run.view is here.view:
+            seconds = self._run.seconds_left or seconds
+        nbytes = None if cost is None else cost.nbytes * here.count
+        return Outlook(ready, here.count, seconds, nbytes)
+
+    @property
+    def obstacle(self) -> str:
+        """Why the stack that is looked at cannot be embedded now; empty where it can."""
+        here = seen(self._focus, self._works)
+        if here is None:
+            return "There is no image yet: open one, or take one of File > Open Sample."
+        if here.count < 2:
+            return "The image has a single frame, which is looked at when you click."
+        if here.view.frames.is_large:
+            return "Frames as large as these are looked at in parts, around what you click."
+        ready = self._readiness.count
+        return "All frames are ready." if ready == here.count else ""
+
+    @property
+    def fitting(self) -> int | None:
+        """How many more frames there is room for; None before the first frame."""
+        here = seen(self._focus, self._works)
+        return None if here is None else self._fitting(here.view)
+
+    def start(self, most: int | None = None) -> None:
+        """Embed what is not ready, from the frame that is looked at on; a few, or all."""
+        here = seen(self._focus, self._works)
+        image = self._focus.image
+        if here is None or image is None or self._run is not None:
+            return
+        self._readiness.turn_to(here.view)
+        frames = self._frames(here)[:most]
+        self._paused = None
+        self._run = run = _StackRun(image, here.view, len(frames), monotonic())
+        run.has_room = most is not None
+        run.image.events.data.connect(self._on_pixels_replaced)
+        run.stream = self._jobs.stream(
+            lambda: self._encode(run, frames),
+            partial(self._on_arrived, run),
+            partial(self._on_ended, run),
+        )
+        self.changed.emit()
+
+    def pause(self) -> None:
+        """End it before its next frame; what is done is kept."""
+        run = self._taken_off()
+        if run is None:
+            return
+        self._paused = run.view
+        if run.stream is not None:
+            run.stream.stop()
+        self.changed.emit()
+
+    def let_go_of(self, layer: Layer) -> None:
+        """Stop if this image is embedded, since it was removed or its pixels replaced."""
+        if self._run is not None and self._run.image is layer:
+            self.pause()
+
+    def _on_pixels_replaced(self, event: Any) -> None:
+        self.let_go_of(event.source)
+
+    def _taken_off(self) -> _StackRun | None:
+        """Let go of what runs, and return it."""
+        run, self._run = self._run, None
+        if run is not None:
+            run.image.events.data.disconnect(self._on_pixels_replaced)
+        return run
+
+    def _encode(self, run: _StackRun, frames: list[int]) -> Generator[int, None, None]:
+        with closing(self._works.session(run.view).encode(frames)) as done:
+            yield from done
+
+    def _frames(self, here: Seen) -> list[int]:
+        around = np.roll(np.arange(here.count), -here.frame)
+        frames: list[int] = around[~self._readiness.flags[around]].tolist()
+        return frames
+
+    def _cost(self, view: View) -> Cost | None:
+        session = self._works.known_session(view)
+        return None if session is None else session.ahead.cost
+
+    def _fitting(self, view: View) -> int | None:
+        session = self._works.known_session(view)
+        cost = None if session is None else session.ahead.cost
+        if session is None or cost is None:
+            return None
+        return max(session.ahead.room // max(cost.nbytes, 1) - self._readiness.count, 0)
+
+    def _on_arrived(self, run: _StackRun, frame: int) -> None:
+        if run is not self._run:
+            return
+        run.done += 1
+        self.arrived.emit(run.view, frame)
+        if not run.has_room:
+            self._check_room(run)
+        self.changed.emit()
+
+    def _check_room(self, run: _StackRun) -> None:
+        """Go on if the rest has room, now that it is known how much a frame takes."""
+        fitting = self._fitting(run.view)
+        run.has_room = fitting is not None and fitting >= run.wanted - run.done
+        if not run.has_room:
+            self.pause()
+            self.failed.emit(
+                "There is no room for what the model sees of all frames: press Resume to encode "
+                "as many as there is room for."
+            )
+
+    def _on_ended(self, run: _StackRun, error: Sam3Error | None) -> None:
+        if run is not self._run:
+            return
+        self._taken_off()
+        if error is not None:
+            self._paused = run.view
+        if error is not None and not isinstance(error, CancelledError):
+            self.failed.emit(str(error))
+        self.changed.emit()
+
+
+class Ahead:
+    """The neighbours of the frame that is looked at, or the whole stack; never both at once."""
+
+    changed = Signal()
+    failed = Signal(str)
+
+    def __init__(self, focus: Focus, works: Works, jobs: Jobs) -> None:
+        self.readiness = Readiness(focus, works)
+        self._works = works
+        self.neighbours = Neighbours(focus, works, jobs)
+        self.stack = StackEncoding(focus, works, jobs, self.readiness)
+        self.neighbours.arrived.connect(self._on_arrived)
+        self.stack.arrived.connect(self._on_arrived)
+        self.stack.changed.connect(self._on_changed)
+        self.stack.failed.connect(self._on_failed)
+
+    @property
+    def trouble(self) -> str:
+        """Why what the model has seen is not kept on disk, for the user; empty when it is."""
+        engine = self._works.engine
+        return "" if engine is None else engine.embeddings.trouble
+
+    def close(self) -> None:
+        """Stop what runs."""
+        self.neighbours.close()
+        self.stack.pause()
+
+    def encode_stack(self, most: int | None = None) -> None:
+        """Embed the stack that is looked at, or so many frames of it."""
+        self.neighbours.stop()
+        self.stack.start(most)
+
+    def look_around(self) -> None:
+        """Embed the neighbours of the frame that is looked at, if it is worth it."""
+        if self.stack.state != "running":
+            self.neighbours.look_around()
+
+    def _on_arrived(self, view: View, frame: int) -> None:
+        self.readiness.add(view, frame)
+        self.changed.emit()
+
+    def _on_changed(self) -> None:
+        self.changed.emit()
+
+    def _on_failed(self, message: str) -> None:
+        self.failed.emit(message)

@@ -1,0 +1,213 @@
+"""Which image, stack and frame the user looks at."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Image, Layer
+from psygnal import Signal
+
+from ..engine import Contrast, Engine, Frames, Looking, Session
+from ..layers import (
+    StackAxes,
+    contrast_of,
+    data_shape,
+    default_stack_axis,
+    frames_of,
+    split_coordinates,
+    stack_axis_choices,
+    visible_channels,
+)
+from ..values import Place
+
+
+class Focus:
+    """Follows the image, the stack axis and the position in a viewer."""
+
+    image_chosen = Signal()
+    moved = Signal()  # to another frame, or along another axis
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self.image: Image | None = None
+        self.frame_axis: int | None = None
+        viewer.dims.events.current_step.connect(self._on_viewer_moved)
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        self._let_go_of_image()
+        self._viewer.dims.events.current_step.disconnect(self._on_viewer_moved)
+
+    def choose_image(self, image: Image | None) -> None:
+        """Look at another image, along its most likely stack axis."""
+        if image is self.image:
+            return
+        self._let_go_of_image()
+        self.image = image
+        if image is not None:
+            image.events.data.connect(self._on_pixels_replaced)
+        self.frame_axis = None if image is None else default_stack_axis(image)
+        self.image_chosen.emit()
+
+    def choose_frame_axis(self, axis: int | None) -> None:
+        """Let the stack run along another axis of the image."""
+        if axis == self.frame_axis:
+            return
+        self.frame_axis = axis
+        self.moved.emit()
+
+    def axis_of(self, image: Image) -> int | None:
+        """Return the axis that the stack of an image runs along, whether it is looked at or not."""
+        return self.frame_axis if image is self.image else default_stack_axis(image)
+
+    @property
+    def frame_axes(self) -> list[tuple[str, int]]:
+        """Names and numbers of the axes that a stack of the image can run along."""
+        return [] if self.image is None else stack_axis_choices(self.image)
+
+    @property
+    def shows_frame(self) -> bool:
+        """Whether the viewer shows rows and columns, and not a section across frames."""
+        dims = self._viewer.dims
+        return set(dims.displayed) == {dims.ndim - 2, dims.ndim - 1}
+
+    @property
+    def place(self) -> Place | None:
+        """Where in the image the viewer is; None without an image."""
+        if self.image is None:
+            return None
+        point = self.image.world_to_data(self._viewer.dims.point)
+        (nearest,), _ = split_coordinates([point])
+        lengths = data_shape(self.image)[:-2]
+        return tuple(
+            min(max(index, 0), length - 1) for index, length in zip(nearest, lengths, strict=True)
+        )
+
+    @property
+    def axes(self) -> StackAxes | None:
+        """The stack that is looked at; None without an image."""
+        if self.image is None or self.place is None:
+            return None
+        return StackAxes.through(self.image, self.frame_axis, self.place)
+
+    @property
+    def channels(self) -> tuple[Image, ...]:
+        """The image and those that are shown with it."""
+        return () if self.image is None else visible_channels(self._viewer.layers, self.image)
+
+    def go_to(self, place: Place) -> None:
+        """Show a place of the image in the viewer."""
+        if self.image is None:
+            return
+        point = self.image.data_to_world((*place, 0, 0))
+        first = self._viewer.dims.ndim - self.image.ndim
+        for axis, value in enumerate(point[:-2], start=first):
+            self._viewer.dims.set_point(axis, value)
+
+    def _let_go_of_image(self) -> None:
+        if self.image is not None:
+            self.image.events.data.disconnect(self._on_pixels_replaced)
+
+    def _on_pixels_replaced(self) -> None:
+        if self.image is not None and self.frame_axis not in dict(self.frame_axes).values():
+            self.frame_axis = default_stack_axis(self.image)
+        self.moved.emit()
+
+    def _on_viewer_moved(self) -> None:
+        self.moved.emit()
+
+
+VIEWS_KEPT = 4  # so that going back to a stack or a contrast finds its embeddings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One stack under one contrast; a value that may enter a worker."""
+
+    axes: StackAxes
+    frames: Frames
+    contrast: Contrast
+
+
+class Views:
+    """Looks at layers, and knows a stack again that it has seen before."""
+
+    def __init__(self) -> None:
+        self._frames: OrderedDict[tuple[Any, ...], Frames] = OrderedDict()
+        self._views: OrderedDict[tuple[str, str], View] = OrderedDict()
+
+    def of(self, layers: Iterable[Layer], image: Image, axes: StackAxes) -> View:
+        """Return the stack of an image as it looks now, with the channels shown beside it."""
+        channels = visible_channels(layers, image)
+        stack = (tuple(id(channel.data) for channel in channels), axes.frame_axis, axes.position)
+        frames = _known(self._frames, stack, lambda: frames_of(channels, axes))
+        contrast = contrast_of(channels)
+        return _known(
+            self._views, (frames.token, contrast.token), lambda: View(axes, frames, contrast)
+        )
+
+
+class Sessions:
+    """Opens a session for a view, once; workers call it, so it may load the model."""
+
+    def __init__(self, load: Callable[[], Engine]) -> None:
+        self._load = load
+        self._lock = Lock()
+        self._sessions: OrderedDict[View, Session] = OrderedDict()
+        self._latest: Session | None = None  # may be asked while the lock is held for a load
+
+    def of(self, view: View) -> Session:
+        """Return the session of a view."""
+        with self._lock:
+            session: Session = _known(
+                self._sessions,
+                view,
+                lambda: self._load().open(view.frames, contrast=view.contrast),
+            )
+            self._latest = session
+            return session
+
+    def known(self, view: View) -> Session | None:
+        """Return the session of a view if it was opened; nobody waits for a model."""
+        return self._sessions.get(view)
+
+    @property
+    def looking(self) -> Looking | None:
+        """How far the model has come with an image that it looks at."""
+        latest = self._latest
+        return None if latest is None else latest.looking
+
+    def stop_looking(self) -> None:
+        """End looking at that image."""
+        latest = self._latest
+        if latest is not None:
+            latest.stop_looking()
+
+    def load_with(self, load: Callable[[], Engine]) -> None:
+        """Use another engine from now on."""
+        with self._lock:
+            self._load = load
+            self._latest = None
+            self._sessions.clear()
+
+    def forget_objects(self, object_ids: Iterable[int]) -> None:
+        """Drop what the sessions remember of objects."""
+        with self._lock:
+            for session in self._sessions.values():
+                for object_id in object_ids:
+                    session.remove(object_id)
+
+
+def _known(seen: OrderedDict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+    """Return what was made for a key before, or make it; the oldest is dropped."""
+    if key not in seen:
+        seen[key] = make()
+    seen.move_to_end(key)
+    while len(seen) > VIEWS_KEPT:
+        seen.popitem(last=False)
+    return seen[key]

@@ -1,0 +1,173 @@
+"""Why something cannot be done now, in a sentence for the user."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .controller import Controller
+
+Action = Literal[
+    "prompt",
+    "next_reading",
+    "next_object",
+    "undo",
+    "redo",
+    "remove",
+    "run",
+    "stop",
+    "change_layout",
+]
+NO_IMAGE = "There is no image yet: open one, or take one of File > Open Sample."
+NO_OBJECT = "No object is outlined yet: click one in the image first."
+
+
+def obstacle(controller: Controller, action: Action) -> str:
+    """Return why an action is not possible now; empty where it is."""
+    if controller.focus.image is None:
+        return NO_IMAGE
+    match action:
+        case "prompt":
+            return _to_prompting(controller)
+        case "next_reading":
+            return (
+                "" if _has_readings(controller) else "Click an object first; then try its readings."
+            )
+        case "undo" | "redo":
+            return _to_history(controller, action)
+        case "remove":
+            return "" if controller.work is not None else NO_OBJECT
+        case "run":
+            return _to_running(controller)
+        case "stop":
+            return _to_stopping(controller)
+        case "change_layout":
+            return "Stop following first." if controller.is_running else ""
+        case "next_object":
+            return "" if controller.work is not None else NO_OBJECT
+
+
+def hint(controller: Controller) -> str:
+    """Return what to do next on a frame where the current object is not prompted."""
+    if controller.focus.image is None:
+        return "Open an image first."
+    if controller.reading is not None:
+        return ""
+    score = controller.score_here
+    if score is not None:
+        return f"followed, score {score:.2f}"
+    return "Click an object in the image."
+
+
+def _to_prompting(controller: Controller) -> str:
+    if controller.viewer.dims.ndisplay == 3:
+        return "Prompts are drawn in 2-D: switch the view back with the 2D/3D button below."
+    if not controller.focus.shows_frame:
+        return "Prompts are drawn on rows and columns: roll the axes back with the button below."
+    return ""
+
+
+def _to_stopping(controller: Controller) -> str:
+    if controller.is_running or controller.looking is not None:
+        return ""
+    return "Nothing is being followed."
+
+
+def _has_readings(controller: Controller) -> bool:
+    return controller.reading is not None and controller.reading.count > 1
+
+
+def _to_history(controller: Controller, action: str) -> str:
+    history = None if controller.work is None else controller.work.workspace.history
+    if history is not None and (history.can_undo if action == "undo" else history.can_redo):
+        return ""
+    return f"There is nothing to {action}."
+
+
+def _to_running(controller: Controller) -> str:
+    axes = controller.focus.axes
+    if controller.is_running:
+        return "Objects are being followed already: stop that first."
+    if axes is None or axes.count < 2:
+        return "The image has one frame: there is nothing to follow an object through."
+    if controller.work is None or not controller.work.propagation.starts(axes):
+        return NO_OBJECT
+    return ""
+
+
+FindAction = Literal[
+    "draw_exemplar",
+    "find_text",
+    "find_everything",
+    "find_again",
+    "select",
+    "pick",
+    "make_object",
+    "make_objects",
+    "use_as_exemplar",
+    "use_library",
+    "keep_exemplars",
+    "remove_concept",
+]
+NOTHING_FOUND = "Nothing was looked for on this frame yet: draw a box around an object first."
+NO_TEXT = "The model reads no text: draw a box around an object, or choose a model that does."
+NO_EXEMPLARS = "The model finds nothing by exemplars: choose the embedded model or SAM 3."
+NOTHING_CLICKED = "Click a candidate first: choose pick, then click one in the image."
+
+
+def obstacle_to(controller: Controller, action: FindAction) -> str:
+    """Return why an action is not possible now; empty where it is."""
+    if controller.focus.image is None:
+        return NO_IMAGE
+    match action:
+        case "draw_exemplar":
+            return obstacle(controller, "prompt") or _to_exemplars(controller)
+        case "find_text":
+            engine = controller.works.engine
+            return "" if engine is None or engine.reads_text else NO_TEXT
+        case "find_again":
+            return _to_finding_again(controller)
+        case "use_library":
+            return _to_exemplars(controller)
+        case "remove_concept":
+            return "" if controller.finder.current is not None else "There is no concept yet."
+        case "keep_exemplars":
+            return _to_keeping(controller)
+        case "select" | "pick" | "make_object" | "make_objects" | "use_as_exemplar":
+            return _to_choosing(controller, action)
+        case "find_everything":
+            return ""
+
+
+def is_busy(controller: Controller) -> bool:
+    """Whether something is being looked for in the image."""
+    return controller.work is not None and controller.work.finding.is_busy
+
+
+def _to_exemplars(controller: Controller) -> str:
+    engine = controller.works.engine
+    return "" if engine is None or engine.reads_exemplars else NO_EXEMPLARS
+
+
+def _to_finding_again(controller: Controller) -> str:
+    concept = controller.finder.current
+    if concept is None or concept.description.is_empty:
+        return "Nothing says what to find: draw a box around one, or type what it is."
+    return ""
+
+
+def _to_keeping(controller: Controller) -> str:
+    concept = controller.finder.current
+    if concept is None or not (concept.description.boxes or concept.description.borrowed):
+        return "No exemplar is drawn yet: draw a box around an object first."
+    return ""
+
+
+def _to_choosing(controller: Controller, action: FindAction) -> str:
+    tally = controller.finder.tally
+    if tally is None:
+        return NOTHING_FOUND
+    if action == "make_objects" and not tally.shown:
+        return "No candidate counts here: lower the threshold, or click one in."
+    if action in ("make_object", "use_as_exemplar") and controller.picking.picked is None:
+        return NOTHING_CLICKED
+    return _to_exemplars(controller) if action == "use_as_exemplar" else ""

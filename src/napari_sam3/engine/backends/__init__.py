@@ -1,0 +1,1 @@
+"""Models behind one interface: the embedded network, the SAM family, and text models."""

@@ -1,0 +1,3 @@
+"""The network in the package: its layers, how it is asked, and how its answers are drawn."""
+
+from __future__ import annotations

@@ -1,0 +1,82 @@
+"""Values in memory, kept as long as there is room."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from threading import Lock
+from typing import Generic, Protocol, TypeVar
+
+
+class Sized(Protocol):
+    """Something that occupies bytes."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes it occupies."""
+
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value", bound=Sized)
+
+
+class BoundedCache(Generic[Key, Value]):
+    """Values that together occupy no more than so many bytes; the least recently used goes first.
+
+    Any thread may use it. A value larger than the cache is not kept.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._lock = Lock()
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+        self._nbytes = 0
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._values
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes occupied now."""
+        return self._nbytes
+
+    def get(self, key: Key) -> Value | None:
+        """Return the value of this key, or None, and mark it as used."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def put(self, key: Key, value: Value) -> list[tuple[Key, Value]]:
+        """Keep a value, and return others, or itself, for which there is no room."""
+        with self._lock:
+            self._drop(key)
+            if value.nbytes > self.max_bytes:
+                return [(key, value)]
+            self._values[key] = value
+            self._nbytes += value.nbytes
+            gone = []
+            while self._nbytes > self.max_bytes:
+                oldest = next(iter(self._values))
+                gone.append((oldest, self._values[oldest]))
+                self._drop(oldest)
+            return gone
+
+    def forget(self, is_unwanted: Callable[[Key], bool]) -> None:
+        """Let go of the values with such keys."""
+        with self._lock:
+            for key in [key for key in self._values if is_unwanted(key)]:
+                self._drop(key)
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        with self._lock:
+            self._values.clear()
+            self._nbytes = 0
+
+    def _drop(self, key: Key) -> None:
+        value = self._values.pop(key, None)
+        self._nbytes -= 0 if value is None else value.nbytes

@@ -1,1 +1,0 @@
-"""Text for models that read none: phrases, and a model that compares them with images."""

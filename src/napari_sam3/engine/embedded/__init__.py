@@ -1,1 +1,0 @@
-"""The network in the package: its layers, how it is asked, and how its answers are drawn."""

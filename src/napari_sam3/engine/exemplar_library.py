@@ -1,0 +1,170 @@
+"""Exemplars kept by name, to be used again on other images and in other sessions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load, save
+
+from ..values import Exemplar, PromptError, StorageError
+
+VERSION = "1"
+"""Of the layout of a file."""
+SUFFIX = ".safetensors"
+
+Tensors = dict[str, NDArray[Any]]
+Facts = dict[str, Any]
+
+
+class Library:
+    """A folder with one file for every name.
+
+    A file holds all exemplars of a name, the meant ones and the others, with their pictures. It is
+    written whole and then put in its place.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        By default one for the user in the place where the system keeps such things.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or Path(platformdirs.user_data_dir("napari-sam3")) / "exemplars"
+
+    def names(self) -> list[str]:
+        """Return all names in their order; a file that cannot be read goes by its own."""
+        with self._storing():
+            files = sorted(self.folder.glob(f"*{SUFFIX}")) if self.folder.exists() else []
+        return sorted((_name_in(path) for path in files), key=str.casefold)
+
+    def save(self, name: str, exemplars: Sequence[Exemplar]) -> None:
+        """Keep exemplars under a name, in the place of earlier ones.
+
+        Raises
+        ------
+        PromptError
+            If there is no name, or nothing to be kept.
+        StorageError
+            If the folder cannot be written.
+        """
+        if not name.strip() or not exemplars:
+            raise PromptError("Give the exemplars a name, and draw at least one.")
+        tensors, facts = _packed(exemplars)
+        said = {"version": VERSION, "name": name.strip(), "exemplars": json.dumps(facts)}
+        path = self.folder / f"{file_name(name)}{SUFFIX}"
+        draft = path.with_suffix(".partial")
+        with self._storing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(save(tensors, said))
+            draft.replace(path)
+
+    def load(self, name: str) -> list[Exemplar]:
+        """Return the exemplars of a name.
+
+        Raises
+        ------
+        StorageError
+            If there are none, or their file is damaged.
+        """
+        path = self._path(name)
+        with self._storing():
+            content = path.read_bytes()
+        try:
+            return _unpacked(load(content), _metadata(path))
+        except (SafetensorError, ValueError, KeyError, TypeError, struct.error) as error:
+            raise StorageError(
+                f"The exemplars {name!r} in {path} are damaged ({error}): remove them, and draw "
+                "them again."
+            ) from error
+
+    def remove(self, name: str) -> None:
+        """Remove the exemplars of a name."""
+        path = self._path(name)
+        with self._storing():
+            path.unlink()
+
+    def _path(self, name: str) -> Path:
+        for stem in (file_name(name), name):
+            path = self.folder / f"{stem}{SUFFIX}"
+            if path.parent == self.folder and path.exists():
+                return path
+        raise StorageError(
+            f"There are no exemplars named {name!r} in {self.folder}: draw some and save them."
+        )
+
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(
+                f"The library {self.folder} cannot be used ({error}): free some space, or see to "
+                "it that you may write there."
+            ) from error
+
+
+def file_name(name: str) -> str:
+    """Return the name of a file for any name: what is plain in it, and a digest of all of it."""
+    whole = unicodedata.normalize("NFC", name.strip())
+    plain = re.sub(r"[^a-z0-9]+", "-", unicodedata.normalize("NFKD", whole).lower()).strip("-")
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
+    return "-".join(part for part in (plain[:40], digest) if part)
+
+
+def _name_in(path: Path) -> str:
+    try:
+        return str(_metadata(path)["name"])
+    except (SafetensorError, OSError, KeyError):
+        return path.stem
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    with safe_open(path, "numpy") as file:
+        return dict(file.metadata() or {})
+
+
+def _packed(exemplars: Sequence[Exemplar]) -> tuple[Tensors, list[Facts]]:
+    tensors: Tensors = {}
+    for number, one in enumerate(exemplars):
+        tensors[f"{number}/picture"] = np.ascontiguousarray(one.picture)
+        for part, array in one.appearance.items():
+            tensors[f"{number}/appearance/{part}"] = np.ascontiguousarray(array)
+    facts = [
+        {
+            "model": one.model,
+            "revision": one.revision,
+            "box": [float(side) for side in one.box],
+            "is_positive": one.is_positive,
+            "appearance": list(one.appearance),
+        }
+        for one in exemplars
+    ]
+    return tensors, facts
+
+
+def _unpacked(tensors: Tensors, said: dict[str, str]) -> list[Exemplar]:
+    if said["version"] != VERSION:
+        raise ValueError(f"they have the layout {said['version']} of another napari-sam3")
+    return [
+        Exemplar(
+            {part: tensors[f"{number}/appearance/{part}"] for part in facts["appearance"]},
+            facts["model"],
+            facts["revision"],
+            tensors[f"{number}/picture"],
+            tuple(facts["box"]),
+            facts["is_positive"],
+        )
+        for number, facts in enumerate(json.loads(said["exemplars"]))
+    ]

@@ -1,1 +1,0 @@
-"""Finding all objects of a kind, and choosing among the candidates."""

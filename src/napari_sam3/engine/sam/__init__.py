@@ -1,3 +1,0 @@
-"""What the models of the SAM family have in common."""
-
-from .. import without_triton  # noqa: F401  before a file here imports torch or transformers

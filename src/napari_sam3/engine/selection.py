@@ -1,0 +1,361 @@
+"""Choosing among candidates, again and again, without the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..values import Candidates
+
+SMOOTHEST = 5
+"""The highest level of smoothness; 0 leaves a mask as it is."""
+SPECK = 0.04
+"""Per level, holes are filled and islands removed that are as large as this share of the mask."""
+BLUR = 0.08
+"""Per level, the width of the blur that rounds an outline, relative to the mask's thickness."""
+LOWEST_CUT = 0.25
+"""What blurring leaves less of is not part of the mask, even if its area shrinks."""
+
+Sides = tuple[bool, bool, bool, bool]
+"""Whether the mask goes on beyond the top, left, bottom and right of its crop."""
+INSIDE: Sides = (False, False, False, False)
+
+
+def refined(mask: NDArray[np.bool_], smoothness: int, goes_on: Sides = INSIDE) -> NDArray[np.bool_]:
+    """Return a mask with a smoother outline, on the same crop.
+
+    Holes of at most 4 % of the mask per level are filled, and islands of at most that size are
+    removed. Then corners are rounded whose radius is small against the thickness of the mask, and
+    what they lose is added along the rest of its outline. A crop never becomes empty, and its mask
+    never leaves it.
+
+    Parameters
+    ----------
+    mask : (h, w) bool
+        The crop of a mask.
+    smoothness : int
+        0 for the raw mask to 5 for the smoothest one.
+    goes_on : four bool
+        Where the crop ends at the border of the image, so that nothing is rounded there.
+    """
+    if smoothness <= 0 or not mask.any():
+        return mask
+    speck = SPECK * smoothness * np.count_nonzero(mask)
+    solid = without_islands(without_holes(mask, speck), speck)
+    rounded = _rounded(solid, BLUR * smoothness * _thickness(solid), goes_on)
+    return rounded if rounded.any() else solid
+
+
+def without_holes(mask: NDArray[np.bool_], largest: float) -> NDArray[np.bool_]:
+    """Fill the holes of a mask, (h, w), that have at most so many pixels."""
+    gaps, count = ndimage.label(~_framed(mask, 1))
+    if count < 2:
+        return mask
+    is_small = np.bincount(gaps.ravel()) <= largest
+    is_small[gaps[0, 0]] = False
+    return np.asarray(mask | is_small[gaps[1:-1, 1:-1]] & ~mask)
+
+
+def without_islands(mask: NDArray[np.bool_], largest: float) -> NDArray[np.bool_]:
+    """Remove the pieces of a mask, (h, w), that have at most so many pixels; the largest stays."""
+    pieces, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    is_kept = (sizes > largest) | (sizes == sizes.max())
+    is_kept[0] = False
+    return np.asarray(is_kept[pieces])
+
+
+def _thickness(mask: NDArray[np.bool_]) -> float:
+    """Return the radius of a disk, the width of a rod, and what is between in between."""
+    padded = _framed(mask, 1)
+    inner = padded[1:-1, :-2] & padded[1:-1, 2:] & padded[:-2, 1:-1] & padded[2:, 1:-1] & mask
+    area = np.count_nonzero(mask)
+    return 2 * area / (area - np.count_nonzero(inner))
+
+
+def _rounded(mask: NDArray[np.bool_], blur: float, goes_on: Sides) -> NDArray[np.bool_]:
+    """Blur a mask, (h, w), and cut it where its area stays, which rounds its corners."""
+    margin = int(2 * blur) + 1
+    whole = _framed(mask, margin, goes_on)
+    soft = ndimage.gaussian_filter(whole.astype(np.float32), blur, mode="constant", truncate=2)
+    last = soft.size - np.count_nonzero(whole)
+    cut = max(float(np.partition(soft.ravel(), last)[last]), LOWEST_CUT)
+    return np.asarray(soft[margin:-margin, margin:-margin] >= cut)
+
+
+def _framed(mask: NDArray[np.bool_], margin: int, goes_on: Sides = INSIDE) -> NDArray[np.bool_]:
+    """Put so many empty rows and columns around a mask, (h, w), or where it goes on, its last."""
+    rows, cols = mask.shape
+    framed = np.zeros((rows + 2 * margin, cols + 2 * margin), bool)
+    framed[margin : margin + rows, margin : margin + cols] = mask
+    top, left, bottom, right = goes_on
+    if top:
+        framed[:margin] = framed[margin]
+    if bottom:
+        framed[-margin:] = framed[-margin - 1]
+    if left:
+        framed[:, :margin] = framed[:, margin, None]
+    if right:
+        framed[:, -margin:] = framed[:, -margin - 1, None]
+    return framed
+
+
+Place = tuple[slice, slice]
+"""Rows and columns of the image."""
+
+
+class Sieve:
+    """Candidates with their sizes, their neighbours and their smoothed masks.
+
+    Attributes
+    ----------
+    areas : (N,) int64
+        Number of pixels of every candidate.
+    touches_border : (N,) bool
+        Whether it reaches the border of the image.
+    neighbours : N arrays of int64
+        Which candidates have a box that overlaps with its own.
+    """
+
+    def __init__(self, candidates: Candidates) -> None:
+        self.candidates = candidates
+        self.areas = candidates.areas
+        self.touches_border = candidates.touches_border
+        self.neighbours = neighbours(candidates.boxes)
+        self._smoothness = 0
+        self._smooth: dict[int, NDArray[np.bool_]] = {}
+
+    def place(self, position: int) -> Place:
+        """Return where a candidate lies."""
+        top, left, bottom, right = self.candidates.boxes[position].tolist()
+        return slice(top, bottom), slice(left, right)
+
+    def mask(self, position: int, smoothness: int) -> NDArray[np.bool_]:
+        """Return the smoothed mask of a candidate, (h, w) of its place."""
+        if smoothness != self._smoothness:
+            self._smoothness = smoothness
+            self._smooth.clear()
+        if position not in self._smooth:
+            raw = self.candidates.masks[position]
+            self._smooth[position] = refined(raw, smoothness, self._sides(position))
+        return self._smooth[position]
+
+    def covered(self, position: int, others: NDArray[np.int64]) -> float:
+        """Return the share of a candidate's own area that others cover together."""
+        top, left, bottom, right = self.candidates.boxes[position].tolist()
+        is_covered = np.zeros((bottom - top, right - left), bool)
+        for other in others.tolist():
+            rows, cols = self.place(other)
+            first_row, first_col = max(rows.start, top), max(cols.start, left)
+            last_row, last_col = min(rows.stop, bottom), min(cols.stop, right)
+            part = self.candidates.masks[other][
+                first_row - rows.start : last_row - rows.start,
+                first_col - cols.start : last_col - cols.start,
+            ]
+            is_covered[first_row - top : last_row - top, first_col - left : last_col - left] |= part
+        shared = np.count_nonzero(is_covered & self.candidates.masks[position])
+        return shared / max(int(self.areas[position]), 1)
+
+    def holding(self, row: int, col: int) -> NDArray[np.int64]:
+        """Return which candidates cover a pixel, the best first."""
+        boxes = self.candidates.boxes
+        is_near = (boxes[:, :2] <= (row, col)).all(1) & (boxes[:, 2:] > (row, col)).all(1)
+        holding = [
+            position
+            for position in np.flatnonzero(is_near).tolist()
+            if self.candidates.masks[position][row - boxes[position, 0], col - boxes[position, 1]]
+        ]
+        return np.array(sorted(holding, key=lambda one: -self.candidates.scores[one]), np.int64)
+
+    def _sides(self, position: int) -> Sides:
+        top, left, bottom, right = self.candidates.boxes[position].tolist()
+        rows, cols = self.candidates.shape
+        return top <= 0, left <= 0, bottom >= rows, right >= cols
+
+
+def neighbours(boxes: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return for every box, (N, 4), which others overlap with it."""
+    found: list[list[int]] = [[] for _ in boxes]
+    order = np.argsort(boxes[:, 0], kind="stable")
+    ends = np.searchsorted(boxes[order, 0], boxes[order, 2])
+    for place, (one, end) in enumerate(zip(order.tolist(), ends.tolist(), strict=True)):
+        below = order[place + 1 : end]
+        left, right = boxes[one, 1], boxes[one, 3]
+        for other in below[(boxes[below, 1] < right) & (boxes[below, 3] > left)].tolist():
+            found[one].append(other)
+            found[other].append(one)
+    return [np.array(others, np.int64) for others in found]
+
+
+Reason = Literal["below", "too small", "too large", "at the border", "covered", "rejected"]
+"""Why a candidate is not shown: the first of these that holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a candidate must be to be shown, and which ones were picked by hand.
+
+    Sizes, overlap and border contact are those of the masks that the model drew, so that nothing
+    appears or disappears when the smoothness is moved.
+    """
+
+    threshold: float = 0.5  # the lowest score, 0..1
+    smallest: float = 0.0  # pixels
+    largest: float = inf  # pixels
+    overlap: float = 0.5  # the largest share of its area that better ones may cover
+    keeps_border: bool = True  # whether it may touch the border of the image
+    smoothness: int = 0  # 0 for raw masks to 5 for the smoothest outlines
+    accepted: frozenset[int] = frozenset()  # positions that are shown whatever else is asked
+    rejected: frozenset[int] = frozenset()  # positions that are never shown
+
+    def toggled(self, candidates: Candidates | Sieve, position: int) -> Self:
+        """Return a selection that rejects a shown candidate, or accepts a hidden one."""
+        if position in choose(candidates, self).positions:
+            return self.rejecting(position)
+        return self.accepting(position)
+
+    def accepting(self, position: int) -> Self:
+        """Return a selection that shows a candidate whatever else is asked."""
+        return replace(
+            self, accepted=self.accepted | {position}, rejected=self.rejected - {position}
+        )
+
+    def rejecting(self, position: int) -> Self:
+        """Return a selection that never shows a candidate."""
+        return replace(
+            self, accepted=self.accepted - {position}, rejected=self.rejected | {position}
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """The candidates that are shown, and how many are not, and why."""
+
+    sieve: Sieve
+    smoothness: int
+    positions: NDArray[np.int64]  # (n,) of those shown, the topmost first
+    counts: dict[Reason, int]  # how many are hidden; each is counted once
+
+    @property
+    def found(self) -> int:
+        """How many are shown."""
+        return len(self.positions)
+
+    @property
+    def below(self) -> int:
+        """How many have a score below the threshold."""
+        return self.counts["below"]
+
+    @property
+    def told(self) -> str:
+        """What was found, as in "37 found, 12 below, 4 too small"."""
+        hidden = [f"{count} {reason}" for reason, count in self.counts.items() if count]
+        return ", ".join([f"{self.found} found", *hidden])
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """The shown candidates, (H, W): value = position + 1, the better one on top."""
+        rows, cols = self.sieve.candidates.shape
+        return self.labels_in(slice(0, rows), slice(0, cols))
+
+    def labels_in(self, rows: slice, cols: slice) -> NDArray[np.int32]:
+        """Draw the part of ``labels`` in these rows and columns of the image."""
+        labels = np.zeros((rows.stop - rows.start, cols.stop - cols.start), np.int32)
+        top, left, bottom, right = self.sieve.candidates.boxes[self.positions].T
+        is_seen = (top < rows.stop) & (bottom > rows.start) & (left < cols.stop)
+        is_seen &= right > cols.start
+        for position in self.positions[is_seen][::-1].tolist():
+            place, mask = self.crop(position)
+            there, part = _shared(place, (rows, cols))
+            labels[there][mask[part]] = position + 1
+        return labels
+
+    def crop(self, position: int) -> tuple[Place, NDArray[np.bool_]]:
+        """Return where a candidate lies, and its mask there with the chosen smoothness, (h, w)."""
+        return self.sieve.place(position), self.sieve.mask(position, self.smoothness)
+
+
+def choose(candidates: Candidates | Sieve, selection: Selection) -> Chosen:
+    """Choose among candidates.
+
+    A candidate that better shown ones cover by more than the overlap is left out whole; those
+    accepted by hand count as better than all others. Give a `Sieve` to choose many times.
+    """
+    sieve = _sieve(candidates)
+    reasons = _reasons(sieve, selection)
+    shown = np.zeros(len(reasons), bool)
+    positions = []
+    for position in _order(sieve, selection).tolist():
+        if reasons[position] is not None:
+            continue
+        better = sieve.neighbours[position]
+        better = better[shown[better]]
+        is_free = position in selection.accepted or not len(better)
+        if is_free or sieve.covered(position, better) <= selection.overlap:
+            shown[position] = True
+            positions.append(position)
+        else:
+            reasons[position] = "covered"
+    counts = {reason: reasons.count(reason) for reason in get_args(Reason)}
+    return Chosen(sieve, selection.smoothness, np.array(positions, np.int64), counts)
+
+
+def position_at(
+    candidates: Candidates | Sieve, selection: Selection | None, row: float, col: float
+) -> int | None:
+    """Return which candidate is under a click, or None.
+
+    One that is shown comes first, the topmost of them; else the one with the best score of those
+    that are hidden. Without a selection all count as shown.
+    """
+    sieve = _sieve(candidates)
+    holding = sieve.holding(round(row), round(col))
+    if not len(holding):
+        return None
+    if selection is None:
+        return int(holding[0])
+    shown = choose(sieve, selection).positions
+    return int(next((one for one in shown if one in holding), holding[0]))
+
+
+def _sieve(candidates: Candidates | Sieve) -> Sieve:
+    return candidates if isinstance(candidates, Sieve) else Sieve(candidates)
+
+
+def _reasons(sieve: Sieve, selection: Selection) -> list[Reason | None]:
+    """Return why each candidate is hidden, whatever the others are; None if nothing speaks so."""
+    reasons = np.full(len(sieve.areas), None, object)
+    if not selection.keeps_border:
+        reasons[sieve.touches_border] = "at the border"
+    reasons[sieve.areas > selection.largest] = "too large"
+    reasons[sieve.areas < selection.smallest] = "too small"
+    reasons[sieve.candidates.scores < selection.threshold] = "below"
+    for position, reason in [(selection.accepted, None), (selection.rejected, "rejected")]:
+        reasons[sorted(position)] = reason
+    found: list[Reason | None] = reasons.tolist()
+    return found
+
+
+def _order(sieve: Sieve, selection: Selection) -> NDArray[np.int64]:
+    """Return all positions, the accepted ones first, each kind from the best score down."""
+    is_accepted = np.zeros(len(sieve.areas), bool)
+    is_accepted[sorted(selection.accepted)] = True
+    return np.lexsort((-sieve.candidates.scores, ~is_accepted))
+
+
+def _shared(place: Place, part: Place) -> tuple[Place, Place]:
+    """Return what two places share, as seen from the corner of the second and of the first."""
+    there, here = [], []
+    for one, other in zip(place, part, strict=True):
+        start, stop = max(one.start, other.start), min(one.stop, other.stop)
+        there.append(slice(start - other.start, stop - other.start))
+        here.append(slice(start - one.start, stop - one.start))
+    return (there[0], there[1]), (here[0], here[1])

@@ -1,0 +1,1 @@
+"""Windows that the user opens from the dock."""

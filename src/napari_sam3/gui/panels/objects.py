@@ -1,0 +1,100 @@
+"""The list of objects: name, colour, frames done and score."""
+
+from __future__ import annotations
+
+from psygnal import Signal
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QPushButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ...controller import Controller, obstacle
+from ...values import SegmentedObject
+
+LIST_TIP = "Click an object to bring its prompts back; double click to rename it."
+REMOVE_TIP = "Remove the current object, its prompts and its masks."
+COLUMNS = ("Object", "Frames", "Score")
+LOWEST = 68  # screen pixels: the heading and two rows
+ID = Qt.ItemDataRole.UserRole
+
+
+class ObjectsPanel:
+    """A table of objects, the current one selected."""
+
+    object_chosen = Signal(int)
+    object_renamed = Signal(int, str)
+    removal_wanted = Signal(int)
+
+    def __init__(self) -> None:
+        self.table = QTreeWidget()
+        self.table.setHeaderLabels(COLUMNS)
+        self.table.setRootIsDecorated(False)
+        self.table.setToolTip(LIST_TIP)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setMinimumHeight(LOWEST)
+        header = self.table.header()
+        if header is not None:
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+            header.setStretchLastSection(False)
+        self.remove = QPushButton("Remove object")
+        self.native = QWidget()
+        layout = QVBoxLayout(self.native)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.table)
+        layout.addWidget(self.remove)
+        self.table.itemClicked.connect(self._on_item_clicked)
+        self.table.itemChanged.connect(self._on_item_changed)
+        self.remove.clicked.connect(self._on_remove_clicked)
+
+    def show(self, controller: Controller) -> None:
+        """Show the objects of the image that is worked on."""
+        things = [] if controller.work is None else list(controller.work.workspace.objects)
+        self.table.blockSignals(True)
+        while self.table.topLevelItemCount() > len(things):
+            self.table.takeTopLevelItem(self.table.topLevelItemCount() - 1)
+        for index, thing in enumerate(things):
+            self._show_object(index, thing, controller)
+        self.table.blockSignals(False)
+        in_the_way = obstacle(controller, "remove")
+        self.remove.setEnabled(not in_the_way)
+        self.remove.setToolTip(f"{REMOVE_TIP}\n{in_the_way}" if in_the_way else REMOVE_TIP)
+
+    def _show_object(self, index: int, thing: SegmentedObject, controller: Controller) -> None:
+        item = self.table.topLevelItem(index)
+        if item is None:
+            item = QTreeWidgetItem()
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+            self.table.addTopLevelItem(item)
+        if item.data(0, ID) != thing.id:
+            item.setData(0, ID, thing.id)
+            item.setIcon(0, _swatch(thing))
+        item.setText(0, thing.name)
+        item.setText(1, controller.progress_of(thing))
+        item.setText(2, "" if thing.score is None else f"{thing.score:.2f}")
+        if thing is controller.current:
+            self.table.setCurrentItem(item)
+
+    def _on_item_clicked(self, item: QTreeWidgetItem) -> None:
+        self.object_chosen.emit(item.data(0, ID))
+
+    def _on_item_changed(self, item: QTreeWidgetItem, column: int) -> None:
+        if column == 0:
+            self.object_renamed.emit(item.data(0, ID), item.text(0))
+
+    def _on_remove_clicked(self) -> None:
+        item = self.table.currentItem()
+        if item is not None:
+            self.removal_wanted.emit(item.data(0, ID))
+
+
+def _swatch(thing: SegmentedObject) -> QIcon:
+    pixmap = QPixmap(12, 12)
+    pixmap.fill(QColor.fromRgbF(*thing.color))
+    return QIcon(pixmap)

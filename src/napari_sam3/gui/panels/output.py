@@ -1,0 +1,45 @@
+"""Where masks are written to."""
+
+from __future__ import annotations
+
+from magicgui.widgets import CheckBox, Container
+from magicgui.widgets.bases import Widget
+from psygnal import Signal
+
+from ...controller import Controller, obstacle
+from ..controls import allow, choice, heading, row
+
+LAYOUTS = ("layer per object", "one layer")
+LAYOUT_TIP = "A layer per object lets objects overlap; in one layer every pixel has one object."
+OVERWRITE_TIP = "Let an object take pixels that belong to another one; off, they are kept."
+
+
+class OutputPanel:
+    """The layout of the results."""
+
+    layout_chosen = Signal(str)
+    overwriting_chosen = Signal(bool)
+
+    def __init__(self) -> None:
+        self.layout = choice(LAYOUTS, LAYOUT_TIP, "layout")
+        self.overwrite = CheckBox(text="overwrite", tooltip=OVERWRITE_TIP)
+        self.widget: Container[Widget] = row(heading("Output"), self.layout, self.overwrite)
+        self.layout.changed.connect(self._on_layout_changed)
+        self.overwrite.changed.connect(self._on_overwrite_changed)
+
+    def show(self, controller: Controller) -> None:
+        """Show the layout in use."""
+        with self.layout.changed.blocked(), self.overwrite.changed.blocked():
+            self.layout.value = controller.works.layout
+            self.overwrite.value = not controller.works.keeps_committed
+        allow(self.layout, LAYOUT_TIP, obstacle(controller, "change_layout"))
+        needless = (
+            "" if controller.works.layout == "one layer" else "Objects have layers of their own."
+        )
+        allow(self.overwrite, OVERWRITE_TIP, needless)
+
+    def _on_layout_changed(self, layout: str) -> None:
+        self.layout_chosen.emit(layout)
+
+    def _on_overwrite_changed(self, value: bool) -> None:
+        self.overwriting_chosen.emit(value)

@@ -1,0 +1,509 @@
+"""The Labels layers that hold the results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+from napari.layers import Image, Labels
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+from psygnal import Signal
+from zarr.storage import LocalStore
+
+from ..engine import cache_folder
+from ..storage import BoxedMask, LabelPlane, LabelStore, LazyStack, StoredLabels, filled
+from ..values import PixelBox, Place, StorageError, are_apart, joined, placed, whole
+from .axes import data_shape, geometry
+
+Layout = Literal["layer per object", "one layer"]
+Color = tuple[float, float, float, float]
+"""Red, green, blue and opacity, each 0..1."""
+
+_OPACITY = 0.5  # the image is still seen under a mask
+_SHARED = 0  # key of the sheet that all objects are on
+_UNKNOWN: Color = (0.5, 0.5, 0.5, 1.0)  # painted with a label that is no object's
+_WHITE: Color = (1.0, 1.0, 1.0, 1.0)
+_NOT_PAINTED = "napari does not paint on an image this large: correct its masks with prompts"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How an object is named and coloured."""
+
+    name: str
+    color: Color
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sheet:
+    """A Labels layer and the array it shows."""
+
+    name: str  # in the store
+    array: StoredLabels
+    layer: Labels
+
+    def write(self, place: Place, plane: LabelPlane, box: PixelBox) -> None:
+        """Write the pixels in a box of a frame; what is in view is drawn again."""
+        self.array.write(place, plane, box)
+        in_view = self.layer._get_pt_not_disp()
+        if all(place[axis] == index for axis, index in in_view.items() if axis < len(place)):
+            if self.layer.multiscale:
+                self.layer._reset_thumbnail_level_data()  # else napari shows it as it was
+            self.layer.refresh(extent=False)
+
+    def wipe(self, object_ids: Sequence[int]) -> None:
+        """Delete objects from all frames; others stay."""
+        for place in self.array.places():
+            for box in {self.array.box(place, object_id) for object_id in object_ids}:
+                if box is not None:
+                    self.write(place, self.array.read(place, box).without(*object_ids), box)
+
+
+class LabelSheets:
+    """The sheets of an image in one layout, made when they are first written on.
+
+    Parameters
+    ----------
+    image : Image
+        The layer that the sheets lie on.
+    store : LabelStore
+        Where their arrays are.
+    layout : str
+        Whether every object has a sheet of its own, or all share one.
+    looks : mapping
+        How the objects look, by id.
+    """
+
+    def __init__(
+        self, image: Image, store: LabelStore, layout: Layout, looks: Mapping[int, Look]
+    ) -> None:
+        self.layout: Layout = layout
+        self._image = image
+        self._store = store
+        self._looks = looks
+        self._by_key: dict[int, Sheet] = {}
+
+    def all(self) -> list[Sheet]:
+        """Return all sheets in the order they were made."""
+        return list(self._by_key.values())
+
+    def of(self, object_id: int) -> Sheet | None:
+        """Return the sheet an object is on, or None before it is made."""
+        return self._by_key.get(self._key(object_id))
+
+    def edited(self, object_ids: Set[int]) -> set[tuple[Place, int]]:
+        """Return which of these objects the user changed by hand, each with the place."""
+        box = whole(data_shape(self._image))  # frames that napari paints on are read whole
+        return {
+            (place, value)
+            for sheet in {self.of(object_id) for object_id in object_ids}
+            if sheet is not None
+            for place in sheet.array.places_that_differ()
+            for value in sheet.array.read(place, box).edited()
+            if value in object_ids and self.of(value) is sheet
+        }
+
+    def make(self, object_id: int) -> Sheet:
+        """Make the sheet for an object."""
+        key = self._key(object_id)
+        name = self._store.free_name("objects" if key == _SHARED else f"object-{object_id}")
+        array = self._store.create(name, data_shape(self._image))
+        sheet = Sheet(name, array, self._layer(array.layer_data, object_id))
+        self._by_key[key] = sheet
+        return sheet
+
+    def delete(self, sheet: Sheet) -> None:
+        """Delete one of the sheets."""
+        self.let_go(sheet)
+        self._store.delete(sheet.name)
+
+    def let_go(self, sheet: Sheet) -> None:
+        """Forget one of the sheets, whose array stays on disk."""
+        self._by_key = {key: one for key, one in self._by_key.items() if one is not sheet}
+
+    def delete_all(self) -> None:
+        """Delete all sheets."""
+        for sheet in self.all():
+            self.delete(sheet)
+
+    def restyle(self, object_id: int) -> None:
+        """Show the object as it looks now, if it is shown."""
+        sheet = self.of(object_id)
+        if sheet is None:
+            return
+        sheet.layer.colormap = self._colormap(object_id)
+        if self.layout == "layer per object":
+            sheet.layer.name = self._look(object_id).name
+
+    def copy_from(self, others: LabelSheets) -> int:
+        """Copy all labels of other sheets; on failure nothing is left of the copy.
+
+        Returns
+        -------
+        int
+            How many pixels had no room beside those of other objects.
+        """
+        lost = 0
+        try:
+            for sheet in others.all():
+                for place in sheet.array.places():
+                    for value, box, plane in sheet.array.parts(place):
+                        lost += self._copy(value, place, box, plane)
+        except StorageError:
+            self.delete_all()
+            raise
+        return lost
+
+    def _copy(self, value: int, place: Place, box: PixelBox, plane: LabelPlane) -> int:
+        sheet = self.of(value) or self.make(value)
+        after = sheet.array.read(place, box).joined(plane, value)
+        sheet.write(place, after, box)
+        return int(np.count_nonzero(plane.mask(value) & ~after.mask(value)))
+
+    def _key(self, object_id: int) -> int:
+        return _SHARED if self.layout == "one layer" else object_id
+
+    def _look(self, object_id: int) -> Look:
+        return self._looks.get(object_id, Look(f"object {object_id}", _WHITE))
+
+    def _layer(self, data: Any, object_id: int) -> Labels:
+        is_own = self.layout == "layer per object"
+        layer = Labels(
+            data,
+            name=self._look(object_id).name if is_own else f"{self._image.name} objects",
+            colormap=self._colormap(object_id),
+            multiscale=isinstance(data, list),
+            opacity=_OPACITY,
+            **geometry(self._image),
+        )
+        layer.selected_label = object_id
+        if layer.multiscale:
+            layer.metadata["painting"] = _NOT_PAINTED
+        return layer
+
+    def _colormap(self, object_id: int) -> DirectLabelColormap:
+        looks = {object_id: self._look(object_id)}
+        if self.layout == "one layer":
+            looks |= self._looks
+        colors: dict[int | None, Color | NDArray[np.float64]] = {None: _UNKNOWN, 0: np.zeros(4)}
+        colors.update((one, look.color) for one, look in looks.items())
+        return DirectLabelColormap(color_dict=colors)
+
+
+def compile_colors() -> None:
+    """Let napari compile how it colours labels, which takes a second, before the first mask."""
+    colormap = DirectLabelColormap(color_dict={None: np.zeros(4), 1: np.ones(4)})
+    colormap.map(np.zeros((1, 1), np.uint16))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """What is said of an object when the mouse is over it."""
+
+    object_id: int
+    name: str
+    score: float  # 0..1
+    area: int  # pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A part of a frame with the pixels of an object in it."""
+
+    place: Place
+    box: PixelBox
+    mask: NDArray[np.bool_]  # (h, w), in the box
+
+
+class ResultLayers:
+    """The masks of all objects on all frames of an image, as Labels layers over a session folder.
+
+    A label is the id of its object. Nothing is written to the folder before the first mask.
+
+    Parameters
+    ----------
+    image : Image
+        The layer that the results lie on.
+    folder : Path
+        The session folder.
+    layout : str
+        Whether every object has a layer of its own, so that objects can overlap, or all share one.
+
+    Attributes
+    ----------
+    keeps_committed : bool
+        Whether an object that shares a layer leaves the pixels of others alone.
+    """
+
+    added = Signal(object)  # a Labels layer, to be shown
+    removed = Signal(object)  # a Labels layer, no longer to be shown
+
+    def __init__(self, image: Image, folder: Path, layout: Layout = "layer per object") -> None:
+        self.image = image
+        self.folder = folder
+        self.keeps_committed = True
+        self._are_many_described = False
+        self._store = LabelStore(folder)
+        self._looks: dict[int, Look] = {}
+        self._sheets = LabelSheets(image, self._store, layout, self._looks)
+
+    @property
+    def layout(self) -> Layout:
+        """How objects are spread over layers; see `change_layout`."""
+        return self._sheets.layout
+
+    def layers(self) -> list[Labels]:
+        """Return all layers that were added and not removed."""
+        return [sheet.layer for sheet in self._sheets.all()]
+
+    def layer_of(self, object_id: int) -> Labels | None:
+        """Return the layer an object is on, or None before it is made."""
+        sheet = self._sheets.of(object_id)
+        return None if sheet is None else sheet.layer
+
+    def describe(self, object_id: int, name: str, color: Color) -> None:
+        """Name and colour an object."""
+        self._looks[object_id] = Look(name, color)
+        if not self._are_many_described:
+            self._sheets.restyle(object_id)
+
+    @contextmanager
+    def many_described(self) -> Iterator[None]:
+        """Colour a shared layer once, and not for every object that is described inside."""
+        self._are_many_described = True
+        try:
+            yield
+        finally:
+            self._are_many_described = False
+        if self.layout == "one layer" and self._looks:
+            self._sheets.restyle(next(iter(self._looks)))
+
+    def write(
+        self,
+        place: Place,
+        object_id: int,
+        mask: NDArray[np.bool_],
+        box: PixelBox | None = None,
+    ) -> None:
+        """Write what the model says an object is on the frame at a place; hand edits stay.
+
+        Parameters
+        ----------
+        place : tuple of int
+            Index along every axis before rows and columns.
+        object_id : int
+            Whose mask it is, 1 to 65535.
+        mask : (h, w) array of bool
+            Its pixels in the box.
+        box : tuple of int, optional
+            First row, first column, last row + 1, last column + 1 of the part of the frame that
+            it lies in, by default the whole frame.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be stored; nothing has changed then.
+        """
+        piece = Piece(place, whole(data_shape(self.image)) if box is None else box, mask)
+        sheet = self._sheets.of(object_id)
+        if sheet is not None:
+            self._write_on(sheet, object_id, piece)
+        elif mask.any():
+            self._write_first(object_id, piece)
+
+    def write_new(self, place: Place, masks: Mapping[int, BoxedMask]) -> None:
+        """Write objects that are nowhere yet, all at once where they share a layer.
+
+        Raises
+        ------
+        StorageError
+            If they cannot be stored; of those that share a layer, none is then.
+        """
+        for object_id, one in masks.items():
+            self.write(place, object_id, one.mask, one.box)
+            sheet = self._sheets.of(object_id)
+            if sheet is not None and self.layout == "one layer" and not sheet.layer.multiscale:
+                self._write_all(sheet, place, masks)
+                return
+
+    def erase(self, place: Place, object_id: int) -> None:
+        """Take back what the model wrote of an object on a frame; hand edits stay."""
+        sheet = self._sheets.of(object_id)
+        box = None if sheet is None else sheet.array.box(place, object_id)
+        if box is not None:
+            self.write(place, object_id, np.zeros((box[2] - box[0], box[3] - box[1]), bool), box)
+
+    def mask(self, place: Place, object_id: int) -> NDArray[np.bool_]:
+        """Return the pixels (H, W) of an object on a frame, as they are shown."""
+        box, pixels = self.patch(place, object_id)
+        return placed(pixels, box, whole(data_shape(self.image)))
+
+    def patch(self, place: Place, object_id: int) -> tuple[PixelBox, NDArray[np.bool_]]:
+        """Return a box that holds an object on a frame, and its pixels (h, w) in it as shown.
+
+        The box is the whole frame unless frames are large.
+        """
+        sheet = self._sheets.of(object_id)
+        box = None if sheet is None else sheet.array.box(place, object_id)
+        if sheet is None or box is None:
+            return (0, 0, 0, 0), np.zeros((0, 0), bool)
+        return box, sheet.array.read(place, box).mask(object_id)
+
+    def is_edited(self, place: Place, object_id: int) -> bool:
+        """Whether the user changed an object on a frame by hand."""
+        sheet = self._sheets.of(object_id)
+        box = None if sheet is None else sheet.array.box(place, object_id)
+        if sheet is None or box is None:
+            return False
+        return sheet.array.read(place, box).is_edited(object_id)
+
+    def edited(self, object_ids: Set[int]) -> set[tuple[Place, int]]:
+        """Return which of these objects the user changed by hand, each with the place."""
+        return self._sheets.edited(object_ids)
+
+    def remove_objects(self, object_ids: Iterable[int]) -> None:
+        """Delete objects from all frames, with what was painted of them."""
+        gone = list(object_ids)
+        for sheet in dict.fromkeys(map(self._sheets.of, gone)):
+            if sheet is not None and self.layout == "layer per object":
+                self.removed.emit(sheet.layer)
+                self._sheets.delete(sheet)
+            elif sheet is not None:
+                sheet.wipe(gone)
+        for object_id in gone:
+            self._looks.pop(object_id, None)
+
+    def let_go(self, layer: Labels) -> None:
+        """Forget a layer that was taken from the viewer; what is on it stays on disk."""
+        for sheet in self._sheets.all():
+            if sheet.layer is layer:
+                self._sheets.let_go(sheet)
+
+    def show_scores(self, rows: Iterable[ScoreRow]) -> None:
+        """Say where the mouse points how good and how large the objects of this frame are."""
+        said = list(rows)
+        for sheet in self._sheets.all():
+            here = [row for row in said if self._sheets.of(row.object_id) is sheet]
+            sheet.layer.features = _features(here)
+
+    def change_layout(self, layout: Layout) -> int:
+        """Move all results to another layout; where objects overlap, the first keeps the pixels.
+
+        Returns
+        -------
+        int
+            How many pixels the others lost.
+
+        Raises
+        ------
+        StorageError
+            If they cannot be stored twice for a moment; nothing has changed then.
+        """
+        if layout == self.layout:
+            return 0
+        before = self._sheets
+        moved = LabelSheets(self.image, self._store, layout, self._looks)
+        lost = moved.copy_from(before)
+        self._sheets = moved
+        for sheet in before.all():
+            self.removed.emit(sheet.layer)
+        before.delete_all()
+        for sheet in moved.all():
+            self.added.emit(sheet.layer)
+        return lost
+
+    def _write_on(self, sheet: Sheet, object_id: int, piece: Piece) -> None:
+        """Write on the box of a mask, and on the one where the object was before."""
+        before = sheet.array.box(piece.place, object_id)
+        if before is not None and are_apart(piece.box, before):
+            self._move(sheet, object_id, piece, before)
+        else:
+            self._draw(sheet, object_id, piece, joined(piece.box, before))
+
+    def _move(self, sheet: Sheet, object_id: int, piece: Piece, before: PixelBox) -> None:
+        """Write a mask far from where the object was; what lies between is not touched."""
+        plane = sheet.array.read(piece.place, before)
+        sheet.write(piece.place, plane.without(object_id), before)
+        try:
+            self._draw(sheet, object_id, piece, piece.box)
+        except StorageError:
+            sheet.write(piece.place, plane, before)
+            raise
+
+    def _draw(self, sheet: Sheet, object_id: int, piece: Piece, box: PixelBox) -> None:
+        plane = sheet.array.read(piece.place, box)
+        mask = placed(piece.mask, piece.box, box)
+        allowed = plane.free(object_id) if self.keeps_committed else np.ones_like(mask)
+        sheet.write(piece.place, plane.written(object_id, mask, allowed), box)
+
+    def _write_all(self, sheet: Sheet, place: Place, masks: Mapping[int, BoxedMask]) -> None:
+        box = whole(data_shape(self.image))
+        plane = sheet.array.read(place, box)
+        try:
+            sheet.write(place, filled(plane, box, masks, self.keeps_committed), box)
+        except StorageError:
+            self.erase(place, next(iter(masks)))
+            raise
+
+    def _write_first(self, object_id: int, piece: Piece) -> None:
+        sheet = self._sheets.make(object_id)
+        try:
+            self._write_on(sheet, object_id, piece)
+        except StorageError:
+            self._sheets.delete(sheet)
+            raise
+        self.added.emit(sheet.layer)
+
+
+def default_folder(image_name: str) -> Path:
+    """Return a new session folder among the user's caches; it is not made yet."""
+    name = re.sub(r"[^\w.-]+", "-", image_name).strip("-.")[:60] or "image"
+    moment = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+    return cache_folder() / "sessions" / f"{moment}-{name}.sam3"
+
+
+def _features(rows: list[ScoreRow]) -> dict[str, list[Any]]:
+    return {
+        "index": [row.object_id for row in rows],
+        "name": [row.name for row in rows],
+        "score": [round(row.score, 3) for row in rows],
+        "area": [row.area for row in rows],
+    }
+
+
+def give_own_files(layer: Labels, store: LabelStore) -> None:
+    """Let a layer that shows labels of a store show a copy of them; others are left alone.
+
+    napari copies a layer, but not what lies on disk: what is painted on one of the two, or asked
+    for by a prompt, would be seen on both.
+
+    Raises
+    ------
+    StorageError
+        If they cannot be copied; the layer shows what it showed then.
+    """
+    sizes = list(layer.data) if layer.multiscale else [layer.data]
+    arrays = [one.source if isinstance(one, LazyStack) else one for one in sizes]
+    names = {_name(one, store.path) for one in arrays}
+    if len(names) > 1 or None in names:
+        return
+    name = store.copy(str(names.pop()))
+    copied: Any = zarr.open_group(store.path, mode="r+")[name]
+    copies = [copied[Path(one.path).name] for one in arrays]
+    layer.data = [LazyStack(one) for one in copies] if layer.multiscale else copies[0]
+
+
+def _name(array: Any, folder: Path) -> str | None:
+    """Return what labels in a folder are called that an array belongs to, if it does."""
+    if not isinstance(array, zarr.Array) or not isinstance(array.store, LocalStore):
+        return None
+    name = Path(array.path).parent.name
+    return name if Path(array.store.root) == folder and name else None

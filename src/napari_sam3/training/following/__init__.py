@@ -1,1 +1,0 @@
-"""Training of the follower: sequences of frames, what is asked about them, and the judge."""

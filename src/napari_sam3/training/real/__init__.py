@@ -1,0 +1,1 @@
+"""Frames from folders of real images with labels."""

@@ -1,0 +1,212 @@
+"""Objects found without being prompted one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ModelError
+from .prompts import cut_off
+
+Box = tuple[float, float, float, float]
+"""Row, col, row, col of two opposite corners, in pixels of the image."""
+
+Appearance = Mapping[str, NDArray[np.float32]]
+"""What a model keeps of an object that was shown to it; named arrays that it alone can read."""
+
+MARGIN = 0.5
+"""How much of its surroundings is on the picture of an object, relative to its longer side."""
+LARGEST_PICTURE = 256
+"""Longest side of a picture, in pixels; a larger one is thinned out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exemplar:
+    """One object that is meant, or one that is not, as a model saw it."""
+
+    appearance: Appearance
+    model: str  # name of what saw it
+    revision: str  # of that model; no other one can read the appearance
+    picture: NDArray[np.uint8]  # (h, w, 3) of the object and its surroundings, as the user saw it
+    box: Box  # around the object, in pixels of the picture
+    is_positive: bool = True  # whether such objects are meant; those that are not are left out
+
+    def negated(self) -> Self:
+        """Return the same object as one that is not meant."""
+        return replace(self, is_positive=False)
+
+    def check(self, model: str, revision: str) -> None:
+        """Refuse to be shown to another model than the one that saw it."""
+        if weights_of(self.revision) != weights_of(revision):
+            raise ModelError(
+                f"The exemplar was drawn with the model {self.model}, which {model} cannot read: "
+                "draw it again, or load that model."
+            )
+
+
+def clipped(box: Box, shape: tuple[int, int]) -> Box:
+    """Cut a box off where an image (H, W) ends."""
+    row0, col0, row1, col1 = cut_off(box, shape).tolist()
+    return row0, col0, row1, col1
+
+
+def weights_of(revision: str) -> str:
+    """Name the weights of a model, in whatever numbers it calculates with them."""
+    return revision.removesuffix("-bfloat16").removesuffix("-float32")
+
+
+def pictured(image: NDArray[np.float32], box: Box) -> tuple[NDArray[np.uint8], Box]:
+    """Cut the surroundings of a box out of an image, (H, W, 3) in 0..1.
+
+    Returns
+    -------
+    picture : (h, w, 3) uint8
+    box : Box
+        The box in pixels of the picture.
+    """
+    corners = np.sort(np.reshape(box, (2, 2)), axis=0)
+    margin = MARGIN * float((corners[1] - corners[0]).max())
+    first = np.clip(np.floor(corners[0] - margin), 0, np.array(image.shape[:2]) - 1).astype(int)
+    last = np.clip(np.ceil(corners[1] + margin) + 1, first + 1, image.shape[:2]).astype(int)
+    step = -(-int((last - first).max()) // LARGEST_PICTURE)
+    seen = image[first[0] : last[0] : step, first[1] : last[1] : step]
+    row0, col0, row1, col1 = ((corners - first) / step).ravel().tolist()
+    return (np.clip(seen, 0, 1) * 255).round().astype(np.uint8), (row0, col0, row1, col1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Concept:
+    """What all objects to be found have in common: a text, exemplars, or both.
+
+    A box lies around an object of the image that is searched; an `Exemplar` may come from any.
+    """
+
+    text: str | None = None
+    exemplars: Sequence[Box | Exemplar] = field(default=())  # objects that are meant
+    negatives: Sequence[Box | Exemplar] = field(default=())  # objects that are not
+
+    @classmethod
+    def of(
+        cls,
+        text: str | None,
+        exemplars: Sequence[Box | Exemplar],
+        negatives: Sequence[Box | Exemplar],
+    ) -> Self:
+        """Put exemplars that say themselves that they are not meant with the negatives."""
+        unwanted = [one for one in exemplars if _is_unwanted(one)]
+        wanted = [one for one in exemplars if not _is_unwanted(one)]
+        return cls(text, tuple(wanted), (*unwanted, *negatives))
+
+    def clipped(self, shape: tuple[int, int]) -> Self:
+        """Return the same concept, with the boxes cut off where an image (H, W) ends."""
+        exemplars, negatives = (
+            tuple(one if isinstance(one, Exemplar) else clipped(one, shape) for one in kind)
+            for kind in (self.exemplars, self.negatives)
+        )
+        return replace(self, exemplars=exemplars, negatives=negatives)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing says what is meant."""
+        return not self.has_text and not len(self.exemplars)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether words are part of it."""
+        return bool((self.text or "").strip())
+
+    @property
+    def boxes(self) -> list[Box]:
+        """All boxes, those of exemplars first."""
+        return boxes_of([*self.exemplars, *self.negatives])
+
+    @property
+    def shown(self) -> list[Exemplar]:
+        """All exemplars that may come from another image, the meant ones first."""
+        return exemplars_of([*self.exemplars, *self.negatives])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """All that may be an object on one image, kept so that a threshold can be moved afterwards."""
+
+    shape: tuple[int, int]  # (H, W) of the image
+    boxes: NDArray[np.int64]  # (N, 4): first row, first col, last row + 1, last col + 1
+    masks: tuple[NDArray[np.bool_], ...]  # N crops of the size of their boxes
+    scores: NDArray[np.float64]  # (N,) in 0..1
+    frame: int = 0
+    is_saturated: bool = False  # whether the model could name no more, so that some may be missing
+    windows_looked_at: int = 1  # pictures that the model was asked about to find them
+
+    def __len__(self) -> int:
+        """Return how many candidates there are, above any threshold or below it."""
+        return len(self.scores)
+
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """Number of pixels of every candidate, (N,)."""
+        return np.array([np.count_nonzero(mask) for mask in self.masks], np.int64)
+
+    @property
+    def touches_border(self) -> NDArray[np.bool_]:
+        """Whether a candidate reaches the border of the image, (N,)."""
+        first, last = self.boxes[:, :2], self.boxes[:, 2:]
+        return np.asarray(((first <= 0) | (last >= self.shape)).any(axis=1))
+
+    def within(self, region: Box | None) -> Self:
+        """Return the candidates whose middle is in a region of the image."""
+        return self if region is None else self.taken(np.flatnonzero(self._is_within(region)))
+
+    def replacing(self, earlier: Candidates, region: Box) -> Self:
+        """Return the candidates, found in a region, behind earlier ones of the image outside it."""
+        kept = earlier.taken(np.flatnonzero(~earlier._is_within(region)))
+        return replace(
+            self,
+            boxes=np.concatenate([kept.boxes, self.boxes]),
+            masks=(*kept.masks, *self.masks),
+            scores=np.concatenate([kept.scores, self.scores]),
+            is_saturated=self.is_saturated or earlier.is_saturated,
+            windows_looked_at=self.windows_looked_at + earlier.windows_looked_at,
+        )
+
+    def taken(self, positions: Sequence[int] | NDArray[np.int64]) -> Self:
+        """Return the candidates at these positions, in this order."""
+        kept = np.asarray(positions, np.int64)
+        masks = tuple(self.masks[position] for position in kept)
+        return replace(self, boxes=self.boxes[kept], masks=masks, scores=self.scores[kept])
+
+    def _is_within(self, region: Box) -> NDArray[np.bool_]:
+        first, last = np.sort(np.reshape(region, (2, 2)), axis=0)
+        middles = (self.boxes[:, :2] + self.boxes[:, 2:] - 1) / 2
+        return np.asarray(((middles >= first) & (middles <= last)).all(axis=1))
+
+    def labels(self, threshold: float = 0.5) -> NDArray[np.int32]:
+        """Draw the candidates of at least this score, (H, W); the better one is on top.
+
+        Label values are positions in ``scores`` plus one, so they stay when the threshold moves.
+        """
+        labels = np.zeros(self.shape, np.int32)
+        for index in np.argsort(self.scores, kind="stable"):
+            if self.scores[index] < threshold:
+                continue
+            top, left, bottom, right = self.boxes[index]
+            labels[top:bottom, left:right][self.masks[index]] = index + 1
+        return labels
+
+
+def boxes_of(shown: Sequence[Box | Exemplar]) -> list[Box]:
+    """Return what lies on the image that is searched."""
+    return [one for one in shown if not isinstance(one, Exemplar)]
+
+
+def exemplars_of(shown: Sequence[Box | Exemplar]) -> list[Exemplar]:
+    """Return what may come from any image."""
+    return [one for one in shown if isinstance(one, Exemplar)]
+
+
+def _is_unwanted(exemplar: Box | Exemplar) -> bool:
+    return isinstance(exemplar, Exemplar) and not exemplar.is_positive

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from napari_sam3.engine.weights.clip_folder import (
+    BIOMED_CLIP,
+    CLIPS,
+    clip_place,
+    is_clip_here,
+    known_clip,
+)
+from napari_sam3.values.errors import ModelError
+
+CONFIG = "open_clip_config.json"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the hub's cache hold what is in a folder, whatever the name."""
+
+    def cached(name: str, file: str) -> str | None:
+        path = tmp_path / name / file
+        return str(path) if path.is_file() else None
+
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
+    return tmp_path
+
+
+def filled(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_text("{}")
+    return folder
+
+
+def test_a_folder_is_taken_as_it_is(cache: Path) -> None:
+    folder = filled(cache / "mine", CONFIG)
+
+    assert clip_place(folder) == folder
+    assert is_clip_here(str(folder))
+
+
+@pytest.mark.parametrize("weights", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+def test_a_model_that_was_downloaded_is_found_by_name(cache: Path, weights: str) -> None:
+    folder = filled(cache / BIOMED_CLIP.id, CONFIG, weights)
+
+    assert clip_place(BIOMED_CLIP.id) == folder
+    assert is_clip_here(BIOMED_CLIP.id)
+
+
+def test_a_model_that_came_half_is_not_here(cache: Path) -> None:
+    filled(cache / BIOMED_CLIP.id, CONFIG)
+
+    assert not is_clip_here(BIOMED_CLIP.id)
+    with pytest.raises(ModelError, match="BiomedCLIP is not on this computer: download it"):
+        clip_place(BIOMED_CLIP.id)
+
+
+def test_a_folder_with_something_else_is_refused(cache: Path) -> None:
+    with pytest.raises(ModelError, match="holds no text model"):
+        clip_place(filled(cache / "other", "config.json"))
+
+
+@pytest.mark.parametrize("place", [Path("/nowhere/at/all"), "no-such-model", "who/knows"])
+def test_an_unknown_place_is_refused_with_an_example(cache: Path, place: str | Path) -> None:
+    with pytest.raises(ModelError, match=r"There is no text model .*BiomedCLIP"):
+        clip_place(place)
+
+
+def test_text_models_are_known_by_their_names() -> None:
+    assert known_clip(BIOMED_CLIP.id) is BIOMED_CLIP
+    assert known_clip("facebook/sam3") is None
+    assert len({model.id for model in CLIPS}) == len(CLIPS) == 3
