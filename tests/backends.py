@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_sam3.engine.backends.base import Answer, Packed
+from napari_sam3.engine.backends.base import Packed, Prediction
 from napari_sam3.values.candidates import Appearance, Box, Candidates, Concept
-from napari_sam3.values.masks import named_readings
+from napari_sam3.values.masks import named_hypotheses
 from napari_sam3.values.prompts import Prompts
 
 Pixels = NDArray[np.bool_]
@@ -54,7 +54,7 @@ class DiskBackend:
     segmented: int = 0
     followed: int = 0
     asked: list[Prompts] = field(default_factory=list)
-    refined: list[Answer | None] = field(default_factory=list)
+    refined: list[Prediction | None] = field(default_factory=list)
     found: list[Concept] = field(default_factory=list)
     images: list[tuple[int, ...]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
@@ -82,8 +82,8 @@ class DiskBackend:
         self,
         embedding: DiskEmbedding,
         prompts: Sequence[Prompts],
-        previous: Sequence[Answer | None],
-    ) -> list[Answer]:
+        previous: Sequence[Prediction | None],
+    ) -> list[Prediction]:
         self.gate.wait(10)
         self.segmented += 1
         self.asked.extend(prompts)
@@ -108,15 +108,15 @@ class DiskBackend:
         inside = Prompts(boxes=[box]).boxes[0].round().astype(int)
         return {"grey": embedding.grey[inside[0] : inside[2], inside[1] : inside[3]]}
 
-    def remember(
-        self, track: tuple[float, float] | None, embedding: DiskEmbedding, answer: Answer
+    def update_memory(
+        self, track: tuple[float, float] | None, embedding: DiskEmbedding, answer: Prediction
     ) -> tuple[float, float]:
         row, col = ndimage.center_of_mass(answer.pixels)
         return float(row), float(col)
 
-    def follow(
+    def propagate(
         self, embedding: DiskEmbedding, tracks: Sequence[tuple[float, float]]
-    ) -> list[Answer]:
+    ) -> list[Prediction]:
         self.gate.wait(10)
         self.followed += 1
         regions, count = ndimage.label(embedding.grey > self.bright)
@@ -125,15 +125,17 @@ class DiskBackend:
 
     def _found(
         self, regions: NDArray[np.int32], centres: NDArray[np.float64], track: tuple[float, float]
-    ) -> Answer:
+    ) -> Prediction:
         distances = np.hypot(*(centres - track).T)
         if not len(distances) or distances.min() > self.reach:
-            return Answer(named_readings([np.zeros(regions.shape, bool)], [0.1]), presence=0.1)
-        return Answer(named_readings([regions == distances.argmin() + 1], [0.9]))
+            return Prediction(
+                named_hypotheses([np.zeros(regions.shape, bool)], [0.1]), presence=0.1
+            )
+        return Prediction(named_hypotheses([regions == distances.argmin() + 1], [0.9]))
 
-    def _answer(self, prompts: Prompts, shape: tuple[int, int]) -> Answer:
+    def _answer(self, prompts: Prompts, shape: tuple[int, int]) -> Prediction:
         masks = [self._drawn(prompts, shape, size) for size in SIZES]
-        return Answer(named_readings(masks, SCORES))
+        return Prediction(named_hypotheses(masks, SCORES))
 
     def _drawn(self, prompts: Prompts, shape: tuple[int, int], size: float) -> Pixels:
         drawn = np.zeros(shape, bool)

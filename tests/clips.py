@@ -28,20 +28,20 @@ class ColourModel:
     seen: list[tuple[int, ...]] = field(default_factory=list)  # shapes of pictures
     looks: int = 0
     read: list[str] = field(default_factory=list)
-    readings: int = 0
+    hypotheses: int = 0
 
     def check(self, text: str) -> None:
         if len(text) > self.longest:
             raise PromptError("too long")
 
-    def picture_vectors(self, pictures: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    def image_vectors(self, pictures: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
         self.looks += 1
         shown = list(pictures)
         self.seen += [picture.shape for picture in shown]
         return np.stack([_unit(picture.mean(axis=(0, 1))) for picture in shown])
 
     def text_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        self.readings += 1
+        self.hypotheses += 1
         self.read += texts
         return np.stack([_unit(np.array([name in text for name in NAMES])) for text in texts])
 

@@ -10,7 +10,7 @@ from napari_sam3.engine import Sam3Error
 
 
 @dataclass(eq=False)
-class Question:
+class Request:
     key: Hashable
     ask: Callable[[], Any]
     answered: Callable[[Any], None]
@@ -77,7 +77,7 @@ class InlineJobs:
         answered: Callable[[Any], None],
         failed: Callable[[Sam3Error], None],
     ) -> None:
-        Question(key, question, answered, failed).run()
+        Request(key, question, answered, failed).run()
 
     def forget(self, key: Hashable) -> None:
         pass
@@ -97,7 +97,7 @@ class HeldJobs:
     """Holds questions and streams until a test lets them go; otherwise as the dock's jobs."""
 
     def __init__(self) -> None:
-        self.waiting: dict[Hashable, Question] = {}
+        self.waiting: dict[Hashable, Request] = {}
         self.streams: list[HeldStream] = []
 
     def ask(
@@ -108,7 +108,7 @@ class HeldJobs:
         failed: Callable[[Sam3Error], None],
     ) -> None:
         self.waiting.pop(key, None)
-        self.waiting[key] = Question(key, question, answered, failed)
+        self.waiting[key] = Request(key, question, answered, failed)
 
     def forget(self, key: Hashable) -> None:
         self.waiting.pop(key, None)

@@ -108,7 +108,7 @@ def test_stock_classes_embed_every_frame_they_follow(task, tiny_sam3):
     trunk = contender._models.trunk
 
     with visits(trunk.encoder) as seen:
-        contender.follow()
+        contender.propagate()
 
     assert len(seen) == len(task.movie)
 

@@ -72,7 +72,7 @@ def test_cells_are_outlined_followed_corrected_and_saved(
 def outline_with_clicks(window: Window, pictures: Path) -> None:
     """Click on a cell, then beside it with the other button."""
     window.click(centre_of(CELLS[0], 0))
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
     assert overlap(window, 1, CELLS[0], frame=0) > 0.5
     take_picture(window, pictures / "first-click.png")
 
@@ -89,18 +89,18 @@ def outline_with_clicks(window: Window, pictures: Path) -> None:
 def look_at_other_readings(window: Window) -> None:
     """Go through all readings until the first one is back."""
     shown = mask(window, 1, frame=0)
-    count = window.dock.controller.reading.count
+    count = window.dock.controller.hypothesis.count
     assert count > 1
     for step in range(1, count + 1):
         window.key(Qt.Key.Key_A)
-        window.until(lambda step=step: window.dock.controller.reading.position == step % count)
+        window.until(lambda step=step: window.dock.controller.hypothesis.position == step % count)
     np.testing.assert_array_equal(mask(window, 1, frame=0), shown)
 
 
 def outline_with_a_click(window: Window) -> None:
     window.key(Qt.Key.Key_M)
     window.click(centre_of(CELLS[1], 0))
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
     assert overlap(window, 2, CELLS[1], frame=0) > 0.5
 
 
@@ -110,7 +110,7 @@ def outline_with_a_box(window: Window) -> None:
     rows, cols = np.nonzero(TRUTH[0] == CELLS[2])
     top, left, bottom, right = rows.min() - 2, cols.min() - 2, rows.max() + 2, cols.max() + 2
     window.drag([(top, left), ((top + bottom) / 2, (left + right) / 2), (bottom, right)])
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
     assert overlap(window, 3, CELLS[2], frame=0) > 0.5
 
 
@@ -153,7 +153,7 @@ def correct_a_frame(window: Window) -> None:
 
     beside = beside_of(CELLS[0], frame)
     window.click(centre_of(CELLS[0], frame))
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
     window.click(beside, RIGHT)
     window.until(lambda: questions_are_answered(window))
 
@@ -195,7 +195,7 @@ def test_nucleus_of_a_stack_is_outlined_and_followed(open_sample: Callable[[str]
     go_to(window, middle)
 
     window.click(centre_of(nucleus, middle, truth))
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
     window.key(Qt.Key.Key_G)
     window.until(lambda: window.dock.controller.is_running)
     window.until(lambda: not window.dock.controller.is_running)

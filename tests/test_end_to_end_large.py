@@ -52,7 +52,7 @@ def test_a_cell_of_a_large_slide_is_outlined_by_a_click(window: Window, pictures
     before, start = psutil.Process().memory_info().rss, time.monotonic()
 
     window.click(middle)
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
     seconds = time.monotonic() - start
 
     box, mask = window.dock.controller.work.workspace.results.patch((), 1)

@@ -100,7 +100,7 @@ def test_sam3_outlines_follows_and_corrects_and_its_masks_stay(
 
 def outline_with_a_click(window: Window) -> None:
     window.click(PATH[0])
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
     window.settle()
     assert masks(window)[0].any()
     assert not masks(window)[1:].any()
@@ -122,7 +122,7 @@ def correct_a_frame(window: Window) -> None:
     go_to(window, CORRECTED)
 
     window.click(PATH[CORRECTED])
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
     first = masks(window)[CORRECTED]
     window.click((5, 5), RIGHT)
     window.until(lambda: not np.array_equal(masks(window)[CORRECTED], first))
@@ -142,7 +142,7 @@ def go_back_to_the_embedded_model(window: Window) -> None:
     window.key(Qt.Key.Key_M)
     go_to(window, 0)
     window.click(PATH[0])
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
     window.settle()
     assert [row[0] for row in rows(window)] == ["cell 1", "cell 2"]
 

@@ -59,37 +59,37 @@ def test_everything_is_looked_for_on_all_frames_until_it_is_stopped(
     window: Window, pictures: Path
 ) -> None:
     controller = window.dock.controller
-    window.dock.finding.panel.extent.value = "all frames"
-    window.press(window.dock.finding.panel.everything)
-    window.until(lambda: controller.finder.concepts.everything.sheet)
+    window.dock.detection.panel.extent.value = "all frames"
+    window.press(window.dock.detection.panel.everything)
+    window.until(lambda: controller.search.concepts.everything.sheet)
 
-    window.press(window.dock.finding.panel.find)
-    window.until(lambda: not controller.work.finding.is_busy)
-    window.dock.finding.panel.more.native.click()
+    window.press(window.dock.detection.panel.find)
+    window.until(lambda: not controller.work.detection.is_busy)
+    window.dock.detection.panel.more.native.click()
     take_picture(window, pictures / "everything.png")
 
-    done = len(controller.finder.current.shelf.places())
+    done = len(controller.search.current.store.places())
     assert 1 <= done < len(TRUTH)
     assert len(cells_shown(window)) >= 0.6 * len(CELLS)
 
 
 def draw_exemplar(window: Window, cell: int) -> None:
     """Drag a box around a cell; the others are found once the mouse is released."""
-    window.press(window.dock.finding.panel.tools["exemplar"])
+    window.press(window.dock.detection.panel.tools["exemplar"])
     top, left, bottom, right = box_of(cell)
     window.drag([(top, left), ((top + bottom) / 2, (left + right) / 2), (bottom, right)])
-    window.until(lambda: window.dock.controller.finder.tally)
+    window.until(lambda: window.dock.controller.search.tally)
 
 
 def move_threshold(window: Window) -> None:
     """Move the slider until a third of the cells no longer count; the model is not asked."""
-    finder = window.dock.controller.finder
-    found = finder.tally.shown
-    slider = window.dock.finding.panel.sliders.threshold.native.findChild(QAbstractSlider)
-    while finder.tally.shown > 2 * found / 3:
+    search = window.dock.controller.search
+    found = search.tally.shown
+    slider = window.dock.detection.panel.sliders.threshold.native.findChild(QAbstractSlider)
+    while search.tally.shown > 2 * found / 3:
         QTest.keyClick(slider, Qt.Key.Key_Right)
         window.qtbot.wait(1)
-    assert f"{finder.tally.shown} found" in told(window)
+    assert f"{search.tally.shown} found" in told(window)
 
 
 def click_one_back_in(window: Window) -> int:
@@ -109,7 +109,7 @@ def click_one_back_in(window: Window) -> int:
 
 def make_object(window: Window, cell: int) -> None:
     controller = window.dock.controller
-    window.press(window.dock.finding.panel.object)
+    window.press(window.dock.detection.panel.object)
     assert overlap(window, cell) > 0.5
     assert controller.current.id in controller.starts
     assert cell not in cells_shown(window)
@@ -120,19 +120,19 @@ def click_it_better(window: Window, cell: int) -> None:
     controller = window.dock.controller
     window.key(Qt.Key.Key_P)
     window.click(centre_of(cell))
-    window.until(lambda: controller.reading)
+    window.until(lambda: controller.hypothesis)
     assert len(controller.work.workspace.objects) == 1
     assert overlap(window, cell) > 0.5
 
 
 def cells_shown(window: Window) -> list[int]:
     """Name the true cells whose middle is labelled in the concept's layer on the first frame."""
-    labels = np.asarray(window.dock.controller.finder.current.sheet.layer.data[0])
+    labels = np.asarray(window.dock.controller.search.current.sheet.layer.data[0])
     return [cell for cell in CELLS if labels[centre_of(cell)]]
 
 
 def is_candidate(window: Window, cell: int) -> bool:
-    concept = window.dock.controller.finder.current
+    concept = window.dock.controller.search.current
     return concept.position_at((0,), *centre_of(cell)) is not None
 
 
@@ -156,7 +156,7 @@ def box_of(cell: int) -> tuple[int, int, int, int]:
 
 def told(window: Window) -> str:
     window.settle()
-    return window.dock.finding.panel.told.value
+    return window.dock.detection.panel.told.value
 
 
 def take_picture(window: Window, path: Path) -> None:

@@ -63,7 +63,7 @@ class Contender(Protocol):
     def click(self, frame: int, point: NDArray[np.int64]) -> None:
         """Outline what lies at a point, (row, col), of the frame that was embedded last."""
 
-    def follow(self) -> int:
+    def propagate(self) -> int:
         """Follow the objects through all frames and return how many masks have a pixel."""
 
 
@@ -92,7 +92,7 @@ def competed(contender: Contender, task: Task) -> Figures:
     figures = {"frames": float(count), "embed": timed(contender.embed) / count}
     figures |= clicked(contender, task)
     followed: list[int] = []
-    figures["follow"] = timed(lambda: followed.append(contender.follow())) / count
+    figures["follow"] = timed(lambda: followed.append(contender.propagate())) / count
     figures["followed"] = 100 * followed[0] / (count * len(task.objects))
     return figures | {"peak": peak()}
 

@@ -44,7 +44,7 @@ class Ours:
         self._clicks += 1
         self._session.segment(frame, Prompts(points=[point]), object_id=1000 + self._clicks)
 
-    def follow(self) -> int:
+    def propagate(self) -> int:
         """Follow the objects through all frames and return how many masks have a pixel."""
         points = enumerate(self._task.objects, start=1)
         prompts = {(0, number): Prompts(points=[point]) for number, point in points}

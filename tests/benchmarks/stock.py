@@ -42,7 +42,7 @@ class Stock:
         """Outline what lies at a point, (row, col), of the frame that was embedded last."""
         self._trial.click(point.tolist())
 
-    def follow(self) -> int:
+    def propagate(self) -> int:
         """Follow the objects through all frames and return how many masks have a pixel."""
         session = self._models.session(
             video_height=self._task.movie.shape[1],

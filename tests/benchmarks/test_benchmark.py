@@ -80,10 +80,10 @@ def test_own_share_is_a_part_of_a_click():
 
 
 def test_memory_is_read_after_the_frames_it_is_asked_for():
-    readings = measure_memory(DiskBackend(), (1, 70))
+    hypotheses = measure_memory(DiskBackend(), (1, 70))
 
-    assert [reading.frames for reading in readings] == [1, 70]
-    assert all(reading.rss > 10 for reading in readings)
+    assert [hypothesis.frames for hypothesis in hypotheses] == [1, 70]
+    assert all(hypothesis.rss > 10 for hypothesis in hypotheses)
 
 
 def test_larger_frames_continue_the_sample():

@@ -52,11 +52,11 @@ class MicroSam:
             self._see(frame)
         self._outline(point)
 
-    def follow(self) -> int:
+    def propagate(self) -> int:
         """Follow the objects through all frames and return how many masks have a pixel."""
-        return sum(self._follow(point) for point in self._task.objects)
+        return sum(self._propagate(point) for point in self._task.objects)
 
-    def _follow(self, point: NDArray[np.int64]) -> int:
+    def _propagate(self, point: NDArray[np.int64]) -> int:
         """Outline an object on the first frame, and project its mask from frame to frame."""
         volume = np.zeros(self._task.movie.shape, np.uint8)
         self._see(0)

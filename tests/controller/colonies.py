@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_sam3.controller.concept import FoundConcept
+from napari_sam3.controller.concept import ConceptState
 from napari_sam3.engine import Selection
 from tests.backends import disk_frames
 from tests.controller.bench import Bench
@@ -31,35 +31,35 @@ class Colony(Bench):
         self.go_to(0)
 
     @property
-    def finder(self) -> Any:
-        return self.controller.finder
+    def search(self) -> Any:
+        return self.controller.search
 
     @property
     def picking(self) -> Any:
         return self.controller.picking
 
     @property
-    def concept(self) -> FoundConcept:
-        assert self.finder.current is not None
-        return self.finder.current
+    def concept(self) -> ConceptState:
+        assert self.search.current is not None
+        return self.search.current
 
     def draw_box(self, centre: tuple[int, int], sign: str = "exemplar") -> None:
         """Draw a box around a disk, as a user does."""
         self.controller.choose_tool(sign)
-        layer = self.finder.concepts.exemplars.layer
+        layer = self.search.concepts.exemplars.layer
         place = self.controller.focus.place
         corners = [np.array(centre) + shift for shift in (-8, -4, 8)]
         mouse.drag(layer, [(*place, *corner) for corner in corners])
 
     def select(self, **levels: Any) -> None:
-        self.finder.select(Selection(**levels))
+        self.search.select(Selection(**levels))
 
     def pick(self, centre: tuple[int, int]) -> None:
         """Click on a candidate."""
         self.controller.choose_tool("pick")
         self.click(*self.controller.focus.place, *centre)
 
-    def layer(self, concept: FoundConcept | None = None) -> Labels:
+    def layer(self, concept: ConceptState | None = None) -> Labels:
         """Return the layer of the current concept, or of another one."""
         sheet = (concept or self.concept).sheet
         assert sheet is not None

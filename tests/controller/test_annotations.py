@@ -106,14 +106,14 @@ def test_deleted_labels_layer_takes_its_object_along(bench: Bench) -> None:
 
     bench.viewer.layers.remove(bench.labels[0])
 
-    assert [thing.id for thing in bench.workspace.objects] == [2]
+    assert [obj.id for obj in bench.workspace.objects] == [2]
     assert bench.controller.starts == {2: [0]}
     assert bench.mask(0, object_id=2)[40, 40]
 
 
 def test_layers_follow_their_image_when_it_is_given_a_pixel_size(bench: Bench) -> None:
     bench.click_disk(0)
-    bench.controller.finder.find_everything()
+    bench.controller.search.find_everything()
 
     bench.image.scale = (1, 0.5, 0.5)
     bench.image.translate = (0, 3, 0)

@@ -9,7 +9,7 @@ import pytest
 from napari.layers import Labels, Shapes
 
 from napari_sam3.controller import candidates as finder_module
-from napari_sam3.controller.concept import CandidateShelf
+from napari_sam3.controller.concept import CandidateStore
 from napari_sam3.engine import Selection
 from tests.controller.colonies import CENTRES, COLONY, SURE, Colony, seen_on
 from tests.controller.conftest import Disk
@@ -32,7 +32,7 @@ def held() -> Colony:
 
 
 def test_everything_is_found_on_the_frame_that_is_looked_at(colony: Colony) -> None:
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
     assert colony.shown(0) == list(range(SURE))
     assert not np.any(colony.layer().data[1])
@@ -41,9 +41,9 @@ def test_everything_is_found_on_the_frame_that_is_looked_at(colony: Colony) -> N
 
 
 def test_counts_are_told(colony: Colony) -> None:
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
-    tally = colony.finder.tally
+    tally = colony.search.tally
     assert tally.shown == SURE
     assert tally.told == "3 found, 2 below"
     assert tally.scores == (pytest.approx(0.6), pytest.approx(0.9))
@@ -51,15 +51,15 @@ def test_counts_are_told(colony: Colony) -> None:
 
 
 def test_nothing_is_told_of_a_frame_that_was_not_looked_at(colony: Colony) -> None:
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
     colony.go_to(1)
 
-    assert colony.finder.tally is None
+    assert colony.search.tally is None
 
 
 def test_threshold_moves_without_the_model(colony: Colony) -> None:
-    colony.finder.find_everything()
+    colony.search.find_everything()
     encoded = colony.backend.encoded
 
     for threshold, shown in [(0.8, [0]), (0.7, [0, 1]), (0.0, list(range(5)))]:
@@ -82,7 +82,7 @@ def test_drawn_exemplar_is_answered_when_the_mouse_is_released(colony: Colony) -
 def test_exemplars_are_drawn_in_a_layer_of_their_own(colony: Colony) -> None:
     colony.draw_box(CENTRES[0])
 
-    layer = colony.finder.concepts.exemplars.layer
+    layer = colony.search.concepts.exemplars.layer
     assert isinstance(layer, Shapes)
     assert colony.viewer.layers.selection.active is layer
     assert layer in colony.controller.prompt_layers
@@ -99,7 +99,7 @@ def test_negative_exemplars_are_sent_as_such(colony: Colony) -> None:
 def test_removed_exemplar_is_no_longer_sent(colony: Colony) -> None:
     colony.draw_box(CENTRES[0])
     colony.draw_box(CENTRES[1])
-    layer = colony.finder.concepts.exemplars.layer
+    layer = colony.search.concepts.exemplars.layer
 
     layer.selected_data = {0}
     layer.remove_selected()
@@ -109,7 +109,7 @@ def test_removed_exemplar_is_no_longer_sent(colony: Colony) -> None:
 
 def test_nothing_is_left_when_the_last_exemplar_is_removed(colony: Colony) -> None:
     colony.draw_box(CENTRES[0])
-    layer = colony.finder.concepts.exemplars.layer
+    layer = colony.search.concepts.exemplars.layer
     asked = len(colony.backend.found)
 
     layer.selected_data = {0}
@@ -123,7 +123,7 @@ def test_exemplar_of_one_frame_finds_on_another(colony: Colony) -> None:
     colony.draw_box(CENTRES[0])
     colony.go_to(2)
 
-    colony.finder.find_again()
+    colony.search.find_again()
 
     assert colony.shown(2) == list(range(SURE))
     asked = colony.backend.found[-1]
@@ -132,7 +132,7 @@ def test_exemplar_of_one_frame_finds_on_another(colony: Colony) -> None:
 
 
 def test_two_phrases_make_two_layers(colony: Colony) -> None:
-    colony.finder.find_texts(["nucleus", "yeast"])
+    colony.search.find_texts(["nucleus", "yeast"])
 
     assert [asked.text for asked in colony.backend.found] == ["nucleus", "yeast"]
     names = [layer.name for layer in colony.viewer.layers if isinstance(layer, Labels)]
@@ -140,21 +140,21 @@ def test_two_phrases_make_two_layers(colony: Colony) -> None:
 
 
 def test_same_phrase_is_the_same_concept(colony: Colony) -> None:
-    colony.finder.find_texts(["nucleus"])
+    colony.search.find_texts(["nucleus"])
     colony.go_to(1)
 
-    colony.finder.find_texts(["nucleus"])
+    colony.search.find_texts(["nucleus"])
 
-    assert len(colony.finder.concepts) == 1
+    assert len(colony.search.concepts) == 1
     assert colony.shown(1) == list(range(SURE))
 
 
 def test_whole_stack_is_looked_through(colony: Colony) -> None:
-    colony.finder.choose_extent("all frames")
+    colony.search.choose_extent("all frames")
 
-    colony.finder.find_texts(["nucleus", "yeast"])
+    colony.search.find_texts(["nucleus", "yeast"])
 
-    for concept in colony.finder.concepts:
+    for concept in colony.search.concepts:
         layer = colony.layer(concept)
         assert [seen_on(np.asarray(layer.data[frame])) for frame in range(4)] == [
             list(range(SURE))
@@ -163,25 +163,25 @@ def test_whole_stack_is_looked_through(colony: Colony) -> None:
 
 
 def test_stopped_stack_keeps_its_frames(held: Colony) -> None:
-    held.finder.choose_extent("all frames")
-    held.finder.find_everything()
+    held.search.choose_extent("all frames")
+    held.search.find_everything()
     (stream,) = held.jobs.streams
     stream.advance(2)
 
-    held.finder.stop()
+    held.search.stop()
     stream.finish()
 
-    assert not held.controller.work.finding.is_busy
+    assert not held.controller.work.detection.is_busy
     assert [bool(held.shown(frame)) for frame in range(4)] == [True, True, False, False]
 
 
 def test_progress_of_a_stack_is_counted(held: Colony) -> None:
-    held.finder.choose_extent("all frames")
-    held.finder.find_everything()
+    held.search.choose_extent("all frames")
+    held.search.find_everything()
 
     held.jobs.streams[0].advance(3)
 
-    progress = held.controller.work.finding.progress
+    progress = held.controller.work.detection.progress
     assert (progress.done, progress.total) == (3, 4)
 
 
@@ -195,46 +195,46 @@ def test_newest_question_about_a_concept_wins(held: Colony) -> None:
 
 
 def test_questions_about_two_frames_are_both_answered(held: Colony) -> None:
-    held.finder.find_everything()
+    held.search.find_everything()
     held.go_to(2)
-    held.finder.find_again()
-    finding = held.controller.work.finding
+    held.search.find_again()
+    detection = held.controller.work.detection
 
     held.jobs.answer_one()
-    was_busy = finding.is_busy
+    was_busy = detection.is_busy
     held.jobs.answer_one()
 
     assert [held.shown(frame) for frame in (0, 2)] == [list(range(SURE))] * 2
     assert was_busy
-    assert not finding.is_busy
+    assert not detection.is_busy
 
 
 def test_stop_drops_the_questions_about_all_frames(held: Colony) -> None:
-    held.finder.find_everything()
+    held.search.find_everything()
     held.go_to(2)
-    held.finder.find_again()
+    held.search.find_again()
 
-    held.finder.stop()
+    held.search.stop()
 
     assert held.jobs.waiting == {}
-    assert not held.controller.work.finding.is_busy
+    assert not held.controller.work.detection.is_busy
 
 
 def test_other_frames_are_drawn_anew_when_sliding_ends(colony: Colony) -> None:
-    colony.finder.choose_extent("all frames")
-    colony.finder.find_everything()
+    colony.search.choose_extent("all frames")
+    colony.search.find_everything()
 
     colony.select(threshold=0.8)
     before = colony.shown(3)
-    colony.finder.settle()
+    colony.search.settle()
 
     assert before == list(range(SURE))
     assert [colony.shown(frame) for frame in range(4)] == [[0]] * 4
 
 
 def test_frame_is_drawn_anew_when_it_is_visited(held: Colony) -> None:
-    held.finder.choose_extent("all frames")
-    held.finder.find_everything()
+    held.search.choose_extent("all frames")
+    held.search.find_everything()
     held.jobs.streams[0].finish()
     held.select(threshold=0.8)
 
@@ -245,23 +245,23 @@ def test_frame_is_drawn_anew_when_it_is_visited(held: Colony) -> None:
 
 def test_frames_whose_candidates_made_room_stay_as_they_were_drawn(colony: Colony) -> None:
     colony.draw_box(CENTRES[0])
-    colony.concept.shelf = CandidateShelf(max_bytes=1)
-    colony.finder.choose_extent("all frames")
+    colony.concept.store = CandidateStore(max_bytes=1)
+    colony.search.choose_extent("all frames")
 
-    colony.finder.find_again()
+    colony.search.find_again()
     for frame in (1, 2, 3, 0):
         colony.go_to(frame)
 
-    assert len(colony.concept.shelf.places()) == 1
+    assert len(colony.concept.store.places()) == 1
     assert [colony.shown(frame) for frame in range(4)] == [list(range(SURE))] * 4
 
 
 def test_nothing_is_left_of_frames_whose_candidates_made_room_either(colony: Colony) -> None:
     colony.draw_box(CENTRES[0])
-    colony.concept.shelf = CandidateShelf(max_bytes=1)
-    colony.finder.choose_extent("all frames")
-    colony.finder.find_again()
-    layer = colony.finder.concepts.exemplars.layer
+    colony.concept.store = CandidateStore(max_bytes=1)
+    colony.search.choose_extent("all frames")
+    colony.search.find_again()
+    layer = colony.search.concepts.exemplars.layer
 
     layer.selected_data = {0}
     layer.remove_selected()
@@ -272,11 +272,11 @@ def test_nothing_is_left_of_frames_whose_candidates_made_room_either(colony: Col
 def test_only_what_is_visible_is_found(colony: Colony) -> None:
     camera = colony.viewer.scene.camera
     camera.center, camera.zoom = (0, 0, 0), 1e3
-    colony.finder.choose_extent("what is visible")
+    colony.search.choose_extent("what is visible")
 
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
-    assert colony.finder.tally.shown == 0
+    assert colony.search.tally.shown == 0
 
 
 @pytest.fixture
@@ -285,9 +285,9 @@ def look(colony: Colony, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
 
     def find(*box: int) -> None:
         monkeypatch.setattr(finder_module, "visible_box", lambda *_: box)
-        colony.finder.find_everything()
+        colony.search.find_everything()
 
-    colony.finder.choose_extent("what is visible")
+    colony.search.choose_extent("what is visible")
     return find
 
 
@@ -296,7 +296,7 @@ def test_what_was_found_elsewhere_stays(colony: Colony, look: Callable[..., None
     look(0, 24, 24, 64)
 
     colony.select(threshold=0)
-    assert colony.finder.tally.shown == 2
+    assert colony.search.tally.shown == 2
     place = colony.controller.focus.place
     assert colony.concept.position_at(place, *CENTRES[0]) is not None
     assert colony.concept.position_at(place, *CENTRES[1]) is not None
@@ -307,7 +307,7 @@ def test_what_is_found_again_counts_once(colony: Colony, look: Callable[..., Non
     look(0, 24, 24, 64)
 
     colony.select(threshold=0)
-    assert colony.finder.tally.shown == 2
+    assert colony.search.tally.shown == 2
 
 
 def test_what_was_thrown_out_stays_so_when_more_is_found(
@@ -319,7 +319,7 @@ def test_what_was_thrown_out_stays_so_when_more_is_found(
     look(0, 24, 24, 64)
 
     colony.select(threshold=0)
-    assert colony.finder.tally.shown == 1
+    assert colony.search.tally.shown == 1
 
 
 def test_painted_pixels_stay_with_their_candidate(
@@ -327,9 +327,9 @@ def test_painted_pixels_stay_with_their_candidate(
 ) -> None:
     look(0, 24, 24, 64)
     colony.layer().paint((0, 22, 44), 1)
-    colony.finder.choose_extent("this frame")
+    colony.search.choose_extent("this frame")
 
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
     position = colony.concept.position_at((0,), *CENTRES[1])
     assert position == 1
@@ -337,13 +337,13 @@ def test_painted_pixels_stay_with_their_candidate(
 
 
 def test_pixels_painted_beside_candidates_are_none_of_them(colony: Colony) -> None:
-    colony.finder.find_everything()
+    colony.search.find_everything()
     colony.layer().paint((0, 32, 60), 9)
     colony.layer().paint((1, 32, 60), 1)
 
-    colony.finder.find_everything()
+    colony.search.find_everything()
     colony.go_to(1)
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
     assert colony.layer().data[0][32, 60] > len(CENTRES)
     assert colony.layer().data[1][32, 60] > len(CENTRES)
@@ -351,22 +351,22 @@ def test_pixels_painted_beside_candidates_are_none_of_them(colony: Colony) -> No
 
 def test_frame_is_found_anew_as_a_whole(colony: Colony, look: Callable[..., None]) -> None:
     look(0, 0, 24, 24)
-    colony.finder.choose_extent("this frame")
+    colony.search.choose_extent("this frame")
 
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
     colony.select(threshold=0)
-    assert colony.finder.tally.shown == len(CENTRES)
+    assert colony.search.tally.shown == len(CENTRES)
 
 
 def test_chosen_concept_shows_its_own_exemplars(colony: Colony) -> None:
     colony.draw_box(CENTRES[0])
     drawn = colony.concept
-    colony.finder.find_texts(["yeast"])
-    exemplars = colony.finder.concepts.exemplars
+    colony.search.find_texts(["yeast"])
+    exemplars = colony.search.concepts.exemplars
     of_yeast = exemplars.boxes()
 
-    colony.finder.choose_concept(drawn)
+    colony.search.choose_concept(drawn)
 
     assert of_yeast == ()
     assert len(exemplars.boxes()) == 1
@@ -374,16 +374,16 @@ def test_chosen_concept_shows_its_own_exemplars(colony: Colony) -> None:
 
 
 def test_box_drawn_while_everything_is_current_begins_a_concept(colony: Colony) -> None:
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
     colony.draw_box(CENTRES[0])
 
-    assert [one.name for one in colony.finder.concepts] == ["everything", "concept 2"]
+    assert [one.name for one in colony.search.concepts] == ["everything", "concept 2"]
 
 
 def test_box_on_another_image_is_looked_for_there(colony: Colony) -> None:
     colony.draw_box(CENTRES[0])
-    image, exemplars = colony.image, colony.finder.concepts.exemplars
+    image, exemplars = colony.image, colony.search.concepts.exemplars
     other = colony.viewer.add_image(np.repeat(COLONY[None], 3, axis=0))
     colony.controller.focus.choose_image(other)
 
@@ -396,7 +396,7 @@ def test_box_on_another_image_is_looked_for_there(colony: Colony) -> None:
 
 def test_box_for_an_image_that_is_gone_finds_nothing(colony: Colony) -> None:
     colony.draw_box(CENTRES[0])
-    exemplars, asked = colony.finder.concepts.exemplars, len(colony.backend.found)
+    exemplars, asked = colony.search.concepts.exemplars, len(colony.backend.found)
     colony.viewer.layers.remove(colony.image)
     colony.add_image(COLONY)
 
@@ -406,25 +406,25 @@ def test_box_for_an_image_that_is_gone_finds_nothing(colony: Colony) -> None:
 
 
 def test_removed_concept_takes_its_layer_along(colony: Colony) -> None:
-    colony.finder.find_everything()
+    colony.search.find_everything()
     layer = colony.layer()
 
-    colony.finder.remove_concept()
+    colony.search.remove_concept()
 
     assert layer not in colony.viewer.layers
-    assert colony.finder.current is None
+    assert colony.search.current is None
 
 
 def test_deleted_layer_ends_its_concept(colony: Colony) -> None:
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
     colony.viewer.layers.remove(colony.layer())
 
-    assert colony.finder.current is None
+    assert colony.search.current is None
 
 
 def test_renamed_layer_renames_its_concept(colony: Colony) -> None:
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
     colony.layer().name = "my cells"
 
@@ -432,7 +432,7 @@ def test_renamed_layer_renames_its_concept(colony: Colony) -> None:
 
 
 def test_score_and_area_show_where_the_mouse_points(colony: Colony) -> None:
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
     features = colony.layer().features
     assert features["index"].tolist() == [1, 2, 3]
@@ -444,7 +444,7 @@ def test_concept_layer_lies_on_the_image_and_under_the_prompts(colony: Colony) -
     colony.draw_box(CENTRES[0])
 
     layers = colony.viewer.layers
-    exemplars = colony.finder.concepts.exemplars.layer
+    exemplars = colony.search.concepts.exemplars.layer
     assert layers.index(colony.image) < layers.index(colony.layer()) < layers.index(exemplars)
 
 
@@ -455,14 +455,14 @@ def test_model_that_reads_no_exemplars_says_so(colony: Colony) -> None:
 
     assert len(colony.messages) == 1
     assert "exemplar" in colony.messages[0]
-    assert not colony.controller.work.finding.is_busy
+    assert not colony.controller.work.detection.is_busy
 
 
 def test_new_concepts_take_over_the_levels(colony: Colony) -> None:
-    colony.finder.find_everything()
+    colony.search.find_everything()
     colony.select(threshold=0.8)
 
-    colony.finder.find_texts(["nucleus"])
+    colony.search.find_texts(["nucleus"])
 
     assert colony.concept.levels == Selection(threshold=0.8)
     assert colony.shown() == [0]
@@ -482,9 +482,9 @@ def test_a_disk_that_is_full_is_told_and_survived(colony: Colony, disk: Disk) ->
 
 
 def test_image_that_is_deleted_while_picking_ends_quietly(colony: Colony) -> None:
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
     colony.viewer.layers.clear()
 
-    assert colony.finder.current is None
+    assert colony.search.current is None
     assert colony.messages == []

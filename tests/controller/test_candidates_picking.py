@@ -21,13 +21,13 @@ from tests.layers.results import seen
 def colony() -> Colony:
     """Disks, all found on the first frame."""
     made = Colony()
-    made.finder.find_everything()
+    made.search.find_everything()
     return made
 
 
 def objects(colony: Colony) -> list[int]:
     """Return the ids of the objects that have a mask."""
-    return [thing.id for thing in colony.workspace.objects if thing.results]
+    return [obj.id for obj in colony.workspace.objects if obj.results]
 
 
 def test_rejected_candidate_is_clicked_back_in(colony: Colony) -> None:
@@ -41,7 +41,7 @@ def test_accepted_candidate_is_thrown_out(colony: Colony) -> None:
     colony.pick(CENTRES[0])
 
     assert colony.shown() == [1, 2]
-    assert colony.finder.tally.told == "2 found, 2 below, 1 rejected"
+    assert colony.search.tally.told == "2 found, 2 below, 1 rejected"
 
 
 def test_picks_survive_the_sliders(colony: Colony) -> None:
@@ -58,7 +58,7 @@ def test_picks_survive_another_question(colony: Colony) -> None:
     colony.pick(CENTRES[0])
     colony.pick(CENTRES[4])
 
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
     assert colony.shown() == [1, 2, 4]
 
@@ -67,7 +67,7 @@ def test_picks_belong_to_their_frame(colony: Colony) -> None:
     colony.pick(CENTRES[0])
     colony.go_to(1)
 
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
     assert colony.shown(1) == list(range(SURE))
 
@@ -86,7 +86,7 @@ def outlined_on(labels: NDArray[Any]) -> list[int]:
 
 
 def test_what_does_not_count_is_outlined_while_picking(colony: Colony) -> None:
-    faint = colony.finder.concepts.faint.layer
+    faint = colony.search.concepts.faint.layer
     before = outlined_on(np.asarray(faint.data[0]))
 
     colony.pick(CENTRES[3])
@@ -97,7 +97,7 @@ def test_what_does_not_count_is_outlined_while_picking(colony: Colony) -> None:
 
 
 def test_outlines_are_shown_in_3d_and_from_the_side(colony: Colony) -> None:
-    faint = colony.finder.concepts.faint.layer
+    faint = colony.search.concepts.faint.layer
 
     colony.viewer.dims.ndisplay = 3
 
@@ -115,7 +115,7 @@ def test_outlines_are_shown_in_3d_and_from_the_side(colony: Colony) -> None:
 def test_outlines_go_with_the_tool(colony: Colony) -> None:
     colony.controller.choose_tool("positive")
 
-    assert colony.finder.concepts.faint.layer not in colony.viewer.layers
+    assert colony.search.concepts.faint.layer not in colony.viewer.layers
 
 
 def test_picked_candidate_has_a_score(colony: Colony) -> None:
@@ -274,7 +274,7 @@ def test_removed_object_is_a_candidate_again(colony: Colony) -> None:
     colony.controller.remove_object(1)
 
     assert colony.shown() == list(range(SURE))
-    assert colony.workspace.adopted == frozenset()
+    assert colony.workspace.promoted == frozenset()
 
 
 def test_many_objects_share_one_layer() -> None:
@@ -285,7 +285,7 @@ def test_many_objects_share_one_layer() -> None:
     many = Colony(pixels=pixels)
     told: list[str] = []
     many.picking.told.connect(told.append)
-    many.finder.find_everything()
+    many.search.find_everything()
 
     many.picking.make_objects()
 
@@ -301,7 +301,7 @@ def test_candidate_becomes_an_exemplar(colony: Colony) -> None:
 
     (asked,) = colony.backend.found
     np.testing.assert_allclose(asked.exemplars[0], (43.5, 41.5, 56.5, 54.5))
-    assert [one.name for one in colony.finder.concepts] == ["everything", "concept 2"]
+    assert [one.name for one in colony.search.concepts] == ["everything", "concept 2"]
 
 
 def test_candidate_thrown_out_becomes_a_negative_exemplar() -> None:
@@ -317,14 +317,14 @@ def test_candidate_thrown_out_becomes_a_negative_exemplar() -> None:
 
 def test_click_on_a_candidate_goes_before_a_stack_that_is_looked_through() -> None:
     held = Colony(HeldJobs())
-    held.finder.choose_extent("all frames")
-    held.finder.find_everything()
+    held.search.choose_extent("all frames")
+    held.search.find_everything()
     held.jobs.streams[0].advance(1)
 
     held.pick(CENTRES[0])
 
     assert held.shown(0) == [1, 2]
-    assert held.controller.work.finding.is_busy
+    assert held.controller.work.detection.is_busy
 
 
 def test_a_full_disk_leaves_candidates_as_they_were(colony: Colony, disk: Disk) -> None:
@@ -335,7 +335,7 @@ def test_a_full_disk_leaves_candidates_as_they_were(colony: Colony, disk: Disk) 
 
     assert objects(colony) == []
     assert any("No room left" in message for message in colony.messages)
-    assert colony.finder.tally.shown == SURE
+    assert colony.search.tally.shown == SURE
 
 
 def test_prompts_on_an_adopted_frame_are_prompts(colony: Colony) -> None:

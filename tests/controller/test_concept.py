@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_sam3.controller.concept import CandidateShelf, PackedCandidates, Picks, counterparts
+from napari_sam3.controller.concept import CandidateStore, PackedCandidates, Picks, counterparts
 from napari_sam3.engine import Candidates, Selection
 
 
@@ -40,25 +40,25 @@ def test_masks_take_a_bit_a_pixel():
 
 def test_frames_unused_for_longest_make_room():
     one = PackedCandidates.of(candidates(5)).nbytes
-    shelf = CandidateShelf(max_bytes=2 * one)
+    store = CandidateStore(max_bytes=2 * one)
     for frame in range(2):
-        shelf.put((frame,), candidates(5))
-    shelf.sieve((0,))
+        store.put((frame,), candidates(5))
+    store.candidate_filter((0,))
 
-    shelf.put((2,), candidates(5))
+    store.put((2,), candidates(5))
 
-    assert sorted(shelf.places()) == [(0,), (2,)]
+    assert sorted(store.places()) == [(0,), (2,)]
 
 
 def test_frame_that_was_not_looked_at_has_no_sieve():
-    assert CandidateShelf().sieve((4,)) is None
+    assert CandidateStore().candidate_filter((4,)) is None
 
 
 def test_sieve_of_a_frame_is_made_once():
-    shelf = CandidateShelf()
-    shelf.put((0,), candidates(5))
+    store = CandidateStore()
+    store.put((0,), candidates(5))
 
-    assert shelf.sieve((0,)) is shelf.sieve((0,))
+    assert store.candidate_filter((0,)) is store.candidate_filter((0,))
 
 
 def candidates_of_picks(*corners: tuple[int, int]) -> Candidates:

@@ -92,7 +92,7 @@ def test_next_object_before_any_prompt_is_the_one_at_hand(bench: Bench) -> None:
     bench.next_object()
     bench.next_object()
 
-    assert [thing.id for thing in bench.workspace.objects] == [1]
+    assert [obj.id for obj in bench.workspace.objects] == [1]
 
 
 def test_next_object_takes_up_one_that_was_never_prompted(bench: Bench) -> None:
@@ -102,7 +102,7 @@ def test_next_object_takes_up_one_that_was_never_prompted(bench: Bench) -> None:
 
     bench.next_object()
 
-    assert [thing.id for thing in bench.workspace.objects] == [1, 2]
+    assert [obj.id for obj in bench.workspace.objects] == [1, 2]
     assert bench.controller.current is bench.workspace.objects[2]
 
 

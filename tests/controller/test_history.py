@@ -4,21 +4,21 @@ import numpy as np
 import pytest
 
 from napari_sam3.controller.history import PromptHistory
-from napari_sam3.layers.prompt_state import PromptState
+from napari_sam3.layers.prompt_state import PromptSnapshot
 
 
-def state(*positions: tuple[float, float]) -> PromptState:
+def state(*positions: tuple[float, float]) -> PromptSnapshot:
     count = len(positions)
     points = np.array(positions, float).reshape(count, 2)
-    return PromptState((20, 20), points, np.ones(count, int), np.ones(count, bool), ())
+    return PromptSnapshot((20, 20), points, np.ones(count, int), np.ones(count, bool), ())
 
 
 @pytest.fixture
-def states() -> list[PromptState]:
+def states() -> list[PromptSnapshot]:
     return [state(), state((1, 1)), state((1, 1), (2, 2)), state((3, 3))]
 
 
-def test_undo_goes_back_step_by_step(states: list[PromptState]) -> None:
+def test_undo_goes_back_step_by_step(states: list[PromptSnapshot]) -> None:
     history = PromptHistory(states[0])
     for one in states[1:3]:
         history.push(one)
@@ -28,7 +28,7 @@ def test_undo_goes_back_step_by_step(states: list[PromptState]) -> None:
     assert not history.can_undo
 
 
-def test_redo_returns_to_what_was_undone(states: list[PromptState]) -> None:
+def test_redo_returns_to_what_was_undone(states: list[PromptSnapshot]) -> None:
     history = PromptHistory(states[0])
     history.push(states[1])
     history.undo()
@@ -37,7 +37,7 @@ def test_redo_returns_to_what_was_undone(states: list[PromptState]) -> None:
     assert not history.can_redo
 
 
-def test_a_new_prompt_drops_what_was_undone(states: list[PromptState]) -> None:
+def test_a_new_prompt_drops_what_was_undone(states: list[PromptSnapshot]) -> None:
     history = PromptHistory(states[0])
     history.push(states[1])
     history.undo()
@@ -48,14 +48,14 @@ def test_a_new_prompt_drops_what_was_undone(states: list[PromptState]) -> None:
     assert history.undo() is states[0]
 
 
-def test_with_nothing_to_undo_the_state_stays(states: list[PromptState]) -> None:
+def test_with_nothing_to_undo_the_state_stays(states: list[PromptSnapshot]) -> None:
     history = PromptHistory(states[0])
 
     assert history.undo() is states[0]
     assert history.redo() is states[0]
 
 
-def test_the_history_is_bounded(states: list[PromptState]) -> None:
+def test_the_history_is_bounded(states: list[PromptSnapshot]) -> None:
     history = PromptHistory(states[0], length=2)
     for one in states[1:]:
         history.push(one)

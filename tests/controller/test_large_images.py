@@ -135,7 +135,7 @@ def test_another_reading_of_a_large_image_is_shown(slide: Bench) -> None:
     slide.click(*centre(30, 40))
     before = patch(slide)[1].sum()
 
-    slide.controller.show_next_reading()
+    slide.controller.show_next_hypothesis()
 
     assert 0 < patch(slide)[1].sum() < before
 
@@ -195,7 +195,7 @@ def test_an_object_is_followed_and_seen_on_large_frames(movie: Bench) -> None:
 def test_everything_is_found_on_a_large_frame_and_seen_on_it_alone(movie: Bench) -> None:
     movie.go_to(1)
 
-    movie.controller.finder.find_everything()
+    movie.controller.search.find_everything()
 
     layer = movie.viewer.layers["everything"]
     assert seen(layer).any()
@@ -206,7 +206,7 @@ def test_everything_is_found_on_a_large_frame_and_seen_on_it_alone(movie: Bench)
 
 def test_what_was_found_on_large_frames_is_shown_in_3d_and_from_the_side(movie: Bench) -> None:
     movie.go_to(1)
-    movie.controller.finder.find_everything()
+    movie.controller.search.find_everything()
     layer = movie.viewer.layers["everything"]
 
     movie.viewer.dims.ndisplay = 3

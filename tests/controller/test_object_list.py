@@ -45,7 +45,7 @@ def test_removed_object_leaves_nothing_behind(bench: Bench) -> None:
 
     bench.controller.remove_object(1)
 
-    assert [thing.id for thing in bench.workspace.objects] == [2]
+    assert [obj.id for obj in bench.workspace.objects] == [2]
     assert [layer.name for layer in bench.labels] == ["cell 2"]
     assert bench.workspace.prompts.snapshot().objects.tolist() == [2]
     assert bench.mask(0, object_id=2)[40, 40]
@@ -67,7 +67,7 @@ def test_last_object_that_is_removed_makes_room_for_a_new_one(bench: Bench) -> N
     bench.controller.remove_object(1)
     bench.click(0, 40, 40)
 
-    assert [thing.id for thing in bench.workspace.objects] == [2]
+    assert [obj.id for obj in bench.workspace.objects] == [2]
     assert bench.mask(0, object_id=2)[40, 40]
 
 
@@ -113,7 +113,7 @@ def test_renamed_layer_renames_its_object(bench: Bench) -> None:
     bench.click(0, 50, 50)
     bench.labels[1].name = "daughter"
 
-    assert [thing.name for thing in bench.workspace.objects] == ["mother", "daughter"]
+    assert [obj.name for obj in bench.workspace.objects] == ["mother", "daughter"]
 
 
 def test_name_of_a_layer_of_all_objects_is_no_object_s(bench: Bench) -> None:
@@ -122,7 +122,7 @@ def test_name_of_a_layer_of_all_objects_is_no_object_s(bench: Bench) -> None:
 
     bench.labels[0].name = "nuclei"
 
-    assert [thing.name for thing in bench.workspace.objects] == ["cell 1"]
+    assert [obj.name for obj in bench.workspace.objects] == ["cell 1"]
 
 
 def test_layer_that_the_user_renamed_is_still_found(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from napari_sam3.controller import prefetch as neighbours
-from napari_sam3.controller.prefetch import AT_ONCE, Ahead
+from napari_sam3.controller.prefetch import AT_ONCE, Prefetch
 from napari_sam3.engine import ModelError
 from napari_sam3.engine import prefetch as engine_ahead
 from tests.backends import disk_frames
@@ -25,18 +25,18 @@ def rested(held: Bench) -> Bench:
 
 def ready(bench: Bench) -> list[int]:
     """Name the frames that are shown as ready."""
-    readiness = bench.controller.ahead.readiness
+    readiness = bench.controller.prefetch.readiness
     readiness.unsettle()
     readiness.look()
     return readiness.flags.nonzero()[0].tolist()
 
 
-def ahead(bench: Bench) -> Ahead:
-    return bench.controller.ahead
+def prefetch(bench: Bench) -> Prefetch:
+    return bench.controller.prefetch
 
 
 def test_neighbours_are_embedded_nearest_first(rested: Bench) -> None:
-    ahead(rested).look_around()
+    prefetch(rested).look_around()
 
     rested.jobs.streams[0].advance(4)
 
@@ -46,7 +46,7 @@ def test_neighbours_are_embedded_nearest_first(rested: Bench) -> None:
 def test_frames_ahead_in_the_direction_of_travel_come_first(rested: Bench) -> None:
     rested.go_to(8)
     rested.go_to(4)
-    ahead(rested).look_around()
+    prefetch(rested).look_around()
 
     rested.jobs.streams[0].advance(2)
 
@@ -56,7 +56,7 @@ def test_frames_ahead_in_the_direction_of_travel_come_first(rested: Bench) -> No
 def test_nothing_is_embedded_before_the_first_click(held: Bench) -> None:
     held.go_to(3)
 
-    ahead(held).look_around()
+    prefetch(held).look_around()
 
     assert held.jobs.streams == []
 
@@ -66,7 +66,7 @@ def test_slow_models_embed_nothing_nobody_asked_for(
 ) -> None:
     monkeypatch.setattr(neighbours, "CHEAP_SECONDS", 0)
 
-    ahead(rested).look_around()
+    prefetch(rested).look_around()
 
     assert rested.jobs.streams == []
 
@@ -74,7 +74,7 @@ def test_slow_models_embed_nothing_nobody_asked_for(
 def test_model_that_turns_out_slow_embeds_one_frame_and_no_more(
     rested: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ahead(rested).look_around()
+    prefetch(rested).look_around()
     monkeypatch.setattr(neighbours, "CHEAP_SECONDS", 0)
 
     rested.jobs.streams[0].finish()
@@ -87,7 +87,7 @@ def test_no_more_is_embedded_than_fits_into_half_of_the_memory(rested: Bench) ->
     embeddings = rested.engine._model.embeddings
     embeddings.on_device.max_bytes = 2 * 3 * frame_bytes
 
-    ahead(rested).look_around()
+    prefetch(rested).look_around()
 
     rested.jobs.streams[0].finish()
     assert ready(rested) == [4, 5, 6]
@@ -103,7 +103,7 @@ def test_no_more_is_embedded_than_fits_into_half_of_the_memory(rested: Bench) ->
     ],
 )
 def test_moving_prompting_and_running_stop_it(rested: Bench, disturb) -> None:
-    ahead(rested).look_around()
+    prefetch(rested).look_around()
 
     disturb(rested)
 
@@ -113,15 +113,15 @@ def test_moving_prompting_and_running_stop_it(rested: Bench, disturb) -> None:
 def test_nothing_is_embedded_while_objects_are_followed(rested: Bench) -> None:
     rested.run()
 
-    ahead(rested).look_around()
+    prefetch(rested).look_around()
 
     assert len(rested.jobs.streams) == 1
 
 
 def test_rest_after_a_stop_begins_again(rested: Bench) -> None:
-    ahead(rested).look_around()
+    prefetch(rested).look_around()
     rested.go_to(6)
-    ahead(rested).look_around()
+    prefetch(rested).look_around()
 
     for stream in rested.jobs.streams:
         stream.finish()
@@ -132,7 +132,7 @@ def test_rest_after_a_stop_begins_again(rested: Bench) -> None:
 
 
 def test_click_next_door_encodes_nothing(rested: Bench) -> None:
-    ahead(rested).look_around()
+    prefetch(rested).look_around()
     rested.jobs.streams[0].finish()
 
     rested.click_disk(6)
@@ -143,7 +143,7 @@ def test_click_next_door_encodes_nothing(rested: Bench) -> None:
 
 def test_stack_is_encoded_from_the_frame_that_is_looked_at_on(held: Bench) -> None:
     held.go_to(7)
-    ahead(held).encode_stack()
+    prefetch(held).encode_stack()
 
     held.jobs.streams[0].advance(4)
 
@@ -151,13 +151,13 @@ def test_stack_is_encoded_from_the_frame_that_is_looked_at_on(held: Bench) -> No
 
 
 def test_outlook_tells_time_and_memory_after_the_first_frame(held: Bench) -> None:
-    ahead(held).readiness.look()
-    before = ahead(held).stack.outlook
-    ahead(held).encode_stack()
+    prefetch(held).readiness.look()
+    before = prefetch(held).stack.outlook
+    prefetch(held).encode_stack()
 
     held.jobs.streams[0].advance(1)
 
-    after = ahead(held).stack.outlook
+    after = prefetch(held).stack.outlook
     assert before is not None
     assert after is not None
     assert (before.seconds, before.nbytes) == (None, None)
@@ -166,39 +166,39 @@ def test_outlook_tells_time_and_memory_after_the_first_frame(held: Bench) -> Non
 
 
 def test_paused_stack_is_resumed_with_what_is_left(held: Bench) -> None:
-    ahead(held).encode_stack()
+    prefetch(held).encode_stack()
     held.jobs.streams[0].advance(4)
 
-    ahead(held).stack.pause()
-    state = ahead(held).stack.state
-    ahead(held).encode_stack()
+    prefetch(held).stack.pause()
+    state = prefetch(held).stack.state
+    prefetch(held).encode_stack()
     held.jobs.streams[0].finish()
     held.jobs.streams[1].finish()
 
     assert state == "paused"
     assert held.backend.encoded == 10
-    assert ahead(held).stack.state == "idle"
+    assert prefetch(held).stack.state == "idle"
 
 
 def test_clicks_are_answered_while_a_stack_is_encoded(held: Bench) -> None:
-    ahead(held).encode_stack()
+    prefetch(held).encode_stack()
     held.jobs.streams[0].advance(2)
 
     held.click_disk(8)
     held.jobs.answer_all()
 
     assert held.mask(8).any()
-    assert ahead(held).stack.state == "running"
+    assert prefetch(held).stack.state == "running"
 
 
 def test_stack_without_room_is_paused_after_its_first_frame(held: Bench) -> None:
     held.engine._model.embeddings.on_device.max_bytes = 4 * MOVIE[0].size * 4
-    ahead(held).encode_stack()
+    prefetch(held).encode_stack()
 
     held.jobs.streams[0].advance(1)
 
-    assert ahead(held).stack.state == "paused"
-    assert ahead(held).stack.fitting == 3
+    assert prefetch(held).stack.state == "paused"
+    assert prefetch(held).stack.fitting == 3
     assert "no room" in held.messages[0]
 
 
@@ -206,9 +206,9 @@ def test_as_many_frames_as_fit_are_encoded_when_that_is_asked_for(held: Bench) -
     held.engine._model.embeddings.on_device.max_bytes = 4 * MOVIE[0].size * 4
     held.click_disk(2)
     held.jobs.answer_all()
-    ahead(held).readiness.look()
+    prefetch(held).readiness.look()
 
-    ahead(held).encode_stack(ahead(held).stack.fitting)
+    prefetch(held).encode_stack(prefetch(held).stack.fitting)
     held.jobs.streams[0].finish()
 
     assert ready(held) == [2, 3, 4, 5]
@@ -216,7 +216,7 @@ def test_as_many_frames_as_fit_are_encoded_when_that_is_asked_for(held: Bench) -
 
 
 def test_removed_image_is_encoded_no_further(held: Bench) -> None:
-    ahead(held).encode_stack()
+    prefetch(held).encode_stack()
 
     held.viewer.layers.remove(held.image)
 
@@ -224,12 +224,12 @@ def test_removed_image_is_encoded_no_further(held: Bench) -> None:
 
 
 def test_replaced_pixels_are_encoded_no_further(held: Bench) -> None:
-    ahead(held).encode_stack()
+    prefetch(held).encode_stack()
     held.jobs.streams[0].advance(2)
 
     held.image.data = MOVIE[::-1].copy()
     stopped = held.jobs.streams[0].is_stopped
-    ahead(held).encode_stack()
+    prefetch(held).encode_stack()
 
     assert stopped
     assert len(held.jobs.streams) == 2
@@ -237,20 +237,20 @@ def test_replaced_pixels_are_encoded_no_further(held: Bench) -> None:
 
 
 def test_what_ends_encoding_is_told(held: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    ahead(held).encode_stack()
+    prefetch(held).encode_stack()
     held.jobs.streams[0].advance(1)
     monkeypatch.setattr(SeeingBackend, "encode", _fail)
 
     held.jobs.streams[0].finish()
 
-    assert ahead(held).stack.state == "paused"
+    assert prefetch(held).stack.state == "paused"
     assert held.messages == ["The model is ill: take another one."]
 
 
 def test_thousands_of_frames_are_looked_up_some_at_a_time(bench_of) -> None:
     bench = bench_of(disk_frames([(8, 8)] * (AT_ONCE + 50), shape=(16, 16)))
     bench.click(3, 8, 8)
-    readiness = bench.controller.ahead.readiness
+    readiness = bench.controller.prefetch.readiness
 
     readiness.look()
     is_settled = readiness.is_settled
@@ -275,17 +275,17 @@ def test_what_was_kept_of_a_stack_is_shown_when_it_is_opened_again(
         bench.jobs.answer_all()
         benches.append(bench)
         if len(benches) == 1:
-            ahead(bench).encode_stack()
+            prefetch(bench).encode_stack()
             bench.jobs.streams[-1].finish()
             bench.engine.embeddings.finish()
     again = benches[1]
-    monkeypatch.setattr(engine_ahead, "MOST_AHEAD", 0)  # so that no neighbours are loaded
+    monkeypatch.setattr(engine_ahead, "PREFETCH_REACH", 0)  # so that no neighbours are loaded
     encoded = again.backend.encoded
 
     before = ready(again)
-    ahead(again).look_around()
+    prefetch(again).look_around()
     again.jobs.streams[-1].finish()
-    ahead(again).look_around()
+    prefetch(again).look_around()
 
     assert before == [5]
     assert ready(again) == list(range(10))

@@ -149,9 +149,9 @@ def test_scores_are_recorded_frame_by_frame(bench: Bench) -> None:
 
     bench.run()
 
-    thing = bench.workspace.objects[1]
-    assert bench.controller.progress_of(thing) == "10 of 10"
-    assert thing.score == pytest.approx(0.9)
+    obj = bench.workspace.objects[1]
+    assert bench.controller.progress_of(obj) == "10 of 10"
+    assert obj.score == pytest.approx(0.9)
 
 
 def test_lost_object_has_no_mask_and_no_score(bench_of: Callable[..., Bench]) -> None:

@@ -81,7 +81,7 @@ def test_answer_about_an_object_that_was_removed_is_dropped(held: Bench) -> None
     question.answered(_mask())
 
     assert held.labels == []
-    assert [thing.id for thing in held.workspace.objects] == [2]
+    assert [obj.id for obj in held.workspace.objects] == [2]
 
 
 def test_answer_is_about_the_frame_that_was_clicked(held: Bench) -> None:
@@ -96,17 +96,17 @@ def test_answer_is_about_the_frame_that_was_clicked(held: Bench) -> None:
 def test_first_reading_is_the_best_one(bench: Bench) -> None:
     bench.click(0, 30, 30)
 
-    shown = bench.controller.reading
+    shown = bench.controller.hypothesis
     assert shown is not None
-    assert (shown.position, shown.count, shown.reading.name) == (0, 3, "whole")
-    assert shown.reading.score == 0.9
+    assert (shown.position, shown.count, shown.hypothesis.name) == (0, 3, "whole")
+    assert shown.hypothesis.score == 0.9
 
 
 def test_readings_are_cycled_through(bench: Bench) -> None:
     bench.click(0, 30, 30)
     areas = [bench.mask(0).sum()]
     for _ in range(3):
-        bench.controller.show_next_reading()
+        bench.controller.show_next_hypothesis()
         areas.append(bench.mask(0).sum())
 
     assert areas[0] > areas[1] > areas[2]
@@ -116,7 +116,7 @@ def test_readings_are_cycled_through(bench: Bench) -> None:
 def test_reading_that_is_shown_is_recorded(bench: Bench) -> None:
     bench.click(0, 30, 30)
 
-    bench.controller.show_next_reading()
+    bench.controller.show_next_hypothesis()
 
     result = bench.workspace.objects[1].results[(0,)]
     assert (result.score, result.area) == (0.8, bench.mask(0).sum())
@@ -124,18 +124,18 @@ def test_reading_that_is_shown_is_recorded(bench: Bench) -> None:
 
 def test_later_clicks_start_from_the_chosen_reading(bench: Bench) -> None:
     bench.click(0, 30, 30)
-    bench.controller.show_next_reading()
+    bench.controller.show_next_hypothesis()
 
     bench.click(0, 30, 40)
 
     started_from = bench.backend.refined[-1]
     assert started_from is not None
-    assert started_from.readings[0].name == "part"
+    assert started_from.hypotheses[0].name == "part"
 
 
 def test_propagation_starts_from_the_chosen_reading(bench: Bench) -> None:
     bench.click_disk(0)
-    bench.controller.show_next_reading()
+    bench.controller.show_next_hypothesis()
     part = bench.mask(0)
 
     bench.run()
@@ -145,24 +145,24 @@ def test_propagation_starts_from_the_chosen_reading(bench: Bench) -> None:
 
 def test_chosen_reading_is_back_when_a_correction_is_undone(bench: Bench) -> None:
     bench.click_disk(0)
-    bench.controller.show_next_reading()
+    bench.controller.show_next_hypothesis()
     chosen = bench.mask(0)
     bench.click(0, 30, 40)
 
     bench.controller.undo()
 
     np.testing.assert_array_equal(bench.mask(0), chosen)
-    assert bench.controller.reading.position == 1
+    assert bench.controller.hypothesis.position == 1
 
 
 def test_next_reading_of_nothing_does_nothing(bench: Bench) -> None:
-    bench.controller.show_next_reading()
+    bench.controller.show_next_hypothesis()
     bench.click_disk(0)
     bench.go_to(5)
 
-    bench.controller.show_next_reading()
+    bench.controller.show_next_hypothesis()
 
-    assert bench.controller.reading is None
+    assert bench.controller.hypothesis is None
     assert bench.messages == []
 
 
@@ -172,9 +172,9 @@ def test_readings_of_an_earlier_object_are_asked_for_again(bench: Bench) -> None
         bench.click(0, 30, 5 + 5 * number)
     bench.controller.select_object(1)
 
-    bench.controller.show_next_reading()
+    bench.controller.show_next_hypothesis()
 
-    assert bench.controller.reading is not None
+    assert bench.controller.hypothesis is not None
     assert len(bench.asked) == 10
 
 

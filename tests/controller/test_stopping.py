@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_sam3.controller.why_disabled import obstacle
+from napari_sam3.controller.why_disabled import why_disabled
 from napari_sam3.engine import progress as watch
 from tests.backends import DiskEmbedding
 from tests.controller.bench import Bench
@@ -50,26 +50,26 @@ def test_prompt_after_a_stopped_look_is_answered(bench: Bench) -> None:
     bench.click(0, 30, 12)
 
     assert bench.mask(0).any()
-    assert bench.controller.looking is None
+    assert bench.controller.encoding_progress is None
 
 
 def test_next_reading_asks_again_after_a_stopped_look(bench: Bench) -> None:
     meanwhile(bench, bench.controller.stop)
     bench.click_disk(0)
 
-    bench.controller.show_next_reading()
+    bench.controller.show_next_hypothesis()
 
     assert bench.mask(0).any()
 
 
 def test_stop_is_possible_while_an_image_is_looked_at(bench: Bench) -> None:
     said: list[str] = []
-    meanwhile(bench, lambda: said.append(obstacle(bench.controller, "stop")))
+    meanwhile(bench, lambda: said.append(why_disabled(bench.controller, "stop")))
 
     bench.click_disk(0)
 
     assert said == [""]
-    assert obstacle(bench.controller, "stop") == "Nothing is being followed."
+    assert why_disabled(bench.controller, "stop") == "Nothing is being followed."
 
 
 def test_stop_also_drops_what_waits_for_the_image(held: Bench) -> None:

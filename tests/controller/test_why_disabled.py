@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from napari_sam3.controller.why_disabled import Action, FindAction, obstacle, obstacle_to
+from napari_sam3.controller.why_disabled import Action, FindAction, why_disabled, why_find_disabled
 from tests.controller.bench import MOVIE, Bench
 from tests.controller.colonies import CENTRES, Colony
 
@@ -17,7 +17,7 @@ ACTIONS: tuple[FindAction, ...] = get_args(FindAction)
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_nothing_is_found_without_an_image(action: FindAction) -> None:
-    said = obstacle_to(Bench().controller, action)
+    said = why_find_disabled(Bench().controller, action)
 
     assert said.startswith("There is no image yet")
 
@@ -36,30 +36,30 @@ def test_nothing_is_found_without_an_image(action: FindAction) -> None:
 def test_new_image_allows_looking_alone(action: FindAction, beginning: str) -> None:
     controller = Colony().controller
 
-    assert obstacle_to(controller, action).startswith(beginning)
+    assert why_find_disabled(controller, action).startswith(beginning)
     for free in ("draw_exemplar", "find_text", "find_everything", "use_library"):
-        assert obstacle_to(controller, free) == ""
+        assert why_find_disabled(controller, free) == ""
 
 
 def test_candidate_is_clicked_before_it_becomes_an_object() -> None:
     colony = Colony()
-    colony.finder.find_everything()
-    before = obstacle_to(colony.controller, "make_object")
+    colony.search.find_everything()
+    before = why_find_disabled(colony.controller, "make_object")
 
     colony.pick(CENTRES[4])
 
     assert before.startswith("Click a candidate first")
-    assert obstacle_to(colony.controller, "make_object") == ""
-    assert obstacle_to(colony.controller, "use_as_exemplar") == ""
+    assert why_find_disabled(colony.controller, "make_object") == ""
+    assert why_find_disabled(colony.controller, "use_as_exemplar") == ""
 
 
 def test_threshold_above_all_candidates_leaves_no_objects_to_make() -> None:
     colony = Colony()
-    colony.finder.find_everything()
+    colony.search.find_everything()
 
     colony.select(threshold=1.0)
 
-    assert "lower the threshold" in obstacle_to(colony.controller, "make_objects")
+    assert "lower the threshold" in why_find_disabled(colony.controller, "make_objects")
 
 
 def test_model_without_words_and_exemplars_says_what_to_choose() -> None:
@@ -67,15 +67,15 @@ def test_model_without_words_and_exemplars_says_what_to_choose() -> None:
     colony.backend.reads_text = colony.backend.reads_exemplars = False
     colony.controller.works.load_with(lambda: colony.engine)
 
-    assert "choose a model that does" in obstacle_to(colony.controller, "find_text")
-    assert "finds nothing by exemplars" in obstacle_to(colony.controller, "draw_exemplar")
+    assert "choose a model that does" in why_find_disabled(colony.controller, "find_text")
+    assert "finds nothing by exemplars" in why_find_disabled(colony.controller, "draw_exemplar")
 
 
 def test_exemplars_are_not_drawn_in_3d() -> None:
     colony = Colony()
     colony.viewer.dims.ndisplay = 3
 
-    assert "2D/3D button" in obstacle_to(colony.controller, "draw_exemplar")
+    assert "2D/3D button" in why_find_disabled(colony.controller, "draw_exemplar")
 
 
 ACTIONS_OBSTACLES: tuple[Action, ...] = (
@@ -93,7 +93,7 @@ ACTIONS_OBSTACLES: tuple[Action, ...] = (
 
 @pytest.mark.parametrize("action", ACTIONS_OBSTACLES)
 def test_nothing_can_be_done_without_an_image(action: Action) -> None:
-    said = obstacle(Bench().controller, action)
+    said = why_disabled(Bench().controller, action)
 
     assert said.startswith("There is no image yet")
 
@@ -113,16 +113,16 @@ def test_nothing_can_be_done_without_an_image(action: Action) -> None:
 def test_image_without_prompts_allows_prompting_alone(
     bench: Bench, action: Action, beginning: str
 ) -> None:
-    assert obstacle(bench.controller, action).startswith(beginning)
-    assert obstacle(bench.controller, "prompt") == ""
-    assert obstacle(bench.controller, "change_layout") == ""
+    assert why_disabled(bench.controller, action).startswith(beginning)
+    assert why_disabled(bench.controller, "prompt") == ""
+    assert why_disabled(bench.controller, "change_layout") == ""
 
 
 @pytest.mark.parametrize("action", ["next_reading", "next_object", "undo", "remove", "run"])
 def test_click_opens_the_way(bench: Bench, action: Action) -> None:
     bench.click_disk(0)
 
-    assert obstacle(bench.controller, action) == ""
+    assert why_disabled(bench.controller, action) == ""
 
 
 def test_redo_follows_undo(bench: Bench) -> None:
@@ -130,7 +130,7 @@ def test_redo_follows_undo(bench: Bench) -> None:
 
     bench.controller.undo()
 
-    assert obstacle(bench.controller, "redo") == ""
+    assert why_disabled(bench.controller, "redo") == ""
 
 
 def test_run_that_is_under_way_is_stopped_first(held: Bench) -> None:
@@ -139,10 +139,10 @@ def test_run_that_is_under_way_is_stopped_first(held: Bench) -> None:
 
     held.run()
 
-    assert "already" in obstacle(held.controller, "run")
-    assert obstacle(held.controller, "stop") == ""
-    assert obstacle(held.controller, "change_layout") == "Stop following first."
-    assert obstacle(held.controller, "prompt") == ""
+    assert "already" in why_disabled(held.controller, "run")
+    assert why_disabled(held.controller, "stop") == ""
+    assert why_disabled(held.controller, "change_layout") == "Stop following first."
+    assert why_disabled(held.controller, "prompt") == ""
 
 
 def test_single_frame_is_not_followed_through(bench_of: Callable[..., Bench]) -> None:
@@ -150,7 +150,7 @@ def test_single_frame_is_not_followed_through(bench_of: Callable[..., Bench]) ->
 
     bench.click(30, 10)
 
-    assert obstacle(bench.controller, "run").startswith("The image has one frame")
+    assert why_disabled(bench.controller, "run").startswith("The image has one frame")
 
 
 def test_prompts_of_another_stack_are_not_followed_in_this_one(
@@ -162,24 +162,24 @@ def test_prompts_of_another_stack_are_not_followed_in_this_one(
 
     bench.go_to(1, 3)
 
-    assert obstacle(bench.controller, "run").startswith("No object is outlined yet")
+    assert why_disabled(bench.controller, "run").startswith("No object is outlined yet")
 
 
 def test_prompts_are_not_drawn_in_3d(bench: Bench) -> None:
     bench.viewer.dims.ndisplay = 3
 
-    assert "2D/3D button" in obstacle(bench.controller, "prompt")
+    assert "2D/3D button" in why_disabled(bench.controller, "prompt")
 
 
 def test_prompts_are_not_drawn_on_a_section_across_frames(bench: Bench) -> None:
     bench.viewer.dims.order = (1, 0, 2)
 
-    assert "rows and columns" in obstacle(bench.controller, "prompt")
+    assert "rows and columns" in why_disabled(bench.controller, "prompt")
     assert not bench.controller.takes_click()
 
 
 def test_prompts_are_drawn_on_a_turned_frame(bench: Bench) -> None:
     bench.viewer.dims.order = (0, 2, 1)
 
-    assert obstacle(bench.controller, "prompt") == ""
+    assert why_disabled(bench.controller, "prompt") == ""
     assert bench.controller.takes_click()

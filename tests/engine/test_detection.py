@@ -156,7 +156,7 @@ def test_a_frame_with_too_many_objects_is_split_until_all_are_found(session_of_s
     }
     assert not found.is_saturated
     assert (np.diff(found.scores) <= 0).all()
-    assert found.windows_looked_at == 16
+    assert found.tiles_searched == 16
 
 
 def test_a_frame_with_few_objects_is_looked_at_once(session_of_searching, backend_of_searching):
@@ -165,7 +165,7 @@ def test_a_frame_with_few_objects_is_looked_at_once(session_of_searching, backen
     found = session_of_searching.find(0, text="cell")
 
     assert len(found) == (SIDE // STEP) ** 2
-    assert found.windows_looked_at == 1
+    assert found.tiles_searched == 1
     assert backend_of_searching.encoded == 1
 
 
@@ -262,7 +262,7 @@ def test_a_large_frame_is_searched_tile_by_tile(large, backend_of_searching, mon
 
     assert middles(found) == {(40, 40), (1000, 1010), (1700, 400), (2350, 2350)}
     assert found.shape == (2400, 2400)
-    assert found.windows_looked_at == backend_of_searching.encoded > 4
+    assert found.tiles_searched == backend_of_searching.encoded > 4
     assert max(max(shape) for shape in backend_of_searching.images) <= 1024
 
 
@@ -300,7 +300,7 @@ def test_everything_splits_where_a_model_says_that_it_is_full(session_of_searchi
     found = session_of_searching.everything(0)
 
     assert len(found) == (SIDE // STEP) ** 2
-    assert found.windows_looked_at == 4
+    assert found.tiles_searched == 4
 
 
 CENTRES = {"left": (16, 16), "right": (16, 48)}

@@ -7,8 +7,8 @@ import pytest
 
 from napari_sam3.engine import Budgets, Engine, Prompts
 from napari_sam3.engine import interactive as asking
-from napari_sam3.engine.backends.base import Answer
-from napari_sam3.engine.interactive import Question, Said
+from napari_sam3.engine.backends.base import Prediction
+from napari_sam3.engine.interactive import PromptState, PromptQuery
 from napari_sam3.values.masks import Reading
 from tests.backends import DiskBackend, disk_frames
 
@@ -19,15 +19,15 @@ MASK = np.ones((64, 64), bool)
 class MindfulBackend(DiskBackend):
     """Remembers so much of every reading as real models do."""
 
-    def segment(self, embedding, prompts, previous) -> list[Answer]:
+    def segment(self, embedding, prompts, previous) -> list[Prediction]:
         answers = super().segment(embedding, prompts, previous)
         logits = np.zeros((56, 56), np.float32)
         return [replace(one, memory=dict.fromkeys(("whole", "part"), logits)) for one in answers]
 
 
-def said(prompts: Prompts, memory: dict | None = None) -> Said:
-    answer = Answer((Reading("whole", MASK.copy(), 1.0),), memory=memory)
-    return Said.of(Question(prompts, prompts), answer)
+def said(prompts: Prompts, memory: dict | None = None) -> PromptState:
+    answer = Prediction((Reading("whole", MASK.copy(), 1.0),), memory=memory)
+    return PromptState.of(PromptQuery(prompts, prompts), answer)
 
 
 def test_what_refines_an_answer_counts() -> None:
@@ -47,7 +47,7 @@ def test_outline_that_was_drawn_counts() -> None:
 def test_oldest_answers_make_room_with_all_that_refines_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(asking, "ANSWER_BYTES", 10 * 2 * 56 * 56 * 4)
+    monkeypatch.setattr(asking, "PREDICTION_BYTES", 10 * 2 * 56 * 56 * 4)
     backend = MindfulBackend()
     session = Engine(backend, Budgets(2**20)).open(disk_frames([(30, 12)] * 20))
     for frame in range(20):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.engine import Budgets, Channel, Contrast, Frames
-from napari_sam3.engine.images.model_input import Picture
+from napari_sam3.engine.images.model_input import ModelInput
 from napari_sam3.engine.model import Model
 from napari_sam3.values.errors import ModelError
 from tests.backends import DiskBackend
@@ -12,11 +12,11 @@ from tests.backends import DiskBackend
 CONTRAST = Contrast((Channel((0, 255)),))
 
 
-def picture(value: int = 0, contrast: Contrast = CONTRAST) -> Picture:
-    return Picture(Frames.from_array(np.full((3, 16, 16), value, np.uint8)), contrast, 1)
+def picture(value: int = 0, contrast: Contrast = CONTRAST) -> ModelInput:
+    return ModelInput(Frames.from_array(np.full((3, 16, 16), value, np.uint8)), contrast, 1)
 
 
-def look(model: Model, seen: Picture) -> object:
+def look(model: Model, seen: ModelInput) -> object:
     with model.embedded(seen, model.turns.interactive()) as embedding:
         return embedding
 
@@ -30,7 +30,7 @@ def test_picture_is_embedded_once(backend: DiskBackend) -> None:
 
 def test_other_contrast_is_another_embedding(backend: DiskBackend) -> None:
     model, seen = Model(backend, Budgets(2**20)), picture()
-    brighter = Picture(seen.frames, Contrast((Channel((0, 99)),)), seen.frame)
+    brighter = ModelInput(seen.frames, Contrast((Channel((0, 99)),)), seen.frame)
 
     assert look(model, seen) is not look(model, brighter)
     assert look(model, seen) is not look(model, picture())

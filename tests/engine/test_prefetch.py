@@ -26,8 +26,8 @@ from napari_sam3.engine import (
     Session,
 )
 from napari_sam3.engine.cache.budgets import Budgets
-from napari_sam3.engine.images.model_input import Picture
-from napari_sam3.engine.prefetch import ReadAhead, order_around, reach_within
+from napari_sam3.engine.images.model_input import ModelInput
+from napari_sam3.engine.prefetch import FrameReader, order_around, reach_within
 from napari_sam3.engine.progress import advance
 from napari_sam3.engine.propagation import ABSENT_FRAMES
 from napari_sam3.engine.scheduling import Cost
@@ -46,13 +46,13 @@ class HeldBackend(DiskBackend):
     def __init__(self) -> None:
         super().__init__()
         self.begun = 0
-        self.is_looking = Event()
+        self.is_encoding = Event()
         self.may_go_on = Event()
 
     def encode(self, image: NDArray[np.float32]) -> DiskEmbedding:
         self.begun += 1
         advance(0, 2)
-        self.is_looking.set()
+        self.is_encoding.set()
         assert self.may_go_on.wait(WAIT_S)
         advance(1, 2)
         return super().encode(image)
@@ -164,13 +164,13 @@ def test_closed_session_encodes_no_further(engine: Engine) -> None:
 
 def test_cost_of_a_frame_is_known_after_the_first(engine: Engine) -> None:
     session = engine.open(MOVIE)
-    unknown = session.ahead.cost
+    unknown = session.prefetch.cost
 
     next(session.encode())
 
     assert unknown is None
-    assert session.ahead.cost is not None
-    assert session.ahead.cost.nbytes == 64 * 64 * 4
+    assert session.prefetch.cost is not None
+    assert session.prefetch.cost.nbytes == 64 * 64 * 4
 
 
 def test_reopened_stack_encodes_nothing_and_knows_how_large_its_frames_are(
@@ -185,7 +185,7 @@ def test_reopened_stack_encodes_nothing_and_knows_how_large_its_frames_are(
 
     assert done == list(range(10))
     assert backend.encoded == 10
-    assert again.ahead.cost == Cost(None, 64 * 64 * 4)
+    assert again.prefetch.cost == Cost(None, 64 * 64 * 4)
     assert again._model.embeddings.nbytes == 0  # they wait on disk for whoever asks
 
 
@@ -223,14 +223,14 @@ def test_click_on_another_frame_goes_before_what_is_encoded(
     held: HeldBackend, pool: ThreadPoolExecutor
 ) -> None:
     session = Engine(held).open(MOVIE)
-    ahead = pool.submit(list, session.encode([7]))
-    assert held.is_looking.wait(WAIT_S)
+    prefetch = pool.submit(list, session.encode([7]))
+    assert held.is_encoding.wait(WAIT_S)
 
     answer = click(pool, session, 0)
     held.may_go_on.set()
 
     assert answer.result(WAIT_S).area > 0
-    assert ahead.result(WAIT_S) == [7]
+    assert prefetch.result(WAIT_S) == [7]
     assert (held.begun, held.encoded) == (3, 2)
 
 
@@ -238,14 +238,14 @@ def test_click_on_the_same_frame_waits_for_what_is_encoded(
     held: HeldBackend, pool: ThreadPoolExecutor
 ) -> None:
     session = Engine(held).open(MOVIE)
-    ahead = pool.submit(list, session.encode([7]))
-    assert held.is_looking.wait(WAIT_S)
+    prefetch = pool.submit(list, session.encode([7]))
+    assert held.is_encoding.wait(WAIT_S)
 
     answer = click(pool, session, 7)
     held.may_go_on.set()
 
     assert answer.result(WAIT_S).area > 0
-    assert ahead.result(WAIT_S) == [7]
+    assert prefetch.result(WAIT_S) == [7]
     assert (held.begun, held.encoded) == (1, 1)
 
 
@@ -254,7 +254,7 @@ def test_click_goes_before_a_propagation_which_repeats_its_frame(
 ) -> None:
     session = Engine(held).open(MOVIE)
     followed = pool.submit(list, session.propagate({(0, 1): CLICK}, range(2)))
-    assert held.is_looking.wait(WAIT_S)
+    assert held.is_encoding.wait(WAIT_S)
 
     answer = click(pool, session, 9)
     held.may_go_on.set()
@@ -271,15 +271,15 @@ def test_click_on_a_frame_that_is_ready_goes_first_too(
     held.may_go_on.set()
     list(session.encode([0]))
     held.may_go_on.clear()
-    held.is_looking.clear()
-    ahead = pool.submit(list, session.encode([7]))
-    assert held.is_looking.wait(WAIT_S)
+    held.is_encoding.clear()
+    prefetch = pool.submit(list, session.encode([7]))
+    assert held.is_encoding.wait(WAIT_S)
 
     answer = click(pool, session, 0)
     held.may_go_on.set()
 
     assert answer.result(WAIT_S).area > 0
-    assert ahead.result(WAIT_S) == [7]
+    assert prefetch.result(WAIT_S) == [7]
     assert (held.begun, held.encoded) == (3, 2)
 
 
@@ -363,9 +363,9 @@ class Stack:
         self.read: list[int] = []
         self.readers: set[int] = set()
         self.has_read = Event()
-        self.first = Picture(Frames(5, (16, 16), 1, self._read), CONTRAST, 0)
+        self.first = ModelInput(Frames(5, (16, 16), 1, self._read), CONTRAST, 0)
 
-    def picture(self, frame: int) -> Picture:
+    def picture(self, frame: int) -> ModelInput:
         return replace(self.first, frame=frame)
 
     def _read(self, frame: int) -> NDArray[np.uint8]:
@@ -382,16 +382,16 @@ def stack() -> Stack:
     return Stack()
 
 
-def never(_: Picture) -> bool:
+def never(_: ModelInput) -> bool:
     return False
 
 
 def test_following_picture_is_read_by_another_thread_before_it_is_asked_for(stack: Stack) -> None:
-    with ReadAhead(never) as ahead:
-        ahead.expect(stack.picture(1))
+    with FrameReader(never) as prefetch:
+        prefetch.expect(stack.picture(1))
         assert stack.has_read.wait(WAIT_S_READ_AHEAD)
 
-        image = ahead.picture(stack.picture(1)).draw()
+        image = prefetch.picture(stack.picture(1)).draw()
 
     assert stack.read == [1]
     assert get_ident() not in stack.readers
@@ -399,52 +399,52 @@ def test_following_picture_is_read_by_another_thread_before_it_is_asked_for(stac
 
 
 def test_picture_that_was_not_expected_is_read_when_it_is_drawn(stack: Stack) -> None:
-    with ReadAhead(never) as ahead:
-        ahead.expect(stack.picture(1))
+    with FrameReader(never) as prefetch:
+        prefetch.expect(stack.picture(1))
 
-        ahead.picture(stack.picture(0)).draw()
+        prefetch.picture(stack.picture(0)).draw()
 
     assert 0 in stack.read
     assert get_ident() in stack.readers
 
 
 def test_picture_that_is_ready_is_not_read(stack: Stack) -> None:
-    with ReadAhead(lambda picture: picture.frame == 1) as ahead:
-        ahead.expect(stack.picture(1), stack.picture(2))
+    with FrameReader(lambda picture: picture.frame == 1) as prefetch:
+        prefetch.expect(stack.picture(1), stack.picture(2))
 
-        ahead.picture(stack.picture(2)).draw()
+        prefetch.picture(stack.picture(2)).draw()
 
     assert stack.read == [2]
 
 
 def test_error_surfaces_with_the_picture_it_belongs_to(stack: Stack) -> None:
-    with ReadAhead(never) as ahead:
-        ahead.expect(stack.picture(2), stack.picture(3))
-        ahead.picture(stack.picture(2)).draw()
+    with FrameReader(never) as prefetch:
+        prefetch.expect(stack.picture(2), stack.picture(3))
+        prefetch.picture(stack.picture(2)).draw()
 
-        broken = ahead.picture(stack.picture(3))
+        broken = prefetch.picture(stack.picture(3))
 
         with pytest.raises(FramesError, match="Frame 3 cannot be read"):
             broken.draw()
 
 
 def test_pictures_expected_again_are_read_once(stack: Stack) -> None:
-    with ReadAhead(never) as ahead:
-        ahead.expect(stack.picture(1), stack.picture(2))
-        one = ahead.picture(stack.picture(1)).draw()
+    with FrameReader(never) as prefetch:
+        prefetch.expect(stack.picture(1), stack.picture(2))
+        one = prefetch.picture(stack.picture(1)).draw()
 
-        ahead.expect(stack.picture(2))
-        other = ahead.picture(stack.picture(2)).draw()
+        prefetch.expect(stack.picture(2))
+        other = prefetch.picture(stack.picture(2)).draw()
 
     assert stack.read == [1, 2]
     assert [round(float(image.max()) * 255) for image in (one, other)] == [1, 2]
 
 
 def test_copy_of_an_expected_picture_is_one_too(stack: Stack) -> None:
-    with ReadAhead(never) as ahead:
-        ahead.expect(stack.picture(1))
+    with FrameReader(never) as prefetch:
+        prefetch.expect(stack.picture(1))
 
-        replace(ahead.picture(stack.first), frame=1).draw()
+        replace(prefetch.picture(stack.first), frame=1).draw()
 
     assert stack.read == [1]
     assert get_ident() not in stack.readers

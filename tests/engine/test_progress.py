@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.engine import Budgets, CancelledError, Engine, Prompts
 from napari_sam3.engine.model import Model
-from napari_sam3.engine.progress import LONG_SECONDS, Looking, Watch, advance
+from napari_sam3.engine.progress import LONG_SECONDS, EncodingProgress, Watch, advance
 from tests.backends import DiskBackend, DiskEmbedding
 from tests.engine.test_model import look, picture
 
@@ -31,23 +31,25 @@ class SteppingBackend(DiskBackend):
 
 
 def test_steps_are_known_while_an_image_is_looked_at() -> None:
-    seen: list[Looking | None] = []
-    model = Model(SteppingBackend(lambda: seen.append(model.watch.looking)), Budgets(2**20))
+    seen: list[EncodingProgress | None] = []
+    model = Model(
+        SteppingBackend(lambda: seen.append(model.watch.encoding_progress)), Budgets(2**20)
+    )
 
     look(model, picture())
 
     assert [(one.done, one.total) for one in seen if one] == [(done, 4) for done in range(4)]
-    assert model.watch.looking is None
+    assert model.watch.encoding_progress is None
 
 
 def test_look_without_steps_is_known_too() -> None:
     watch = Watch()
 
     with watch.kept():
-        looking = watch.looking
+        encoding_progress = watch.encoding_progress
 
-    assert looking is not None
-    assert (looking.done, looking.total) == (0, 0)
+    assert encoding_progress is not None
+    assert (encoding_progress.done, encoding_progress.total) == (0, 0)
 
 
 def test_model_that_tells_no_steps_is_not_ended(backend: DiskBackend) -> None:
@@ -65,7 +67,7 @@ def test_model_that_tells_no_steps_is_not_ended(backend: DiskBackend) -> None:
 
 
 def test_cancelled_image_is_not_kept_and_looked_at_anew() -> None:
-    backend = SteppingBackend(lambda: session.stop_looking())
+    backend = SteppingBackend(lambda: session.stop_encoding())
     session = Engine(backend).open(np.zeros((16, 16), np.uint8))
     with pytest.raises(CancelledError, match="prompt again"):
         session.segment(0, CLICK)
@@ -83,7 +85,7 @@ def test_model_is_free_for_others_after_a_cancel() -> None:
     with pytest.raises(CancelledError):
         look(model, picture())
 
-    assert model.watch.looking is None
+    assert model.watch.encoding_progress is None
     with model.turns.background():
         pass
 
@@ -102,4 +104,4 @@ def test_steps_outside_of_a_watch_are_told_to_nobody() -> None:
 
 @pytest.mark.parametrize(("seconds", "is_long"), [(0.0, False), (LONG_SECONDS, True)])
 def test_only_long_looks_are_long(seconds: float, is_long: bool) -> None:
-    assert Looking(0, 1, seconds).is_long == is_long
+    assert EncodingProgress(0, 1, seconds).is_long == is_long

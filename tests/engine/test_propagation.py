@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from napari_sam3.engine import Budgets, Engine, ObjectMask, Prompts, Session
-from napari_sam3.engine.backends.base import Answer
-from napari_sam3.engine.propagation import ABSENT_FRAMES, Plan, Step, followed_mask
+from napari_sam3.engine.backends.base import Prediction
+from napari_sam3.engine.propagation import ABSENT_FRAMES, Plan, Step, propagated_mask
 from napari_sam3.values.errors import PromptError
-from napari_sam3.values.masks import named_readings
+from napari_sam3.values.masks import named_hypotheses
 from tests.backends import DiskBackend, disk_frames, ellipse
 
 
@@ -186,17 +186,18 @@ def test_empty_mask_ends_an_object(backend: DiskBackend, engine: Engine) -> None
 
 def test_doubt_about_the_presence_lowers_the_score() -> None:
     sure, unsure = (
-        Answer(named_readings([np.ones((9, 9), bool)], [0.8]), presence) for presence in (1.0, 0.5)
+        Prediction(named_hypotheses([np.ones((9, 9), bool)], [0.8]), presence)
+        for presence in (1.0, 0.5)
     )
 
-    assert followed_mask(3, 1, sure).score == 0.8
-    assert followed_mask(3, 1, unsure).score == 0.4
+    assert propagated_mask(3, 1, sure).score == 0.8
+    assert propagated_mask(3, 1, unsure).score == 0.4
 
 
 def test_empty_mask_has_no_score() -> None:
-    answer = Answer(named_readings([np.zeros((9, 9), bool)], [0.8]))
+    answer = Prediction(named_hypotheses([np.zeros((9, 9), bool)], [0.8]))
 
-    assert followed_mask(3, 1, answer).score == 0
+    assert propagated_mask(3, 1, answer).score == 0
 
 
 def test_each_frame_is_embedded_once_without_any_cache(backend: DiskBackend) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_sam3.engine import Engine, Prompts
 from napari_sam3.engine.cache.budgets import Budgets
 from napari_sam3.engine.scheduling import MOST, MOST_BYTES, Batches, Turns
-from napari_sam3.values.errors import NoRoomError
+from napari_sam3.values.errors import DeviceMemoryError
 from tests.backends import DiskBackend, DiskEmbedding, disk_frames
 
 SHAPE = (16, 16)
@@ -26,8 +26,8 @@ class CardBackend(DiskBackend):
     def __init__(self, room: int = 1000, fixed: float = 1.0, each: float = 0.1) -> None:
         super().__init__()
         self.now = 0.0
-        self.passes: list[int] = []
-        self._room = room
+        self.micro_batches: list[int] = []
+        self._quota = room
         self._fixed = fixed
         self._each = each
 
@@ -38,9 +38,9 @@ class CardBackend(DiskBackend):
         return self.encode_batch([image])[0]
 
     def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[DiskEmbedding]:
-        if len(images) > self._room:
-            raise NoRoomError("The memory of the graphics card is too small.")
-        self.passes.append(len(images))
+        if len(images) > self._quota:
+            raise DeviceMemoryError("The memory of the graphics card is too small.")
+        self.micro_batches.append(len(images))
         self.now += self._fixed + self._each * len(images)
         return [DiskBackend.encode(self, image) for image in images]
 
@@ -68,11 +68,11 @@ def test_passes_are_halved_where_memory_is_short() -> None:
     backend = CardBackend(room=6)
 
     assert learned(backend) == 4
-    assert max(backend.passes) == 4
+    assert max(backend.micro_batches) == 4
 
 
 def test_image_for_which_there_is_no_room_is_told() -> None:
-    with pytest.raises(NoRoomError):
+    with pytest.raises(DeviceMemoryError):
         learned(CardBackend(room=0))
 
 
@@ -104,12 +104,12 @@ def test_stack_is_encoded_in_batches_and_in_order() -> None:
     done = list(session.encode())
 
     assert done == list(range(30))
-    assert backend.passes == [1, 1, 2, 2, 4, 4, 8, 8]
+    assert backend.micro_batches == [1, 1, 2, 2, 4, 4, 8, 8]
 
 
-@pytest.mark.parametrize(("memory", "passes"), [(2**30, [1, 1, 2, 2, 4]), (0, [1] * 10)])
+@pytest.mark.parametrize(("memory", "micro_batches"), [(2**30, [1, 1, 2, 2, 4]), (0, [1] * 10)])
 def test_propagation_embeds_frames_together_if_there_is_room_for_them(
-    memory: int, passes: list[int]
+    memory: int, micro_batches: list[int]
 ) -> None:
     backend = CardBackend()
     movie = disk_frames([(30, 10 + index) for index in range(10)])
@@ -119,7 +119,7 @@ def test_propagation_embeds_frames_together_if_there_is_room_for_them(
     masks = list(session.propagate({(0, 1): Prompts([(30, 10)])}))
 
     assert [mask.frame for mask in masks] == list(range(10))
-    assert backend.passes == passes
+    assert backend.micro_batches == micro_batches
 
 
 def test_frames_of_a_batch_that_are_ready_are_left_out() -> None:
@@ -132,7 +132,7 @@ def test_frames_of_a_batch_that_are_ready_are_left_out() -> None:
     done = list(session.encode())
 
     assert done == [0, 3, 4, 5]
-    assert backend.passes == [2, 4]
+    assert backend.micro_batches == [2, 4]
 
 
 WAIT_S = 10

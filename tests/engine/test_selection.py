@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_sam3.engine import Candidates, Selection, Sieve, choose, position_at
+from napari_sam3.engine import CandidateFilter, Candidates, Selection, choose, position_at
 from napari_sam3.engine import selection as refinement
 from napari_sam3.engine import selection as sieves
 from napari_sam3.engine.selection import neighbours, refined
@@ -101,7 +101,7 @@ def candidates() -> Candidates:
     return Candidates((100, 100), boxes, masks, np.array([0.9, 0.6, 0.8, 0.3]))
 
 
-def shown(candidates: Candidates | Sieve, selection: Selection) -> list[int]:
+def shown(candidates: Candidates | CandidateFilter, selection: Selection) -> list[int]:
     return sorted(choose(candidates, selection).positions.tolist())
 
 
@@ -197,7 +197,7 @@ def test_without_a_selection_the_best_candidate_is_clicked(candidates):
 
 
 def test_part_of_the_labels_is_that_part_of_all_of_them(candidates):
-    chosen = choose(Sieve(candidates), Selection(threshold=0, overlap=1))
+    chosen = choose(CandidateFilter(candidates), Selection(threshold=0, overlap=1))
 
     part = chosen.labels_in(slice(5, 35), slice(30, 90))
 
@@ -241,10 +241,12 @@ def test_neighbours_are_all_whose_boxes_overlap():
 
 
 def test_several_others_cover_a_candidate_together():
-    sieve = Sieve(squares([[0, 0, 10, 10], [0, 0, 10, 4], [0, 2, 10, 6], [50, 50, 60, 60]]))
+    candidate_filter = CandidateFilter(
+        squares([[0, 0, 10, 10], [0, 0, 10, 4], [0, 2, 10, 6], [50, 50, 60, 60]])
+    )
 
-    assert sieve.covered(0, np.array([1, 2])) == 0.6
-    assert sieve.covered(0, np.array([], int)) == 0
+    assert candidate_filter.covered(0, np.array([1, 2])) == 0.6
+    assert candidate_filter.covered(0, np.array([], int)) == 0
 
 
 def test_masks_are_smoothed_once_per_level(monkeypatch):
@@ -252,28 +254,28 @@ def test_masks_are_smoothed_once_per_level(monkeypatch):
     monkeypatch.setattr(
         sieves, "refined", lambda *asked: smoothed.append(asked) or refinement.refined(*asked)
     )
-    sieve = Sieve(squares([[0, 0, 10, 10], [20, 20, 40, 40]]))
+    candidate_filter = CandidateFilter(squares([[0, 0, 10, 10], [20, 20, 40, 40]]))
 
     for _ in range(3):
-        sieve.mask(0, 2)
+        candidate_filter.mask(0, 2)
 
     assert len(smoothed) == 1
 
 
 def test_a_candidate_at_the_border_is_not_rounded_there():
-    sieve = Sieve(squares([[0, 20, 20, 40], [40, 40, 60, 60]]))
+    candidate_filter = CandidateFilter(squares([[0, 20, 20, 40], [40, 40, 60, 60]]))
 
-    assert sieve.mask(0, 5)[0, 0]
-    assert not sieve.mask(1, 5)[0, 0]
+    assert candidate_filter.mask(0, 5)[0, 0]
+    assert not candidate_filter.mask(1, 5)[0, 0]
 
 
 def test_the_best_candidate_that_holds_a_pixel_comes_first():
-    sieve = Sieve(squares([[0, 0, 10, 10], [5, 5, 20, 20]]))
+    candidate_filter = CandidateFilter(squares([[0, 0, 10, 10], [5, 5, 20, 20]]))
 
-    assert sieve.holding(7, 7).tolist() == [0, 1]
-    assert sieve.holding(15, 15).tolist() == [1]
-    assert sieve.holding(50, 50).tolist() == []
+    assert candidate_filter.holding(7, 7).tolist() == [0, 1]
+    assert candidate_filter.holding(15, 15).tolist() == [1]
+    assert candidate_filter.holding(50, 50).tolist() == []
 
 
 def test_nothing_has_no_neighbours():
-    assert Sieve(squares([])).neighbours == []
+    assert CandidateFilter(squares([])).neighbours == []

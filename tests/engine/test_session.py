@@ -44,7 +44,7 @@ def test_click_answers_with_a_mask_its_score_and_three_readings(session: Session
     mask = session.segment(2, CLICK, object_id=5)
 
     assert (mask.frame, mask.object_id, mask.score) == (2, 5, 0.9)
-    assert [reading.name for reading in mask.alternatives] == ["whole", "part", "sub-part"]
+    assert [hypothesis.name for hypothesis in mask.alternatives] == ["whole", "part", "sub-part"]
     np.testing.assert_array_equal(mask.pixels, ellipse((64, 64), (30, 12), (6, 6)))
 
 
@@ -135,7 +135,7 @@ def test_preferred_reading_is_refined_and_followed(session: Session, backend: Di
     followed = next(session.propagate({(0, 1): CLICK}))
     session.segment(0, Prompts(points=[(30, 12), (9, 9)]))
     np.testing.assert_array_equal(followed.pixels, part.pixels)
-    assert backend.refined[1].readings[0].name == "part"
+    assert backend.refined[1].hypotheses[0].name == "part"
 
 
 def test_preferring_what_was_never_asked_changes_nothing(session: Session) -> None:

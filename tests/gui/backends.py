@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from napari_sam3.engine.backends.base import Answer
+from napari_sam3.engine.backends.base import Prediction
 from tests.backends import DiskBackend, DiskEmbedding
 
 
@@ -29,11 +29,11 @@ class PacedBackend(DiskBackend):
         self._is_held = False
         self._steps.release()
 
-    def follow(
+    def propagate(
         self, embedding: DiskEmbedding, tracks: Sequence[tuple[float, float]]
-    ) -> list[Answer]:
+    ) -> list[Prediction]:
         if self._is_held:
             self.is_waiting = True
             self._steps.acquire(timeout=60)
             self.is_waiting = False
-        return super().follow(embedding, tracks)
+        return super().propagate(embedding, tracks)

@@ -20,7 +20,7 @@ TOOL_KEYS = {
 
 def click_cell(window: Window) -> None:
     window.click(PATH[0])
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
 
 
 def test_click_on_the_image_becomes_a_mask(window: Window) -> None:
@@ -99,7 +99,7 @@ def test_keys_go_on_with_readings_objects_and_runs(window: Window, layer: str) -
     window.viewer.layers.selection.active = window.viewer.layers[layer]
 
     window.key(Qt.Key.Key_A)
-    window.until(lambda: controller.reading and controller.reading.position == 1)
+    window.until(lambda: controller.hypothesis and controller.hypothesis.position == 1)
     window.key(Qt.Key.Key_G)
     window.until(
         lambda: controller.work.workspace.frames_done(controller.current, _axes(window)) == 10

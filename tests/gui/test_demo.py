@@ -6,7 +6,7 @@ from napari.components import ViewerModel
 
 from napari_sam3.controller import Controller
 from napari_sam3.engine import Engine
-from napari_sam3.gui.demo import outline_and_follow
+from napari_sam3.gui.demo import outline_and_propagate
 from napari_sam3.gui.jobs import BackgroundJobs
 from tests.backends import DiskBackend, disk_frames
 
@@ -25,9 +25,9 @@ def test_demo_outlines_the_cells_and_follows_them(controller, qtbot):
     second = disk_frames([(50, 50), (49, 48), (48, 46)])
     image = controller.viewer.add_image(np.maximum(first, second))
 
-    outline_and_follow(controller, image, np.array([(20, 20), (50, 50)]))
+    outline_and_propagate(controller, image, np.array([(20, 20), (50, 50)]))
     qtbot.waitUntil(lambda: not controller.is_running, timeout=10_000)
 
     results = controller.work.workspace.results
     assert [results.mask((2,), 1)[24, 24], results.mask((2,), 2)[48, 46]] == [True, True]
-    assert [thing.name for thing in controller.work.workspace.objects] == ["cell 1", "cell 2"]
+    assert [obj.name for obj in controller.work.workspace.objects] == ["cell 1", "cell 2"]

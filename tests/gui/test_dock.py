@@ -49,7 +49,7 @@ def controls(dock: QWidget) -> list[QWidget]:
 def click_cell(window: Window, frame: int = 0) -> None:
     window.viewer.dims.set_current_step(0, frame)
     window.click(PATH[frame])
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
     window.settle()
 
 
@@ -89,7 +89,7 @@ def test_click_enables_what_can_be_done_next(window: Window) -> None:
     click_cell(window)
 
     dock = window.dock
-    for button in (dock.prompt.next_object, dock.prompt.undo, dock.prompt.next_reading):
+    for button in (dock.prompt.next_object, dock.prompt.undo, dock.prompt.next_hypothesis):
         assert button.native.isEnabled()
         assert "\n" not in button.native.toolTip()
     assert not dock.prompt.redo.native.isEnabled()
@@ -98,7 +98,7 @@ def test_click_enables_what_can_be_done_next(window: Window) -> None:
 
 def test_letters_of_the_keys_are_on_the_buttons(window: Window) -> None:
     dock = window.dock
-    buttons = [*dock.prompt.tools.values(), dock.prompt.next_reading, dock.prompt.next_object]
+    buttons = [*dock.prompt.tools.values(), dock.prompt.next_hypothesis, dock.prompt.next_object]
     letters = [button.native.text().split()[-1] for button in [*buttons, dock.propagate.run]]
 
     assert letters == ["P", "N", "B", "L", "A", "M", "G"]
@@ -144,7 +144,7 @@ def test_clicks_are_answered_while_a_run_is_under_way(
     window.viewer.dims.set_current_step(0, 9)
     window.click((50, 20))
     backend.take_step()
-    window.until(lambda: controller.reading)
+    window.until(lambda: controller.hypothesis)
 
     assert controller.is_running
     backend.go_on()

@@ -11,7 +11,7 @@ from qtpy import API_NAME
 from qtpy.QtCore import QTimer
 
 from napari_sam3.engine import CancelledError, ModelError, Sam3Error
-from napari_sam3.gui.jobs import RESULTS_AHEAD, BackgroundJobs, Clock
+from napari_sam3.gui.jobs import QUEUED_RESULTS, BackgroundJobs, Clock
 from tests.gui.window import PATIENCE
 
 
@@ -251,7 +251,7 @@ def test_stream_is_never_far_ahead_of_the_viewer(clerk: Clerk) -> None:
 
     clerk.until(lambda: clerk.answers)
     assert len(lead) == 40
-    assert max(lead) <= RESULTS_AHEAD
+    assert max(lead) <= QUEUED_RESULTS
 
 
 def test_stopped_stream_makes_at_most_one_more_result(clerk: Clerk) -> None:

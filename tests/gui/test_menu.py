@@ -42,7 +42,7 @@ def test_a_chosen_tiff_is_shown(
     assert viewer.layers[0].data.shape == (4, 20, 30)
 
 
-def test_nothing_happens_when_nothing_is_chosen(
+def test_nothing_happens_when_nothing_is_selected(
     viewer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(opening.QFileDialog, "getExistingDirectory", lambda *_: "")

@@ -42,7 +42,7 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
     made = Shelf()
     monkeypatch.setattr(model_choice, "is_here", lambda name: name in made.here)
     monkeypatch.setattr(model_choice, "hub_folder", lambda: tmp_path / "hub")
@@ -50,11 +50,11 @@ def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
 
 
 @pytest.fixture
-def window(shelf: Shelf, make_napari_viewer: Callable[..., Any], qtbot: Any) -> Window:
+def window(store: Shelf, make_napari_viewer: Callable[..., Any], qtbot: Any) -> Window:
     viewer = make_napari_viewer(show=True)
     viewer.add_image(MOVIE, name="disks")
     viewer.dims.set_current_step(0, 0)
-    dock = SegmentationDock(viewer, shelf.load)
+    dock = SegmentationDock(viewer, store.load)
     viewer.window.add_dock_widget(dock, name="SAM 3", area="right")
     opened = Window(viewer, dock, qtbot)
     opened.until(lambda: "ready" in dock.model.state.value)
@@ -83,11 +83,11 @@ def choose(window: Window, model: str) -> None:
 def click_cell(window: Window, frame: int) -> None:
     window.viewer.dims.set_current_step(0, frame)
     window.click(PATH[frame])
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
     window.settle()
 
 
-def test_other_model_goes_on_with_objects_prompts_and_masks(window: Window, shelf: Shelf) -> None:
+def test_other_model_goes_on_with_objects_prompts_and_masks(window: Window, store: Shelf) -> None:
     click_cell(window, 0)
     before = np.array(window.viewer.layers["cell 1"].data[0])
 
@@ -97,14 +97,14 @@ def test_other_model_goes_on_with_objects_prompts_and_masks(window: Window, shel
     masks = np.asarray(window.viewer.layers["cell 1"].data)
     np.testing.assert_array_equal(masks[0], before)
     assert masks[1][PATH[1]]
-    assert [thing.name for thing in window.dock.controller.work.workspace.objects] == ["cell 1"]
-    assert shelf.backends[EDGETAM].encoded == 1
+    assert [obj.name for obj in window.dock.controller.work.workspace.objects] == ["cell 1"]
+    assert store.backends[EDGETAM].encoded == 1
 
 
 def test_model_that_fails_to_load_leaves_the_one_before_at_work(
-    window: Window, shelf: Shelf, messages: list[Any]
+    window: Window, store: Shelf, messages: list[Any]
 ) -> None:
-    shelf.broken = {EDGETAM}
+    store.broken = {EDGETAM}
 
     choose(window, EDGETAM)
     click_cell(window, 0)
@@ -113,14 +113,14 @@ def test_model_that_fails_to_load_leaves_the_one_before_at_work(
         "The weights are broken: download them again."
     ]
     assert window.dock.model.model.value == "embedded"
-    assert shelf.backends["embedded"].segmented == 1
+    assert store.backends["embedded"].segmented == 1
 
 
 def test_model_that_fails_its_first_question_leaves_the_one_before_at_work(
-    window: Window, shelf: Shelf, messages: list[Any], monkeypatch: pytest.MonkeyPatch
+    window: Window, store: Shelf, messages: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = DiskBackend(device="cuda")
-    shelf.backends[EDGETAM] = small
+    store.backends[EDGETAM] = small
 
     def fail(*_: object) -> None:
         raise ModelError("The memory of the graphics card is too small.")
@@ -133,7 +133,7 @@ def test_model_that_fails_its_first_question_leaves_the_one_before_at_work(
     assert [str(one.message) for one in messages] == [
         "The memory of the graphics card is too small."
     ]
-    assert shelf.backends["embedded"].segmented == 1
+    assert store.backends["embedded"].segmented == 1
 
 
 def test_model_that_breaks_while_it_loads_leaves_the_one_before_at_work(
@@ -152,7 +152,7 @@ def test_model_that_breaks_while_it_loads_leaves_the_one_before_at_work(
     assert window.dock.model.model.value == "embedded"
 
 
-def test_model_that_is_not_here_is_offered(window: Window, shelf: Shelf) -> None:
+def test_model_that_is_not_here_is_offered(window: Window, store: Shelf) -> None:
     choose(window, SAM3)
 
     dialog = window.dock.models.dialog
@@ -174,15 +174,15 @@ def test_list_says_which_models_are_not_here(window: Window) -> None:
     assert entries[:3] == ["Embedded model", "SAM 3, not on this computer", "EdgeTAM"]
 
 
-def test_long_wait_is_announced_before_it_begins(window: Window, shelf: Shelf) -> None:
-    shelf.here |= {SAM3}
+def test_long_wait_is_announced_before_it_begins(window: Window, store: Shelf) -> None:
+    store.here |= {SAM3}
 
     choose(window, SAM3)
 
     assert window.dock.model.hint.value == (
         "Looking at one image takes about 30 s with this model on this computer."
     )
-    assert shelf.backends[SAM3].encoded == 0
+    assert store.backends[SAM3].encoded == 0
 
 
 def test_dock_tells_which_model_suits_this_computer(window: Window) -> None:
@@ -204,11 +204,11 @@ def test_download_is_asked_about_with_licence_size_and_room(
 
 
 def test_downloaded_model_is_loaded(
-    window: Window, shelf: Shelf, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    window: Window, store: Shelf, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def arrive(name: str, report: Callable[[int, int], None], _: object) -> Path:
         report(1, 2)
-        shelf.here.add(name)
+        store.here.add(name)
         return Path("/hub/models--facebook--sam3/snapshots/abc")
 
     monkeypatch.setattr(model_choice, "downloaded", arrive)
@@ -218,7 +218,7 @@ def test_downloaded_model_is_loaded(
     window.until(lambda: window.dock.model.model.value == SAM3)
 
     window.until(lambda: "ready" in window.dock.model.state.value)
-    assert SAM3 in shelf.backends
+    assert SAM3 in store.backends
 
 
 def test_stopped_download_says_so_and_no_more(
@@ -257,14 +257,14 @@ def test_refused_download_says_what_to_do(
     assert [str(one.message) for one in messages] == [sentence]
 
 
-def test_opened_file_is_checked_and_loaded(window: Window, shelf: Shelf, tmp_path: Path) -> None:
+def test_opened_file_is_checked_and_loaded(window: Window, store: Shelf, tmp_path: Path) -> None:
     place = Path(shutil.copy(shipped_weights(), tmp_path / "mine.safetensors"))
 
     window.dock.models.open(place)
     window.until(lambda: window.dock.model.model.value == str(place))
 
     assert window.dock.model.model.native.currentText() == "Embedded model: mine.safetensors"
-    assert str(place) in shelf.backends
+    assert str(place) in store.backends
 
 
 def test_opened_file_that_is_broken_is_refused(

@@ -19,12 +19,12 @@ from tests.gui.window import Window
 
 
 def ready(window: Window) -> int:
-    return window.dock.controller.ahead.readiness.count
+    return window.dock.controller.prefetch.readiness.count
 
 
 def outlook(window: Window) -> str:
     window.settle()
-    return str(window.dock.ahead.panel.outlook.value)
+    return str(window.dock.prefetch.panel.outlook.value)
 
 
 def click_and_rest(window: Window) -> None:
@@ -41,13 +41,13 @@ def test_frames_around_a_click_get_ready_while_she_rests(
     encoded = backend.encoded
     window.viewer.dims.set_current_step(0, 5)
     window.click(PATH[5])
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
 
     assert backend.encoded == encoded
 
 
 def test_strip_lies_over_the_slider_of_the_stack(window: Window) -> None:
-    strip = window.dock.ahead.strip
+    strip = window.dock.prefetch.strip
     window.until(strip.isVisible)
     dims = window.viewer.window._qt_viewer.dims
     window.settle()
@@ -63,7 +63,7 @@ def test_strip_lies_over_the_slider_of_the_stack(window: Window) -> None:
 
 
 def test_click_on_the_strip_goes_to_the_frame(window: Window) -> None:
-    strip = window.dock.ahead.strip
+    strip = window.dock.prefetch.strip
     window.until(strip.isVisible)
     window.settle()
     span = strip._span()
@@ -75,7 +75,7 @@ def test_click_on_the_strip_goes_to_the_frame(window: Window) -> None:
 
 def test_strip_is_painted_in_the_colours_of_what_is_ready(window: Window) -> None:
     click_and_rest(window)
-    strip = window.dock.ahead.strip
+    strip = window.dock.prefetch.strip
     strip.show_state()
     window.settle()
 
@@ -87,14 +87,14 @@ def test_strip_is_painted_in_the_colours_of_what_is_ready(window: Window) -> Non
 
 def test_strip_is_hidden_for_a_single_frame(open_window: Callable[..., Window]) -> None:
     window = open_window(MOVIE[0])
-    window.until(lambda: not window.dock.ahead._clock.is_running)
+    window.until(lambda: not window.dock.prefetch._clock.is_running)
 
-    assert not window.dock.ahead.strip.isVisible()
-    assert not window.dock.ahead.panel.run.native.isEnabled()
+    assert not window.dock.prefetch.strip.isVisible()
+    assert not window.dock.prefetch.panel.run.native.isEnabled()
 
 
 def test_strip_goes_with_the_dock(window: Window) -> None:
-    strip = window.dock.ahead.strip
+    strip = window.dock.prefetch.strip
     window.until(strip.isVisible)
 
     window.dock.hide()
@@ -113,16 +113,16 @@ def test_window_without_sliders_leaves_the_strip_where_it_is(window: Window) -> 
 
 
 def test_whole_stack_is_encoded_by_one_button(window: Window) -> None:
-    window.press(window.dock.ahead.panel.run)
+    window.press(window.dock.prefetch.panel.run)
 
     window.until(lambda: ready(window) == 10)
-    window.until(lambda: window.dock.controller.ahead.stack.state == "idle")
+    window.until(lambda: window.dock.controller.prefetch.stack.state == "idle")
     assert outlook(window) == "10 of 10, 0 MB"
-    assert not window.dock.ahead.panel.run.native.isEnabled()
+    assert not window.dock.prefetch.panel.run.native.isEnabled()
 
 
 def test_encoding_is_paused_and_resumed(window: Window, backend: PacedBackend) -> None:
-    panel = window.dock.ahead.panel
+    panel = window.dock.prefetch.panel
     backend.gate.clear()
     window.press(panel.run)
     window.settle()
@@ -148,10 +148,10 @@ def test_stack_that_does_not_fit_is_asked_about(
         return QMessageBox.StandardButton.Yes
 
     monkeypatch.setattr(QMessageBox, "question", agree)
-    stack = window.dock.controller.ahead.stack
+    stack = window.dock.controller.prefetch.stack
     monkeypatch.setattr(type(stack), "fitting", property(lambda _: 4))
 
-    window.press(window.dock.ahead.panel.run)
+    window.press(window.dock.prefetch.panel.run)
 
     window.until(lambda: ready(window) == 4)
     assert "room for 4 more" in said[0]

@@ -23,14 +23,14 @@ class SlowBackend(PacedBackend):
     def __init__(self) -> None:
         super().__init__()
         self.may_go_on = Event()
-        self.is_looking = False
+        self.is_encoding = False
 
     def encode(self, image: NDArray[np.float32]) -> DiskEmbedding:
-        self.is_looking = True
+        self.is_encoding = True
         try:
             self._look()
         finally:
-            self.is_looking = False
+            self.is_encoding = False
         return super().encode(image)
 
     def _look(self) -> None:
@@ -66,7 +66,7 @@ def test_dock_says_how_far_the_model_has_come(window: Window, backend: SlowBacke
     backend.may_go_on.set()
 
     window.until(lambda: "ready" in state(window))
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
 
 
 def test_stop_ends_the_look_and_leaves_the_prompt(
@@ -78,10 +78,10 @@ def test_stop_ends_the_look_and_leaves_the_prompt(
 
     window.until(lambda: "ready" in state(window))
     window.settle()
-    assert not backend.is_looking
+    assert not backend.is_encoding
     assert not window.dock.propagate.stop.native.isEnabled()
     assert [len(layer.data) for layer in window.dock.controller.prompt_layers] == [0, 1, 0]
-    assert window.dock.controller.reading is None
+    assert window.dock.controller.hypothesis is None
     assert messages == []
 
 
@@ -93,13 +93,13 @@ def test_click_after_a_stop_is_answered(window: Window, backend: SlowBackend) ->
     backend.may_go_on.set()
     window.click((30, 14))
 
-    window.until(lambda: window.dock.controller.reading)
+    window.until(lambda: window.dock.controller.hypothesis)
 
 
 def test_closed_lookout_ends_the_look(window: Window, backend: SlowBackend) -> None:
     click_and_wait(window)
 
-    window.dock.lookout.close()
+    window.dock.encoding_monitor.close()
 
-    window.until(lambda: not backend.is_looking)
+    window.until(lambda: not backend.is_encoding)
     window.until(lambda: not window.dock.jobs.is_busy)

@@ -45,13 +45,13 @@ def test_edits_of_objects_that_share_a_layer_are_looked_for_once(
     shared: ResultBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[LabelArray] = []
-    differing = LabelArray.places_that_differ
+    differing = LabelArray.edited_frames
 
     def look(array: LabelArray) -> list[Place]:
         looked.append(array)
         return differing(array)
 
-    monkeypatch.setattr(LabelArray, "places_that_differ", look)
+    monkeypatch.setattr(LabelArray, "edited_frames", look)
     shared.results.write(HERE, 1, disk(20, 30))
     shared.results.write(HERE, 2, disk(40, 60))
     shared.labels[0].paint((*HERE, 5, 5), 1)

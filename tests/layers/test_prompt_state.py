@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.layers.prompt_state import Outline, OutlineKind, PromptState, is_box, rasterized
+from napari_sam3.layers.prompt_state import Outline, OutlineKind, PromptSnapshot, is_box, rasterized
 
 SQUARE = [(10, 10), (10, 20), (20, 20), (20, 10)]
 
@@ -79,9 +79,9 @@ def test_an_outline_is_on_the_frame_of_all_its_vertices() -> None:
 
 def state(
     *points: tuple[float, float, float], object_id: int = 1, outlines: tuple[Outline, ...] = ()
-) -> PromptState:
+) -> PromptSnapshot:
     count = len(points)
-    return PromptState(
+    return PromptSnapshot(
         shape=(4, 20, 20),
         points=np.array(points, float).reshape(count, 3),
         objects=np.full(count, object_id),

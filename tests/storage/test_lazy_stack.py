@@ -32,7 +32,7 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf() -> Shelf:
+def store() -> Shelf:
     return Shelf()
 
 
@@ -54,8 +54,8 @@ def shelf() -> Shelf:
         (),
     ],
 )
-def test_a_part_holds_the_pixels_that_numpy_gives(shelf: Shelf, index: Any) -> None:
-    part = LazyStack(shelf)[index]
+def test_a_part_holds_the_pixels_that_numpy_gives(store: Shelf, index: Any) -> None:
+    part = LazyStack(store)[index]
 
     expected = PIXELS[index]
     assert (part.shape, part.ndim, part.size) == (expected.shape, expected.ndim, expected.size)
@@ -73,42 +73,42 @@ def test_a_part_holds_the_pixels_that_numpy_gives(shelf: Shelf, index: Any) -> N
     ],
 )
 def test_a_part_of_a_part_holds_the_pixels_that_numpy_gives(
-    shelf: Shelf, first: Any, second: Any
+    store: Shelf, first: Any, second: Any
 ) -> None:
-    part = LazyStack(shelf)[first][second]
+    part = LazyStack(store)[first][second]
 
     np.testing.assert_array_equal(np.asarray(part), PIXELS[first][second])
 
 
-def test_a_part_of_all_frames_reads_nothing(shelf: Shelf) -> None:
-    part = LazyStack(shelf)[:, :, 1:3, 2:5]
+def test_a_part_of_all_frames_reads_nothing(store: Shelf) -> None:
+    part = LazyStack(store)[:, :, 1:3, 2:5]
 
     assert part.shape == (3, 4, 2, 3)
-    assert shelf.reads == []
+    assert store.reads == []
 
 
-def test_a_frame_of_a_part_reads_its_pixels_alone(shelf: Shelf) -> None:
-    LazyStack(shelf)[:, :, 1:3, 2:5][2, 1, :, :]
+def test_a_frame_of_a_part_reads_its_pixels_alone(store: Shelf) -> None:
+    LazyStack(store)[:, :, 1:3, 2:5][2, 1, :, :]
 
-    assert shelf.reads == [2 * 3]
-
-
-def test_a_row_of_all_frames_reads_that_row_alone(shelf: Shelf) -> None:
-    np.asarray(LazyStack(shelf)[:, :, :, 2:5][:, 0, 3, :])
-
-    assert shelf.reads == [3 * 3]
+    assert store.reads == [2 * 3]
 
 
-def test_what_is_asked_beyond_the_frames_is_refused(shelf: Shelf) -> None:
-    stack = LazyStack(shelf)
+def test_a_row_of_all_frames_reads_that_row_alone(store: Shelf) -> None:
+    np.asarray(LazyStack(store)[:, :, :, 2:5][:, 0, 3, :])
+
+    assert store.reads == [3 * 3]
+
+
+def test_what_is_asked_beyond_the_frames_is_refused(store: Shelf) -> None:
+    stack = LazyStack(store)
 
     for index in (3, (0, -5), (0,) * 5):
         with pytest.raises(IndexError):
             stack[index]
 
 
-def test_frames_can_be_gone_through(shelf: Shelf) -> None:
-    frames = [np.asarray(frame) for frame in LazyStack(shelf)[1]]
+def test_frames_can_be_gone_through(store: Shelf) -> None:
+    frames = [np.asarray(frame) for frame in LazyStack(store)[1]]
 
     np.testing.assert_array_equal(frames, PIXELS[1])
 

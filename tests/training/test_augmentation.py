@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_sam3.training.augmentation import exposed
+from napari_sam3.training.augmentation import augmented
 
 
 def test_all_frames_are_shown_through_one_window():
     frame = np.random.default_rng(0).random((3, 32, 32), dtype=np.float32)
 
     for seed in range(20):
-        first, second = exposed(np.random.default_rng(seed), [frame, frame])
+        first, second = augmented(np.random.default_rng(seed), [frame, frame])
         assert np.abs(first.mean() - second.mean()) < 0.1
 
 
@@ -17,7 +17,7 @@ def test_pictures_stay_in_range():
     frame = np.random.default_rng(0).random((3, 32, 32), dtype=np.float32) * 3 - 1
 
     for seed in range(20):
-        (shown,) = exposed(np.random.default_rng(seed), [frame])
+        (shown,) = augmented(np.random.default_rng(seed), [frame])
         assert shown.dtype == np.float32
         assert shown.min() >= 0
         assert shown.max() <= 1
@@ -26,7 +26,7 @@ def test_pictures_stay_in_range():
 def test_some_stacks_are_badly_exposed():
     frame = np.linspace(0, 1, 3 * 32 * 32, dtype=np.float32).reshape(3, 32, 32)
 
-    brightest = [exposed(np.random.default_rng(seed), [frame])[0].max() for seed in range(60)]
+    brightest = [augmented(np.random.default_rng(seed), [frame])[0].max() for seed in range(60)]
 
     assert min(brightest) < 0.5
     assert max(brightest) == 1

@@ -34,7 +34,7 @@ def test_few_real_pictures_serve_training_and_validation(
     monkeypatch, count, trained_on, validated_on
 ):
     pictures = [Path(f"images/{number}.png") for number in range(count)]
-    monkeypatch.setattr(factory, "pictures_in", lambda folder: pictures)
+    monkeypatch.setattr(factory, "images_in", lambda folder: pictures)
     config = replace(Config.read(), real=Path())
 
     training, validation = (

@@ -58,7 +58,7 @@ def test_the_same_objects_are_chosen_every_time():
     assert 0 not in first
 
 
-def test_objects_too_small_are_not_chosen():
+def test_objects_too_small_are_not_selected():
     labels = two_disks()
     labels[0, :5] = 9
 

@@ -18,9 +18,9 @@ def targets() -> torch.Tensor:
 def answer(*shares: float, scores: tuple[float, float, float] = (0.9, 0.5, 0.1)) -> Decoded:
     """Three readings, each a square with the given share of the crop's side."""
     logits = torch.full((1, 3, 56, 56), -8.0)
-    for reading, share in zip(logits[0], shares, strict=True):
+    for hypothesis, share in zip(logits[0], shares, strict=True):
         side = round(56 * share)
-        reading[:side, :side] = 8
+        hypothesis[:side, :side] = 8
     return Decoded(logits, torch.tensor([scores]), torch.tensor([4.0]))
 
 

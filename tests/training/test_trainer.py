@@ -12,13 +12,13 @@ from tifffile import imwrite
 from napari_sam3.engine.backends.embedded.network import Decoded, Network
 from napari_sam3.training.__main__ import main
 from napari_sam3.training.config import Config
-from napari_sam3.training.data_preparation import fill, pairs_in, trios_in
+from napari_sam3.training.data_preparation import fill, pairs_in, triplets_in
 from napari_sam3.training.losses import Judged
 from napari_sam3.training.prompt_rounds import Round
 from napari_sam3.training.prompt_samples import Batches, Mixture, Sample
-from napari_sam3.training.propagation_samples import Chases
-from napari_sam3.training.stages import FollowLesson, PromptLesson
-from napari_sam3.training.trainer import Tally, Trainer, load_weights
+from napari_sam3.training.propagation_samples import PropagationBatches
+from napari_sam3.training.stages import PromptStage, PropagationStage
+from napari_sam3.training.trainer import RunningMetrics, Trainer, load_weights
 from tests.backends import ellipse
 
 
@@ -37,27 +37,27 @@ def answered(presence: float) -> Round:
 
 
 def test_the_first_and_the_best_reading_are_counted_apart():
-    tally = Tally()
+    metrics = RunningMetrics()
 
-    tally.add(answered(4.0), [sample("click", True)])
+    metrics.add(answered(4.0), [sample("click", True)])
 
-    assert tally.means() == pytest.approx({"click0": 0.6, "click0 best": 0.9})
+    assert metrics.means() == pytest.approx({"click0": 0.6, "click0 best": 0.9})
 
 
 def test_absent_objects_count_for_presence_alone():
-    tally = Tally()
+    metrics = RunningMetrics()
 
-    tally.add(answered(4.0), [sample("follow", False)])
-    tally.add(answered(-4.0), [sample("follow", False)])
+    metrics.add(answered(4.0), [sample("follow", False)])
+    metrics.add(answered(-4.0), [sample("follow", False)])
 
-    assert tally.means() == {"gone": 0.5}
+    assert metrics.means() == {"gone": 0.5}
 
 
 def test_the_text_names_every_mean():
-    tally = Tally()
-    tally.add_losses(2.0, 1.0)
+    metrics = RunningMetrics()
+    metrics.add_losses(2.0, 1.0)
 
-    assert str(tally) == "dense 1.000, loss 2.000"
+    assert str(metrics) == "dense 1.000, loss 2.000"
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def config(data, tmp_path) -> Config:
         shards=1,
         processes=1,
         steps=2,
-        following_steps=2,
+        propagation_steps=2,
         views=2,
         samples=2,
         threads=1,
@@ -104,7 +104,7 @@ def test_a_batch_follows_objects_on_half_of_its_views(config):
 
 
 def test_training_ends_with_weights_and_their_facts(config):
-    path = Trainer(config, PromptLesson(config)).run()
+    path = Trainer(config, PromptStage(config)).run()
 
     load_weights(Network(), path)
     with safe_open(path, "pt") as file:
@@ -114,19 +114,19 @@ def test_training_ends_with_weights_and_their_facts(config):
 
 
 def test_an_interrupted_run_is_taken_up_again(config):
-    Trainer(config, PromptLesson(config)).run()
+    Trainer(config, PromptStage(config)).run()
     longer = replace(config, steps=3)
 
-    path = Trainer(longer, PromptLesson(longer)).run()
+    path = Trainer(longer, PromptStage(longer)).run()
 
     assert path.name == "prompts-000003.safetensors"
 
 
 def test_training_starts_from_given_weights(config, tmp_path):
-    start = Trainer(config, PromptLesson(config)).run()
+    start = Trainer(config, PromptStage(config)).run()
     further = replace(config, output=tmp_path / "next")
 
-    trainer = Trainer(further, PromptLesson(further), start)
+    trainer = Trainer(further, PromptStage(further), start)
 
     torch.testing.assert_close(
         trainer.network.encoder.dense.bias.detach(),
@@ -135,38 +135,40 @@ def test_training_starts_from_given_weights(config, tmp_path):
 
 
 def test_a_batch_of_trios_follows_objects_on_every_view(config):
-    chase = next(iter(Chases(trios_in(config), Mixture(2, 3, 0.0), seed=0)))
+    batch = next(iter(PropagationBatches(triplets_in(config), Mixture(2, 3, 0.0), seed=0)))
 
-    assert chase.frames.shape == (3, 2, 3, 192, 192)
-    assert len(chase.samples) == 6
+    assert batch.frames.shape == (3, 2, 3, 192, 192)
+    assert len(batch.samples) == 6
 
 
 def test_the_follower_learns_while_all_else_stays(config):
-    start = Trainer(config, PromptLesson(config)).run()
+    start = Trainer(config, PromptStage(config)).run()
 
-    path = Trainer(config, FollowLesson(config), start).run()
+    path = Trainer(config, PropagationStage(config), start).run()
 
     before, after = _loaded(start).state_dict(), _loaded(path).state_dict()
     changed = {name.split(".")[0] for name in before if not before[name].equal(after[name])}
-    assert changed == {"follower"}
+    assert changed == {"propagation_decoder"}
 
 
 def test_a_follower_begins_as_the_decoder_that_has_just_learned(config):
-    start = Trainer(config, PromptLesson(config)).run()
+    start = Trainer(config, PromptStage(config)).run()
 
-    network = Trainer(config, FollowLesson(config), start).network
+    network = Trainer(config, PropagationStage(config), start).network
 
-    torch.testing.assert_close(network.follower.merge4[0].weight, network.decoder.merge4[0].weight)
-    assert not network.follower.origin4.weight.any()
+    torch.testing.assert_close(
+        network.propagation_decoder.merge4[0].weight, network.decoder.merge4[0].weight
+    )
+    assert not network.propagation_decoder.origin4.weight.any()
 
 
 def test_a_follower_goes_on_where_no_prompts_were_learned(config):
-    start = Trainer(config, FollowLesson(config)).run()
+    start = Trainer(config, PropagationStage(config)).run()
     alone = replace(config, minutes=0, output=config.output / "next")
 
-    network = Trainer(alone, FollowLesson(alone), start).network
+    network = Trainer(alone, PropagationStage(alone), start).network
 
-    assert network.follower.origin4.weight.any()
+    assert network.propagation_decoder.origin4.weight.any()
 
 
 def _loaded(path: Path) -> Network:

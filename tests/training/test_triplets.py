@@ -7,13 +7,13 @@ import pytest
 from skimage.io import imsave
 from tifffile import imwrite
 
-from napari_sam3.training.real.real_images import pictures_in
-from napari_sam3.training.triplets import RealTrios, synthetic_trio
+from napari_sam3.training.real.real_images import images_in
+from napari_sam3.training.triplets import RealTriplets, synthetic_triplet
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_an_invented_trio_has_three_frames_of_six_planes(seed):
-    made = synthetic_trio(np.random.default_rng(seed))
+    made = synthetic_triplet(np.random.default_rng(seed))
 
     assert made.shape == (3, 6, 256, 256)
     assert made.dtype == np.uint8
@@ -40,27 +40,27 @@ def folder(tmp_path):
 
 
 def test_stacks_are_drawn_oftener_than_stills(folder):
-    make = RealTrios(pictures_in(folder))
+    make = RealTriplets(images_in(folder))
 
     assert make.shares == pytest.approx([8 / 9, 1 / 9])
 
 
 def test_a_trio_of_a_movie_goes_one_way(folder):
-    make = RealTrios(pictures_in(folder / "movie"))
+    make = RealTriplets(images_in(folder / "movie"))
 
     for seed in range(20):
-        trio = make(np.random.default_rng(seed))
-        cols = [np.nonzero(frame[3])[1].mean() for frame in trio if frame[3].any()]
+        triplet = make(np.random.default_rng(seed))
+        cols = [np.nonzero(frame[3])[1].mean() for frame in triplet if frame[3].any()]
         steps = np.diff(cols)
         assert (steps > -0.5).all() or (steps < 0.5).all()
         assert steps.any()
 
 
 def test_a_still_is_bent_for_its_next_frames(folder):
-    make = RealTrios(pictures_in(folder / "still"))
+    make = RealTriplets(images_in(folder / "still"))
 
-    trios = [make(np.random.default_rng(seed)) for seed in range(10)]
+    triplets = [make(np.random.default_rng(seed)) for seed in range(10)]
 
-    assert all(trio.shape == (3, 6, 256, 256) for trio in trios)
-    assert any((trio[0, 3] != trio[2, 3]).any() for trio in trios)
-    assert any((trio[0] == trio[1]).all() for trio in trios)
+    assert all(triplet.shape == (3, 6, 256, 256) for triplet in triplets)
+    assert any((triplet[0, 3] != triplet[2, 3]).any() for triplet in triplets)
+    assert any((triplet[0] == triplet[1]).all() for triplet in triplets)

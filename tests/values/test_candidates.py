@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.engine import Candidates, Exemplar, ModelError
-from napari_sam3.values.candidates import LARGEST_PICTURE, pictured
+from napari_sam3.values.candidates import THUMBNAIL_SIDE, cut_thumbnail
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_what_was_found_in_a_region_stands_behind_what_is_outside(candidates: Ca
     assert together.scores.tolist() == [0.6, 0.9]
     assert together.boxes.tolist() == candidates.boxes[[2, 1]].tolist()
     assert [mask.shape for mask in together.masks] == [(2, 3), (4, 4)]
-    assert together.windows_looked_at == 2
+    assert together.tiles_searched == 2
 
 
 def test_region_without_candidates_is_empty_afterwards(candidates: Candidates) -> None:
@@ -93,7 +93,7 @@ def test_a_picture_shows_an_object_in_its_surroundings():
     image = np.zeros((50, 60, 3), np.float32)
     image[20:30, 30:40] = 1
 
-    picture, box = pictured(image, (29.5, 39.5, 19.5, 29.5))
+    picture, box = cut_thumbnail(image, (29.5, 39.5, 19.5, 29.5))
 
     assert picture.shape == (22, 22, 3)
     row0, col0, row1, col1 = (round(side + 0.5) for side in box)
@@ -101,14 +101,14 @@ def test_a_picture_shows_an_object_in_its_surroundings():
 
 
 def test_a_picture_ends_where_the_image_ends():
-    picture, box = pictured(np.ones((50, 60, 3), np.float32), (-0.5, 50.5, 9.5, 70))
+    picture, box = cut_thumbnail(np.ones((50, 60, 3), np.float32), (-0.5, 50.5, 9.5, 70))
 
     assert picture.shape[0] == 21
     assert box[0] == -0.5
 
 
 def test_a_large_picture_is_thinned_out():
-    picture, box = pictured(np.ones((900, 900, 3), np.float32), (200, 200, 700, 700))
+    picture, box = cut_thumbnail(np.ones((900, 900, 3), np.float32), (200, 200, 700, 700))
 
-    assert max(picture.shape) <= LARGEST_PICTURE
+    assert max(picture.shape) <= THUMBNAIL_SIDE
     assert box[2] - box[0] == 500 / 4

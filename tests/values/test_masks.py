@@ -5,7 +5,7 @@ import pytest
 
 from napari_sam3.engine import ObjectMask
 from napari_sam3.values.masks import MaskPlace as Place
-from napari_sam3.values.masks import named_readings, overlap, shared_area, trimmed
+from napari_sam3.values.masks import named_hypotheses, overlap, shared_area, trimmed
 
 
 def square(side: int) -> np.ndarray:
@@ -15,21 +15,21 @@ def square(side: int) -> np.ndarray:
 
 
 def test_readings_are_named_by_size_and_ordered_by_score() -> None:
-    readings = named_readings([square(2), square(8), square(5)], [0.9, 0.3, 0.6])
+    hypotheses = named_hypotheses([square(2), square(8), square(5)], [0.9, 0.3, 0.6])
 
-    assert [reading.name for reading in readings] == ["sub-part", "part", "whole"]
-    assert [reading.score for reading in readings] == [0.9, 0.6, 0.3]
+    assert [hypothesis.name for hypothesis in hypotheses] == ["sub-part", "part", "whole"]
+    assert [hypothesis.score for hypothesis in hypotheses] == [0.9, 0.6, 0.3]
 
 
 def test_single_reading_is_the_whole() -> None:
-    assert named_readings([square(2)], [0.5])[0].name == "whole"
+    assert named_hypotheses([square(2)], [0.5])[0].name == "whole"
 
 
 def test_reading_stands_where_a_mask_does() -> None:
-    (reading,) = named_readings([square(2)], [0.5])
+    (hypothesis,) = named_hypotheses([square(2)], [0.5])
 
-    np.testing.assert_array_equal(np.asarray(reading), square(2))
-    assert np.asarray(reading, dtype=np.uint8).sum() == 4
+    np.testing.assert_array_equal(np.asarray(hypothesis), square(2))
+    assert np.asarray(hypothesis, dtype=np.uint8).sum() == 4
 
 
 def test_area_counts_pixels() -> None:

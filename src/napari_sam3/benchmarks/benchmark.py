@@ -107,12 +107,12 @@ def measure_memory(backend: Backend, frames: Sequence[int]) -> list[Memory]:
     session = Engine(backend, Budgets(CACHE_BYTES, CACHE_BYTES)).open(stack)
     prompts = {(0, 1): _at(points_inside(sample.labels[0, :MEMORY_SIDE, :MEMORY_SIDE], 1)[0])}
     process = psutil.Process()
-    readings = []
+    hypotheses = []
     for done, _ in enumerate(session.propagate(prompts), start=1):
         if done in frames:
-            readings.append(Memory(done, process.memory_info().rss / MIB))
+            hypotheses.append(Memory(done, process.memory_info().rss / MIB))
     session.close()
-    return readings
+    return hypotheses
 
 
 def measure_speed(backend: Backend, side: int, size: Size) -> Speed:

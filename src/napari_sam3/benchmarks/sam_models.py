@@ -23,7 +23,7 @@ from transformers import (
     Sam3VideoModel,
 )
 
-from ..engine.backends.base import Answer, Backend, Embedding
+from ..engine.backends.base import Backend, Embedding, Prediction
 from ..engine.backends.sam.concepts import Texts
 from ..engine.backends.sam.loading import load_model, model_name
 from ..engine.backends.sam.memory_bank import Sighting
@@ -32,7 +32,7 @@ from ..engine.backends.sam.sam2 import Sam2Backend
 from ..engine.backends.sam.sam3 import Sam3Backend
 from ..engine.backends.sam.sam3_model import Sam3
 from ..engine.devices import checked_device
-from ..engine.loading import EMBEDDED, load_backend, local_place
+from ..engine.loading import EMBEDDED, load_backend, local_path
 from ..engine.weights.checkpoints import recognise
 from ..values import Concept, ModelError, Prompts
 from .stock_models import StockTrial, letter_tokenizer, random_model, stock_models
@@ -130,7 +130,7 @@ def steps(trial: Trial, scene: Scene) -> Iterator[tuple[str, float]]:
         yield "first concept, ms", first
         yield "concept, ms", _median(later)
     trial.start(scene.masks)
-    spent = [_timed(trial.follow) for _ in range(STEPS * scene.repeat)]
+    spent = [_timed(trial.propagate) for _ in range(STEPS * scene.repeat)]
     yield "tracking per frame and object, ms", float(np.mean(spent)) / len(scene.masks)
 
 
@@ -210,7 +210,7 @@ class Trial(Protocol):
     def start(self, masks: Sequence[NDArray[np.bool_]]) -> None:
         """Begin to follow objects with these masks, (H, W) each."""
 
-    def follow(self) -> None:
+    def propagate(self) -> None:
         """Find them on the next frame, which is embedded already, and remember what is seen."""
 
 
@@ -246,15 +246,17 @@ class OwnTrial:
 
     def start(self, masks: Sequence[NDArray[np.bool_]]) -> None:
         """Begin to follow objects with these masks, (H, W) each."""
-        remember = self._backend.remember
-        self._tracks = [remember(None, self._embedding, Answer.given(mask)) for mask in masks]
+        update_memory = self._backend.update_memory
+        self._tracks = [
+            update_memory(None, self._embedding, Prediction.given(mask)) for mask in masks
+        ]
 
-    def follow(self) -> None:
+    def propagate(self) -> None:
         """Find them on the next frame, which is embedded already, and remember what is seen."""
         frame = copy(self._embedding)  # as for any new frame, nothing is derived from it so far
-        answers = self._backend.follow(frame, self._tracks)
+        answers = self._backend.propagate(frame, self._tracks)
         self._tracks = [
-            self._backend.remember(track, frame, answer) if _is_seen(answer) else track
+            self._backend.update_memory(track, frame, answer) if _is_seen(answer) else track
             for track, answer in zip(self._tracks, answers, strict=True)
         ]
 
@@ -272,7 +274,7 @@ def gpu_peak(device: str) -> int | None:
     return torch.cuda.max_memory_allocated(device)
 
 
-def _is_seen(answer: Answer) -> bool:
+def _is_seen(answer: Prediction) -> bool:
     """Whether an object is there; what random weights see may have no pixel."""
     return isinstance(answer.memory, Sighting) or bool(answer.pixels.any())
 
@@ -328,7 +330,7 @@ def with_its_weights(name: str, device: str) -> Shared:
         If its weights cannot be used.
     """
     chosen = checked_device(device)
-    checkpoint = None if name == EMBEDDED else recognise(local_place(name))
+    checkpoint = None if name == EMBEDDED else recognise(local_path(name))
     kind = KINDS.get(checkpoint.kind) if checkpoint else None
     if checkpoint is None or kind is None:
         raise ModelError(f"There is nothing to compare {name} with: leave out --stock.")

@@ -42,7 +42,7 @@ PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 ENCODER = "vision_encoder"
 
 
-class Remembering(nn.Module):
+class MemoryEncoder(nn.Module):
     """An image encoder that sees one image and says the same ever after.
 
     The classes of transformers would each encode it again.
@@ -72,7 +72,7 @@ class StockModels:
     videos: Any  # follows objects
     session: Callable[..., Any]  # what it remembers
     side: int  # of the square they see, pixels
-    trunk: Remembering | None = None
+    trunk: MemoryEncoder | None = None
     detector: Any = None  # reads concepts
     tokenizer: CLIPTokenizer | None = None
 
@@ -100,7 +100,7 @@ def stock_models(model: Any, tokenizer: CLIPTokenizer | None) -> StockModels:
 
 def _sam3(model: Any, tokenizer: CLIPTokenizer | None) -> StockModels:
     detector, tracker = model.detector_model, model.tracker_model
-    trunk = Remembering(detector.vision_encoder.backbone)
+    trunk = MemoryEncoder(detector.vision_encoder.backbone)
     detector.vision_encoder.backbone = trunk
     with torch.device("meta"):
         seeing: Any = Sam3VisionModel(tracker.config.vision_config)
@@ -130,7 +130,7 @@ def _for_images(kind: Any, videos: PreTrainedModel, encoder: nn.Module) -> Any:
     return images.eval()
 
 
-class OneFrame:
+class SingleFrame:
     """A cache that knows one frame and takes every other one for it: none is encoded again."""
 
     def __init__(self) -> None:
@@ -223,15 +223,15 @@ class StockTrial:
             video_storage_device=self._device,
             dtype=torch.float32,
         )
-        self._session.cache = OneFrame()
+        self._session.cache = SingleFrame()
         for number, mask in enumerate(masks, start=1):
             index = self._session.obj_id_to_idx(number)
             self._session.add_mask_inputs(index, 0, self._enlarged(mask))
         self._session.obj_with_new_inputs = list(self._session.obj_ids)
         self._frame = -1
-        self.follow()
+        self.propagate()
 
-    def follow(self) -> None:
+    def propagate(self) -> None:
         """Find them on the next frame, which is embedded already, and remember what is seen."""
         self._frame += 1
         self._session.add_new_frame(self._pixels, self._frame)

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from ..engine.backends.base import Answer, Backend, Embedding, Packed
+from ..engine.backends.base import Backend, Embedding, Packed, Prediction
 from ..samples import Sample, dividing_cells
 from ..values import Appearance, Box, Candidates, Concept, Prompts
 
@@ -67,8 +67,8 @@ class TimedBackend:
         self,
         embedding: Embedding,
         prompts: Sequence[Prompts],
-        previous: Sequence[Answer | None],
-    ) -> list[Answer]:
+        previous: Sequence[Prediction | None],
+    ) -> list[Prediction]:
         """Answer the prompts of several objects."""
         with self._timing("segment"):
             return self._backend.segment(embedding, prompts, previous)
@@ -88,15 +88,15 @@ class TimedBackend:
         with self._timing("appearance"):
             return self._backend.appearance(embedding, box)
 
-    def remember(self, track: Any | None, embedding: Embedding, answer: Answer) -> Any:
+    def update_memory(self, track: Any | None, embedding: Embedding, answer: Prediction) -> Any:
         """Return the track of an object that is on the image as answered."""
         with self._timing("remember"):
-            return self._backend.remember(track, embedding, answer)
+            return self._backend.update_memory(track, embedding, answer)
 
-    def follow(self, embedding: Embedding, tracks: Sequence[Any]) -> list[Answer]:
+    def propagate(self, embedding: Embedding, tracks: Sequence[Any]) -> list[Prediction]:
         """Find the tracked objects on the next image."""
         with self._timing("follow"):
-            return self._backend.follow(embedding, tracks)
+            return self._backend.propagate(embedding, tracks)
 
     @contextmanager
     def _timing(self, name: str) -> Iterator[None]:

@@ -118,7 +118,7 @@ class Work:
         try:
             with closing(self._session.encode(self.frames)) as frames:
                 for self.done, _ in enumerate(frames, start=1):
-                    self._check_room()
+                    self._check_free_space()
                     sys.stderr.write(f"\r{self._told(monotonic() - began):<60}")
         except KeyboardInterrupt:
             return False
@@ -130,10 +130,10 @@ class Work:
         left = seconds / self.done * (len(self.frames) - self.done)
         return f"{self.done} of {len(self.frames)} frames, {timedelta(seconds=round(left))} left"
 
-    def _check_room(self) -> None:
-        if self._engine.embeddings.trouble:
-            raise StorageError(self._engine.embeddings.trouble)
-        cost, room = self._session.ahead.cost, self._session.ahead.room_on_disk
+    def _check_free_space(self) -> None:
+        if self._engine.embeddings.warning:
+            raise StorageError(self._engine.embeddings.warning)
+        cost, room = self._session.prefetch.cost, self._session.prefetch.disk_quota
         if self.done > 1 or cost is None or cost.nbytes * len(self.frames) <= room:
             return
         fitting = room // cost.nbytes

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from ..engine import Chosen, Clip, Engine, Frames, Selection, Session, choose
+from ..engine import Clip, Engine, Frames, KeptCandidates, Selection, Session, choose
 from ..io import LabelFile, Measurements, open_image
 from ..values import MaskPlace, ObjectMask, Prompts
 
@@ -113,10 +113,10 @@ def _masks(
     return {(frame, number): _mask(chosen, position, number) for number, position in numbered}
 
 
-def _mask(chosen: Chosen, position: int, number: int) -> ObjectMask:
+def _mask(chosen: KeptCandidates, position: int, number: int) -> ObjectMask:
     """Make an object of a candidate."""
     (rows, cols), patch = chosen.crop(position)
-    candidates = chosen.sieve.candidates
+    candidates = chosen.candidate_filter.candidates
     place = MaskPlace(rows.start, cols.start, candidates.shape)
     return ObjectMask(
         candidates.frame, number, patch, float(candidates.scores[position]), place=place

@@ -2,33 +2,33 @@
 
 from .annotations import Tool, Works
 from .candidates import EXTENTS
-from .concept import FoundConcept, Tally
+from .concept import CandidateCount, ConceptState
 from .controller import Controller
 from .jobs import Jobs, Stream
 from .prefetch import Outlook, State
 from .propagation import Direction, Progress, Reach
-from .segmentation import ShownReading
-from .why_disabled import NO_IMAGE, FindAction, hint, is_busy, obstacle, obstacle_to
+from .segmentation import ShownHypothesis
+from .why_disabled import NO_IMAGE, FindAction, hint, is_busy, why_disabled, why_find_disabled
 
 __all__ = [
     "EXTENTS",
     "NO_IMAGE",
+    "CandidateCount",
+    "ConceptState",
     "Controller",
     "Direction",
     "FindAction",
-    "FoundConcept",
     "Jobs",
     "Outlook",
     "Progress",
     "Reach",
-    "ShownReading",
+    "ShownHypothesis",
     "State",
     "Stream",
-    "Tally",
     "Tool",
     "Works",
     "hint",
     "is_busy",
-    "obstacle",
-    "obstacle_to",
+    "why_disabled",
+    "why_find_disabled",
 ]

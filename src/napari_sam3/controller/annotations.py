@@ -12,12 +12,12 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
 from psygnal import Signal
 
-from ..engine import Engine, Looking, Session
+from ..engine import EncodingProgress, Engine, Session
 from ..layers import GEOMETRY, Layout, StackAxes, data_shape, give_own_files, lay_on, visible_box
 from ..storage import LabelStore
 from ..values import Place, StorageError
 from .concepts import Concepts
-from .detection import Finding
+from .detection import Detection
 from .jobs import Jobs
 from .propagation import Propagation
 from .segmentation import Segmentation
@@ -116,7 +116,7 @@ class Work:
     segmentation: Segmentation
     propagation: Propagation
     concepts: Concepts
-    finding: Finding
+    detection: Detection
 
 
 class Works:
@@ -148,7 +148,7 @@ class Works:
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         for work in self:
             work.propagation.stop()
-            work.finding.close()
+            work.detection.close()
 
     def __iter__(self) -> Iterator[Work]:
         return iter(tuple(self._works.values()))
@@ -180,23 +180,27 @@ class Works:
     @property
     def is_busy(self) -> bool:
         """Whether objects are being followed or looked for."""
-        return any(work.propagation.is_running or work.finding.is_busy for work in self)
+        return any(work.propagation.is_running or work.detection.is_busy for work in self)
 
     @property
-    def looking(self) -> Looking | None:
+    def encoding_progress(self) -> EncodingProgress | None:
         """How far the model has come with an image that it looks at for long."""
-        looking = self._sessions.looking
-        return looking if looking is not None and looking.is_long else None
+        encoding_progress = self._sessions.encoding_progress
+        return (
+            encoding_progress
+            if encoding_progress is not None and encoding_progress.is_long
+            else None
+        )
 
-    def stop_looking(self) -> None:
+    def stop_encoding(self) -> None:
         """End looking at an image, long or not."""
-        self._sessions.stop_looking()
+        self._sessions.stop_encoding()
 
-    def drop_questions(self) -> None:
+    def drop_requests(self) -> None:
         """Leave all prompts and concepts that wait for an answer without one."""
         for work in self:
-            work.segmentation.drop_questions()
-            work.finding.drop_questions()
+            work.segmentation.drop_requests()
+            work.detection.drop_requests()
 
     def load_with(self, load: Callable[[], Engine]) -> Engine:
         """Load another engine and use it from now on; called by a worker."""
@@ -247,7 +251,7 @@ class Works:
         )
         propagation = Propagation(workspace, segmentation, self._jobs, self._sessions)
         workspace.results.added.connect(partial(self.arrangement.show_result, workspace))
-        workspace.results.added.connect(workspace.follow_name)
+        workspace.results.added.connect(workspace.track_name)
         workspace.results.removed.connect(self.arrangement.hide_result)
         workspace.objects.changed.connect(partial(self._on_object_changed, workspace))
         workspace.prompts.refused.connect(self._on_failed)
@@ -260,10 +264,10 @@ class Works:
         for name in GEOMETRY:
             getattr(image.events, name).connect(self._on_image_moved)
         concepts = self._new_concepts(workspace)
-        finding = Finding(concepts, self._jobs, self._sessions, partial(self.view, image))
-        finding.changed.connect(self._on_changed)
-        finding.failed.connect(self._on_failed)
-        return Work(workspace, segmentation, propagation, concepts, finding)
+        detection = Detection(concepts, self._jobs, self._sessions, partial(self.view, image))
+        detection.changed.connect(self._on_changed)
+        detection.failed.connect(self._on_failed)
+        return Work(workspace, segmentation, propagation, concepts, detection)
 
     def _new_concepts(self, workspace: Workspace) -> Concepts:
         concepts = Concepts(workspace.image, LabelStore(workspace.results.folder))
@@ -316,7 +320,7 @@ class Works:
         for name in GEOMETRY:
             getattr(image.events, name).disconnect(self._on_image_moved)
         work.segmentation.close()
-        work.finding.close()
+        work.detection.close()
         self._lay_down(work)
         work.propagation.stop(_ending(image, what_happened))
 

@@ -17,7 +17,7 @@ from ..engine import Library, Selection
 from ..layers import DrawnBox, split_coordinates, visible_box
 from ..values import Exemplar, Place, Sam3Error, bounding
 from .annotations import FindTool, Work, Works
-from .concept import Description, FoundConcept, Tally
+from .concept import CandidateCount, ConceptState, Description
 from .concepts import Concepts
 from .view import Focus
 from .workspace import Found, Workspace
@@ -28,7 +28,7 @@ EXTENTS: tuple[Extent, ...] = ("this frame", "what is visible", "all frames")
 NO_CONCEPT = "Nothing says what to find: draw a box around one, or type what it is."
 
 
-class Finder:
+class ConceptSearch:
     """Looks for concepts on the image that is looked at.
 
     Attributes
@@ -50,7 +50,7 @@ class Finder:
         self._is_picking = False
         works.begun.connect(self._on_work_begun)
         focus.moved.connect(self.show_frame)
-        focus.image_chosen.connect(self.show_frame)
+        focus.image_selected.connect(self.show_frame)
 
     @property
     def concepts(self) -> Concepts | None:
@@ -59,12 +59,12 @@ class Finder:
         return None if work is None else work.concepts
 
     @property
-    def current(self) -> FoundConcept | None:
+    def current(self) -> ConceptState | None:
         """The concept whose levels are moved and whose boxes are shown."""
         return None if self.concepts is None else self.concepts.current
 
     @property
-    def tally(self) -> Tally | None:
+    def tally(self) -> CandidateCount | None:
         """What was found of the current concept on this frame, if it was looked for."""
         place = self._focus.place
         return None if self.current is None or place is None else self.current.tally(place)
@@ -102,15 +102,15 @@ class Finder:
         """Look no further; what was found is kept."""
         work = self._works.of(self._focus.image)
         if work is not None:
-            work.finding.stop()
-            work.finding.drop_questions()
+            work.detection.stop()
+            work.detection.drop_requests()
 
     def choose_extent(self, extent: Extent) -> None:
         """Look elsewhere from now on."""
         self.extent = extent
         self.changed.emit()
 
-    def choose_concept(self, concept: FoundConcept | None) -> None:
+    def choose_concept(self, concept: ConceptState | None) -> None:
         """Go on with another concept, or with one that is yet to be described."""
         if self.concepts is not None:
             self.concepts.choose(concept)
@@ -142,7 +142,7 @@ class Finder:
         """Draw all frames with the levels that were chosen last."""
         work = self._works.of(self._focus.image)
         if work is not None and work.concepts.current is not None:
-            work.finding.redraw_others(work.concepts.current)
+            work.detection.redraw_others(work.concepts.current)
 
     def take_up(self, tool: FindTool) -> None:
         """Make ready to draw exemplars, or to pick candidates."""
@@ -179,21 +179,21 @@ class Finder:
             return None
         return self._works.begin(image)
 
-    def look_for(self, work: Work, concepts: Sequence[FoundConcept]) -> None:
+    def look_for(self, work: Work, concepts: Sequence[ConceptState]) -> None:
         """Look for concepts wherever the user wants it."""
         place, image = self._focus.place, self._focus.image
         wanted = [one for one in concepts if not one.description.is_empty]
         if place is None or image is None or not wanted:
             return
         if self.extent == "all frames":
-            work.finding.find_on_all(wanted, place)
+            work.detection.find_on_all(wanted, place)
             return
         is_part = self.extent == "what is visible"
         region = visible_box(self._viewer, image) if is_part else None
         for concept in wanted:
-            work.finding.find(concept, place, region)
+            work.detection.find(concept, place, region)
 
-    def drawn_concept(self, work: Work) -> FoundConcept:
+    def drawn_concept(self, work: Work) -> ConceptState:
         """Return the concept that a box is drawn for; everything is like any box."""
         current = work.concepts.current
         if current is None or current.description.is_everything:
@@ -203,7 +203,7 @@ class Finder:
     def _on_work_begun(self, work: Work) -> None:
         work.concepts.exemplars.changed.connect(partial(self._on_boxes_changed, work))
         work.concepts.exemplars.refused.connect(self._on_failed)
-        work.finding.found.connect(self._on_found)
+        work.detection.found.connect(self._on_found)
         work.workspace.removed.connect(partial(self._on_objects_removed, work))
 
     def _on_boxes_changed(self, work: Work) -> None:
@@ -219,14 +219,14 @@ class Finder:
             work.concepts.describe(current, replace(current.description, boxes=boxes))
         self.look_for(work, [current])
 
-    def _on_found(self, concept: FoundConcept, place: Place) -> None:
+    def _on_found(self, concept: ConceptState, place: Place) -> None:
         if place == self._focus.place:
             self.show_frame()
 
     def _on_objects_removed(self, work: Work, object_ids: frozenset[int]) -> None:
         for concept in work.concepts:
             if concept.give_back(object_ids):
-                work.finding.redraw_others(concept)
+                work.detection.redraw_others(concept)
         self.show_frame()
 
     def show_frame(self) -> None:
@@ -253,8 +253,8 @@ class Finder:
         self.failed.emit(message)
 
 
-def adopt(
-    workspace: Workspace, concept: FoundConcept, place: Place, positions: Sequence[int]
+def promote(
+    workspace: Workspace, concept: ConceptState, place: Place, positions: Sequence[int]
 ) -> None:
     """Make an object of every candidate; the last one is the current object.
 
@@ -268,16 +268,16 @@ def adopt(
     painted = {} if concept.sheet is None else concept.sheet.painted(place)
     found = {position: _found(concept, place, position, painted) for position in positions}
     kept = {position: one for position, one in found.items() if one is not None}
-    things = workspace.adopt(place, list(kept.values()))
+    objs = workspace.promote(place, list(kept.values()))
     if concept.sheet is not None:
         concept.sheet.wipe(place, [at + 1 for at in kept if at + 1 in painted])
-    concept.take(place, {at: one.id for at, one in zip(kept, things, strict=True)})
-    if things:
-        workspace.objects.current = things[-1]
+    concept.take(place, {at: one.id for at, one in zip(kept, objs, strict=True)})
+    if objs:
+        workspace.objects.current = objs[-1]
 
 
 def _found(
-    concept: FoundConcept, place: Place, position: int, painted: Mapping[int, NDArray[np.bool_]]
+    concept: ConceptState, place: Place, position: int, painted: Mapping[int, NDArray[np.bool_]]
 ) -> Found | None:
     """Return a candidate as it is seen; None if it was erased. Its label is its position + 1."""
     score = concept.score(place, position)
@@ -297,7 +297,7 @@ ONE_LAYER = "So many objects share one layer, so that the list stays short; Outp
 class Picked:
     """A candidate that was clicked."""
 
-    concept: FoundConcept
+    concept: ConceptState
     place: Place
     position: int
 
@@ -319,8 +319,8 @@ class Picking:
     failed = Signal(str)
     told = Signal(str)  # what is good to know and no failure
 
-    def __init__(self, finder: Finder, focus: Focus, works: Works) -> None:
-        self._finder = finder
+    def __init__(self, search: ConceptSearch, focus: Focus, works: Works) -> None:
+        self._search = search
         self._focus = focus
         self._works = works
         self._picked: Picked | None = None
@@ -329,7 +329,7 @@ class Picking:
     def picked(self) -> Picked | None:
         """The candidate that was clicked last, while its frame is looked at."""
         one = self._picked
-        if one is None or one.concept is not self._finder.current:
+        if one is None or one.concept is not self._search.current:
             return None
         is_here = one.place == self._focus.place
         return one if is_here and one.concept.is_candidate(one.place, one.position) else None
@@ -339,7 +339,7 @@ class Picking:
         picked = self._candidate_at(world_point)
         if picked is not None:
             picked.concept.toggle(picked.place, picked.position)
-            self._finder.show_frame()
+            self._search.show_frame()
 
     def make_object_at(self, world_point: ArrayLike) -> None:
         """Make an object of the candidate at a point of the world."""
@@ -350,36 +350,36 @@ class Picking:
         """Make an object of the candidate that was clicked last."""
         picked = self.picked
         if picked is not None:
-            self._adopt(picked.concept, picked.place, [picked.position])
+            self._promote(picked.concept, picked.place, [picked.position])
 
     def make_objects(self) -> None:
         """Make an object of every candidate that counts on this frame."""
-        concept, place = self._finder.current, self._focus.place
+        concept, place = self._search.current, self._focus.place
         chosen = None if concept is None or place is None else concept.chosen_at(place)
         if concept is None or place is None or chosen is None:
             return
         if len(chosen.positions) > MANY and self._works.layout != "one layer":
             self._works.choose_layout("one layer")
             self.told.emit(ONE_LAYER)
-        self._adopt(concept, place, chosen.positions.tolist())
+        self._promote(concept, place, chosen.positions.tolist())
 
     def use_as_exemplar(self) -> None:
         """Find what is like the candidate clicked last, or nothing like it if it was thrown out."""
-        work, picked = self._finder.begin(), self.picked
+        work, picked = self._search.begin(), self.picked
         if work is None or picked is None:
             return
         box = DrawnBox(
             picked.place, picked.concept.box(picked.place, picked.position), picked.is_shown
         )
-        concept = self._finder.drawn_concept(work)
+        concept = self._search.drawn_concept(work)
         boxes = (*concept.description.boxes, box)
         work.concepts.describe(concept, replace(concept.description, boxes=boxes))
         work.concepts.exemplars.show(boxes)
-        self._finder.show_exemplars(work)
-        self._finder.look_for(work, [concept])
+        self._search.show_exemplars(work)
+        self._search.look_for(work, [concept])
 
     def _candidate_at(self, world_point: ArrayLike) -> Picked | None:
-        image, concept = self._focus.image, self._finder.current
+        image, concept = self._focus.image, self._search.current
         self._picked = None
         if image is not None and concept is not None:
             (place,), ((row, col),) = split_coordinates([image.world_to_data(world_point)])
@@ -388,15 +388,15 @@ class Picking:
         self.changed.emit()
         return self._picked
 
-    def _adopt(self, concept: FoundConcept, place: Place, positions: Sequence[int]) -> None:
-        work = self._finder.begin()
+    def _promote(self, concept: ConceptState, place: Place, positions: Sequence[int]) -> None:
+        work = self._search.begin()
         if work is None:
             return
         try:
-            adopt(work.workspace, concept, place, positions)
+            promote(work.workspace, concept, place, positions)
         except Sam3Error as error:
             self.failed.emit(str(error))
-        self._finder.show_frame()
+        self._search.show_frame()
 
 
 class Keeping:
@@ -413,9 +413,9 @@ class Keeping:
     changed = Signal()
     failed = Signal(str)
 
-    def __init__(self, finder: Finder, library: Library) -> None:
+    def __init__(self, search: ConceptSearch, library: Library) -> None:
         self.library = library
-        self._finder = finder
+        self._search = search
 
     def names(self) -> list[str]:
         """Return the names of what is kept; none where the library cannot be read."""
@@ -435,15 +435,15 @@ class Keeping:
 
     def keep(self, name: str) -> None:
         """Keep the exemplars of the current concept, in the place of others of that name."""
-        work, concept = self._finder.begin(), self._finder.current
+        work, concept = self._search.begin(), self._search.current
         if work is not None and concept is not None:
-            work.finding.show_exemplars(concept, partial(self._on_exemplars_shown, name))
+            work.detection.show_exemplars(concept, partial(self._on_exemplars_shown, name))
 
     def use(self, name: str) -> None:
         """Look for what is kept by a name."""
         exemplars = self.exemplars(name)
         if exemplars:
-            self._finder.borrow(name, exemplars)
+            self._search.borrow(name, exemplars)
 
     def remove(self, name: str) -> None:
         """Keep the exemplars of a name no longer."""

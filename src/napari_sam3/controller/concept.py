@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Chosen, Selection, Sieve, choose, position_at
+from ..engine import CandidateFilter, KeptCandidates, Selection, choose, position_at
 from ..layers import ConceptSheet, DrawnBox
 from ..values import LARGE_FRAME, Candidates, Exemplar, PixelBox, Place
 
@@ -56,7 +56,7 @@ class Picks:
             self,
             accepted=frozenset(same[one] for one in self.accepted if one in same),
             rejected=frozenset(same[one] for one in self.rejected if one in same),
-            taken={same[one]: thing for one, thing in self.taken.items() if one in same},
+            taken={same[one]: obj for one, obj in self.taken.items() if one in same},
         )
 
 
@@ -73,7 +73,7 @@ def counterparts(before: NDArray[np.int64], after: NDArray[np.int64]) -> dict[in
     return {one: int(other) for one, other in enumerate(best) if overlap[one, other] >= SAME}
 
 
-SHELF_BYTES = 2**28
+STORE_BYTES = 2**28
 """What the candidates of one concept may occupy on all frames together."""
 SIEVES_KEPT = 3  # frames whose sliders move at once
 
@@ -105,7 +105,7 @@ class PackedCandidates:
         return replace(self.bare, masks=tuple(part.reshape(side) for part, side in parts))
 
 
-class CandidateShelf:
+class CandidateStore:
     """Candidates by the place of their frame; the ones unused for longest make room.
 
     Parameters
@@ -114,11 +114,11 @@ class CandidateShelf:
         What they may occupy together.
     """
 
-    def __init__(self, max_bytes: int = SHELF_BYTES) -> None:
+    def __init__(self, max_bytes: int = STORE_BYTES) -> None:
         self._max_bytes = max_bytes
         self._nbytes = 0
         self._packed: OrderedDict[Place, PackedCandidates] = OrderedDict()
-        self._sieves: OrderedDict[Place, Sieve] = OrderedDict()
+        self._sieves: OrderedDict[Place, CandidateFilter] = OrderedDict()
 
     def __contains__(self, place: Place) -> bool:
         return place in self._packed
@@ -139,13 +139,13 @@ class CandidateShelf:
         """Return the candidates of a frame as a worker may take them."""
         return self._packed[place]
 
-    def sieve(self, place: Place) -> Sieve | None:
+    def candidate_filter(self, place: Place) -> CandidateFilter | None:
         """Return what chooses among the candidates of a frame, if there are any."""
         if place not in self._packed:
             return None
         self._packed.move_to_end(place)
         if place not in self._sieves:
-            self._sieves[place] = Sieve(self._packed[place].unpacked())
+            self._sieves[place] = CandidateFilter(self._packed[place].unpacked())
         self._sieves.move_to_end(place)
         while len(self._sieves) > SIEVES_KEPT:
             self._sieves.popitem(last=False)
@@ -184,7 +184,7 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tally:
+class CandidateCount:
     """What there is to tell of a concept on one frame."""
 
     shown: int
@@ -197,7 +197,7 @@ class Tally:
 
 
 @dataclass(slots=True, eq=False)
-class FoundConcept:
+class ConceptState:
     """A concept of one image; frames are named by their places."""
 
     id: int
@@ -205,11 +205,11 @@ class FoundConcept:
     description: Description
     levels: Selection = field(default_factory=Selection)  # the sliders, without picks
     sheet: ConceptSheet | None = None  # made when something is drawn
-    shelf: CandidateShelf = field(default_factory=CandidateShelf)
+    store: CandidateStore = field(default_factory=CandidateStore)
     picks: dict[Place, Picks] = field(default_factory=dict)
     drawn: dict[Place, Selection] = field(default_factory=dict)  # how frames were last drawn
     described: dict[Place, Description] = field(default_factory=dict)  # when they were asked
-    _chosen: tuple[Place, Selection, Chosen] | None = None
+    _chosen: tuple[Place, Selection, KeptCandidates] | None = None
 
     def put(
         self,
@@ -223,20 +223,20 @@ class FoundConcept:
         So does what was found beside the region that was looked at, unless something else is
         meant by now.
         """
-        before = self.shelf.sieve(place)
+        before = self.store.candidate_filter(place)
         if before is not None and region and self.described.get(place) == description:
             candidates = candidates.replacing(before.candidates, region)
         if before is not None and place in self.picks:
             self.picks[place] = self.picks[place].carried(before.candidates, candidates)
-        self.shelf.put(place, candidates)
+        self.store.put(place, candidates)
         self.described[place] = description
         self.drawn.pop(place, None)
         self._chosen = None
 
     def clear(self) -> None:
         """Forget all candidates and picks; frames that were drawn are to be drawn empty."""
-        for place in self.shelf.places():
-            self.shelf.drop(place)
+        for place in self.store.places():
+            self.store.drop(place)
         self.picks.clear()
         self.described.clear()
         self._chosen = None
@@ -245,30 +245,30 @@ class FoundConcept:
         """Return the levels with what was picked on a frame."""
         return self.picks.get(place, Picks()).applied(self.levels)
 
-    def chosen_at(self, place: Place) -> Chosen | None:
+    def chosen_at(self, place: Place) -> KeptCandidates | None:
         """Choose among the candidates of a frame; None where nothing was looked for."""
-        sieve = self.shelf.sieve(place)
-        if sieve is None:
+        candidate_filter = self.store.candidate_filter(place)
+        if candidate_filter is None:
             return None
         selection = self.selection_at(place)
         if self._chosen is None or self._chosen[:2] != (place, selection):
-            self._chosen = place, selection, choose(sieve, selection)
+            self._chosen = place, selection, choose(candidate_filter, selection)
         return self._chosen[2]
 
     def position_at(self, place: Place, row: float, col: float) -> int | None:
         """Return which candidate is at a pixel, the shown ones first, unless it is an object."""
-        sieve = self.shelf.sieve(place)
-        if sieve is None:
+        candidate_filter = self.store.candidate_filter(place)
+        if candidate_filter is None:
             return None
-        position = position_at(sieve, self.selection_at(place), row, col)
+        position = position_at(candidate_filter, self.selection_at(place), row, col)
         return None if position in self.picks.get(place, Picks()).taken else position
 
     def toggle(self, place: Place, position: int) -> None:
         """Throw a shown candidate out, or take a hidden one in."""
-        sieve = self.shelf.sieve(place)
-        if sieve is None:
+        candidate_filter = self.store.candidate_filter(place)
+        if candidate_filter is None:
             return
-        toggled = self.selection_at(place).toggled(sieve, position)
+        toggled = self.selection_at(place).toggled(candidate_filter, position)
         self.picks[place] = self.picks.get(place, Picks()).after(toggled)
 
     def take(self, place: Place, objects: dict[int, int]) -> None:
@@ -288,13 +288,13 @@ class FoundConcept:
 
     def outdated(self) -> list[Place]:
         """Return the frames that are drawn with other levels than they should be."""
-        places = self.shelf.places()
+        places = self.store.places()
         return [place for place in places if self.drawn.get(place) != self.selection_at(place)]
 
     def is_candidate(self, place: Place, position: int) -> bool:
         """Whether there is such a candidate on a frame, and it is no object."""
-        sieve = self.shelf.sieve(place)
-        is_there = sieve is not None and position < len(sieve.candidates)
+        candidate_filter = self.store.candidate_filter(place)
+        is_there = candidate_filter is not None and position < len(candidate_filter.candidates)
         return is_there and position not in self.picks.get(place, Picks()).taken
 
     def is_shown(self, place: Place, position: int) -> bool:
@@ -304,11 +304,11 @@ class FoundConcept:
 
     def score(self, place: Place, position: int) -> float:
         """Return how sure the model is of a candidate, 0..1."""
-        return float(self.shelf.packed(place).bare.scores[position])
+        return float(self.store.packed(place).bare.scores[position])
 
     def box(self, place: Place, position: int) -> tuple[float, float, float, float]:
         """Return the box around a candidate: row, col, row, col of its outer edges."""
-        top, left, bottom, right = self.shelf.packed(place).bare.boxes[position].tolist()
+        top, left, bottom, right = self.store.packed(place).bare.boxes[position].tolist()
         return top - 0.5, left - 0.5, bottom - 0.5, right - 0.5
 
     def mask(self, place: Place, position: int) -> tuple[PixelBox, NDArray[np.bool_]]:
@@ -327,45 +327,47 @@ class FoundConcept:
         chosen = self.chosen_at(place)
         if chosen is None:
             return None
-        candidates = chosen.sieve.candidates
+        candidates = chosen.candidate_filter.candidates
         labels = np.zeros(candidates.shape, np.int32)
         for position in self._worth_a_glance(place, chosen)[::-1].tolist():
-            rows, cols = chosen.sieve.place(position)
+            rows, cols = chosen.candidate_filter.place(position)
             labels[rows, cols][candidates.masks[position]] = position + 1
         return labels
 
-    def tally(self, place: Place) -> Tally | None:
+    def tally(self, place: Place) -> CandidateCount | None:
         """Tell what was found on a frame, or None where nothing was looked for."""
         chosen = self.chosen_at(place)
         if chosen is None:
             return None
-        candidates = chosen.sieve.candidates
+        candidates = chosen.candidate_filter.candidates
         scores = candidates.scores[chosen.positions]
-        return Tally(
+        return CandidateCount(
             chosen.found,
             chosen.below,
             chosen.told,
             (float(scores.min()), float(scores.max())) if len(scores) else None,
-            candidates.windows_looked_at,
+            candidates.tiles_searched,
             candidates.is_saturated,
             self.described.get(place) == self.description,
         )
 
-    def _worth_a_glance(self, place: Place, chosen: Chosen) -> NDArray[np.int64]:
-        sieve, taken = chosen.sieve, self.picks.get(place, Picks()).taken
-        is_shown = np.zeros(len(sieve.candidates), bool)
+    def _worth_a_glance(self, place: Place, chosen: KeptCandidates) -> NDArray[np.int64]:
+        candidate_filter, taken = chosen.candidate_filter, self.picks.get(place, Picks()).taken
+        is_shown = np.zeros(len(candidate_filter.candidates), bool)
         is_shown[chosen.positions] = True
-        is_hidden = ~is_shown & (sieve.candidates.scores >= WORTH_A_GLANCE)
+        is_hidden = ~is_shown & (candidate_filter.candidates.scores >= WORTH_A_GLANCE)
         is_hidden[list(taken)] = False
         hidden = np.flatnonzero(is_hidden)
-        seen = [one for one in hidden.tolist() if _share(sieve, one, is_shown) <= MOSTLY]
-        return np.array(sorted(seen, key=lambda one: -sieve.candidates.scores[one]), np.int64)
+        seen = [one for one in hidden.tolist() if _share(candidate_filter, one, is_shown) <= MOSTLY]
+        return np.array(
+            sorted(seen, key=lambda one: -candidate_filter.candidates.scores[one]), np.int64
+        )
 
 
-def _share(sieve: Sieve, position: int, is_shown: NDArray[np.bool_]) -> float:
+def _share(candidate_filter: CandidateFilter, position: int, is_shown: NDArray[np.bool_]) -> float:
     """Return how much of a candidate those cover that are shown, (N,)."""
-    others = sieve.neighbours[position]
-    return sieve.covered(position, others[is_shown[others]])
+    others = candidate_filter.neighbours[position]
+    return candidate_filter.covered(position, others[is_shown[others]])
 
 
 BLOCK = 1024
@@ -377,7 +379,7 @@ class Drawing:
     """What a frame is to show of a concept."""
 
     selection: Selection  # by which it was chosen
-    chosen: Chosen | None  # None: nothing
+    chosen: KeptCandidates | None  # None: nothing
     labels: NDArray[np.int32] | None = None  # (H, W), unless it is drawn piece by piece
 
     @property
@@ -398,9 +400,9 @@ class Drawing:
         return self.chosen.labels_in(slice(box[0], box[2]), slice(box[1], box[3]))
 
 
-def drawn(selection: Selection, chosen: Chosen) -> Drawing:
+def drawn(selection: Selection, chosen: KeptCandidates) -> Drawing:
     """Draw what was chosen, if the frame is not so large that it is drawn piece by piece."""
-    is_large = len(boxes_of(chosen.sieve.candidates.shape)) > 1
+    is_large = len(boxes_of(chosen.candidate_filter.candidates.shape)) > 1
     return Drawing(selection, chosen, None if is_large else chosen.labels)
 
 

@@ -13,7 +13,7 @@ from psygnal import Signal
 from ..layers import ConceptSheet, ExemplarLayer, FaintOutlines, data_shape
 from ..storage import LabelStore
 from ..values import Candidates, Place, StorageError
-from .concept import Description, Drawing, FoundConcept, Region, boxes_of, counterparts
+from .concept import ConceptState, Description, Drawing, Region, boxes_of, counterparts
 
 EVERYTHING = "everything"
 
@@ -42,45 +42,45 @@ class Concepts:
     failed = Signal(str)
 
     def __init__(self, image: Image, store: LabelStore) -> None:
-        self.current: FoundConcept | None = None
+        self.current: ConceptState | None = None
         self.exemplars = ExemplarLayer(image)
         self.faint = FaintOutlines(image)
         self._image = image
         rows, cols = data_shape(image)[-2:]
         self._plane = rows, cols
         self._store = store
-        self._concepts: dict[int, FoundConcept] = {}
+        self._concepts: dict[int, ConceptState] = {}
         self._last_id = 0
 
-    def __iter__(self) -> Iterator[FoundConcept]:
+    def __iter__(self) -> Iterator[ConceptState]:
         return iter(tuple(self._concepts.values()))
 
     def __len__(self) -> int:
         return len(self._concepts)
 
-    def begin(self, description: Description) -> FoundConcept:
+    def begin(self, description: Description) -> ConceptState:
         """Add a concept and make it the current one."""
         self._last_id += 1
         name = description.text or (EVERYTHING if description.is_everything else "")
-        new = FoundConcept(self._last_id, name or f"concept {self._last_id}", description)
+        new = ConceptState(self._last_id, name or f"concept {self._last_id}", description)
         if self.current is not None:
             new.levels = self.current.levels
         self._concepts[new.id] = new
         self.choose(new)
         return new
 
-    def choose(self, concept: FoundConcept | None) -> None:
+    def choose(self, concept: ConceptState | None) -> None:
         """Make a concept the current one, and show its boxes; None is one yet to be described."""
         self.current = concept
         self.exemplars.show(() if concept is None else concept.description.boxes)
         self.changed.emit()
 
-    def named(self, text: str) -> FoundConcept | None:
+    def named(self, text: str) -> ConceptState | None:
         """Return the concept of a phrase, if it was looked for before."""
         return next((one for one in self if one.description.text == text), None)
 
     @property
-    def everything(self) -> FoundConcept | None:
+    def everything(self) -> ConceptState | None:
         """The concept of all objects, if they were looked for before."""
         return next((one for one in self if one.description.is_everything), None)
 
@@ -89,18 +89,18 @@ class Concepts:
         sheets = [one.sheet.layer for one in self if one.sheet is not None]
         return [self.exemplars.layer, self.faint.layer, *sheets]
 
-    def of_layer(self, layer: Layer) -> FoundConcept | None:
+    def of_layer(self, layer: Layer) -> ConceptState | None:
         """Return the concept that a layer shows."""
         return next((one for one in self if one.sheet and one.sheet.layer is layer), None)
 
-    def rename(self, concept: FoundConcept, name: str) -> None:
+    def rename(self, concept: ConceptState, name: str) -> None:
         """Give a concept another name, and its layer too."""
         concept.name = name
         if concept.sheet is not None and concept.sheet.layer.name != name:
             concept.sheet.layer.name = name
         self.changed.emit()
 
-    def let_go(self, concept: FoundConcept) -> ConceptSheet | None:
+    def let_go(self, concept: ConceptState) -> ConceptSheet | None:
         """Forget a concept, and return the sheet of what was found of it; it stays on disk."""
         if self._concepts.pop(concept.id, None) is None:
             return None
@@ -109,7 +109,7 @@ class Concepts:
         sheet, concept.sheet = concept.sheet, None
         return sheet
 
-    def remove(self, concept: FoundConcept) -> None:
+    def remove(self, concept: ConceptState) -> None:
         """Forget a concept with all that was found of it."""
         sheet = self.let_go(concept)
         if sheet is None:
@@ -120,7 +120,7 @@ class Concepts:
         except StorageError as error:
             self.failed.emit(str(error))
 
-    def describe(self, concept: FoundConcept, description: Description) -> None:
+    def describe(self, concept: ConceptState, description: Description) -> None:
         """Let a concept mean something else; nothing is drawn of it once it means nothing."""
         concept.description = description
         if description.is_empty:
@@ -132,7 +132,7 @@ class Concepts:
 
     def put(
         self,
-        concept: FoundConcept,
+        concept: ConceptState,
         place: Place,
         asked: Description,
         found: Candidates,
@@ -140,22 +140,22 @@ class Concepts:
     ) -> None:
         """Take what was found on a frame, or in a region of it, and draw it."""
         if concept.id in self._concepts:
-            before = concept.shelf.sieve(place)
+            before = concept.store.candidate_filter(place)
             concept.put(place, asked, found, region)
             self._renumber(concept, place, None if before is None else before.candidates)
             self.draw(concept, place)
             self.changed.emit()
 
-    def draw(self, concept: FoundConcept, place: Place) -> None:
+    def draw(self, concept: ConceptState, place: Place) -> None:
         """Draw what counts on a frame, unless it is drawn so already.
 
         A frame whose candidates made room for others stays as it is.
         """
         selection = concept.selection_at(place)
-        if place in concept.shelf and concept.drawn.get(place) != selection:
+        if place in concept.store and concept.drawn.get(place) != selection:
             self.write(concept, place, Drawing(selection, concept.chosen_at(place)))
 
-    def write(self, concept: FoundConcept, place: Place, drawing: Drawing) -> None:
+    def write(self, concept: ConceptState, place: Place, drawing: Drawing) -> None:
         """Put a drawing on a frame."""
         if concept.sheet is None and drawing.is_empty:
             return
@@ -185,12 +185,12 @@ class Concepts:
             return
         self.faint.draw(place, hidden)
 
-    def _renumber(self, concept: FoundConcept, place: Place, before: Candidates | None) -> None:
+    def _renumber(self, concept: ConceptState, place: Place, before: Candidates | None) -> None:
         """Let what was painted on candidates of before be on those that they are now."""
         painted = [] if concept.sheet is None else sorted(concept.sheet.painted(place))
         if concept.sheet is None or not painted:
             return
-        after = concept.shelf.packed(place).bare
+        after = concept.store.packed(place).bare
         known = [] if before is None else [one for one in painted if one <= len(before)]
         boxes = np.zeros((0, 4), int) if before is None else before.boxes[np.array(known, int) - 1]
         same = counterparts(boxes, after.boxes)
@@ -202,7 +202,7 @@ class Concepts:
         except StorageError as error:
             self.failed.emit(str(error))
 
-    def _new_sheet(self, concept: FoundConcept) -> ConceptSheet:
+    def _new_sheet(self, concept: ConceptState) -> ConceptSheet:
         sheet = ConceptSheet(self._image, self._store, concept.id, concept.name)
         concept.sheet = sheet
         sheet.layer.events.name.connect(self._on_layer_renamed)
@@ -215,11 +215,11 @@ class Concepts:
             self.rename(concept, event.source.name)
 
 
-def _rows(concept: FoundConcept, place: Place) -> list[dict[str, Any]]:
+def _rows(concept: ConceptState, place: Place) -> list[dict[str, Any]]:
     chosen = concept.chosen_at(place)
     if chosen is None:
         return []
-    candidates, areas = chosen.sieve.candidates, chosen.sieve.areas
+    candidates, areas = chosen.candidate_filter.candidates, chosen.candidate_filter.areas
     return [
         {
             "index": position + 1,

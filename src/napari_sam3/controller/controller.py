@@ -11,15 +11,15 @@ from napari.layers import Image, Layer
 from numpy.typing import ArrayLike
 from psygnal import Signal
 
-from ..engine import Engine, Library, Looking
+from ..engine import EncodingProgress, Engine, Library
 from ..layers import Layout
 from ..values import FramesError, PromptError, SegmentedObject, StorageError
 from .annotations import FIND_TOOLS, Tool, Work, Works
-from .candidates import Finder, Keeping, Picking
+from .candidates import ConceptSearch, Keeping, Picking
 from .jobs import Jobs
-from .prefetch import Ahead
+from .prefetch import Prefetch
 from .propagation import Progress, Reach
-from .segmentation import ShownReading
+from .segmentation import ShownHypothesis
 from .view import Focus
 
 
@@ -65,12 +65,12 @@ class Situation:
         axes = self.focus.axes
         return {} if self.work is None or axes is None else self.work.propagation.starts(axes)
 
-    def progress_of(self, thing: SegmentedObject) -> str:
+    def progress_of(self, obj: SegmentedObject) -> str:
         """Say on how many frames of the stack an object has a mask."""
         axes = self.focus.axes
         if self.work is None or axes is None:
             return ""
-        return f"{self.work.workspace.frames_done(thing, axes)} of {axes.count}"
+        return f"{self.work.workspace.frames_done(obj, axes)} of {axes.count}"
 
     @property
     def is_running(self) -> bool:
@@ -83,9 +83,9 @@ class Situation:
         return None if self.work is None else self.work.propagation.progress
 
     @property
-    def looking(self) -> Looking | None:
+    def encoding_progress(self) -> EncodingProgress | None:
         """How far the model has come with an image, while that takes long."""
-        return self.works.looking
+        return self.works.encoding_progress
 
     @property
     def score_here(self) -> float | None:
@@ -97,11 +97,11 @@ class Situation:
         return found.score if found is not None and found.area else None
 
     @property
-    def reading(self) -> ShownReading | None:
+    def hypothesis(self) -> ShownHypothesis | None:
         """Which reading of the current object is shown on this frame."""
         if self.work is None or self.current is None or self.focus.place is None:
             return None
-        return self.work.segmentation.shown_reading((self.focus.place, self.current.id))
+        return self.work.segmentation.shown_hypothesis((self.focus.place, self.current.id))
 
 
 class Controller(Situation):
@@ -129,17 +129,17 @@ class Controller(Situation):
         self.tool: Tool = "positive"
         self.works.changed.connect(self._on_focus_moved)
         self.works.failed.connect(self._on_failed)
-        self.finder = Finder(viewer, self.focus, self.works)
-        self.ahead = Ahead(self.focus, self.works, jobs)
-        self.picking = Picking(self.finder, self.focus, self.works)
-        self.keeping = Keeping(self.finder, Library())
-        for part in (self.finder, self.picking, self.keeping, self.ahead):
+        self.search = ConceptSearch(viewer, self.focus, self.works)
+        self.prefetch = Prefetch(self.focus, self.works, jobs)
+        self.picking = Picking(self.search, self.focus, self.works)
+        self.keeping = Keeping(self.search, Library())
+        for part in (self.search, self.picking, self.keeping, self.prefetch):
             part.changed.connect(self._on_changed)
             part.failed.connect(self._on_failed)
-        self.finder.tool_wanted.connect(self.choose_tool)
-        self.finder.layer_added.connect(self._on_prompt_layer_added)
+        self.search.tool_wanted.connect(self.choose_tool)
+        self.search.layer_added.connect(self._on_prompt_layer_added)
         self.focus.moved.connect(self._on_focus_moved)
-        self.focus.image_chosen.connect(self._on_focus_moved)
+        self.focus.image_selected.connect(self._on_focus_moved)
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         self._on_layer_inserted()
@@ -148,7 +148,7 @@ class Controller(Situation):
         """Let go of the viewer; its layers stay."""
         self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
-        self.ahead.close()
+        self.prefetch.close()
         self.focus.close()
         self.works.close()
 
@@ -167,9 +167,9 @@ class Controller(Situation):
         """Draw with another tool, or pick."""
         self.tool = tool
         if tool in FIND_TOOLS:
-            self.finder.take_up(tool)
+            self.search.take_up(tool)
             return
-        self.finder.lay_down()
+        self.search.lay_down()
         work = self.begin()
         if work is not None:
             self.works.arrangement.take_up(work.workspace, tool)
@@ -210,10 +210,10 @@ class Controller(Situation):
         self.works.arrangement.take_up(work.workspace, "positive")
         self.changed.emit()
 
-    def show_next_reading(self) -> None:
+    def show_next_hypothesis(self) -> None:
         """Show another reading of the current object: the whole, a part, or a part of that."""
         if self.work is not None and self.current is not None and self.focus.place is not None:
-            self.work.segmentation.show_next_reading((self.focus.place, self.current.id))
+            self.work.segmentation.show_next_hypothesis((self.focus.place, self.current.id))
 
     def start_next_object(self) -> None:
         """Let the next prompts belong to another object."""
@@ -279,19 +279,19 @@ class Controller(Situation):
         except FramesError as error:
             self.failed.emit(str(error))
             return
-        self.ahead.neighbours.stop()
+        self.prefetch.neighbours.stop()
         self.work.propagation.run(view, reach)
         self.changed.emit()
 
     def stop(self) -> None:
         """End the run, or else the questions that wait; looking at an image ends with either."""
-        is_looking = self.looking is not None
+        is_encoding = self.encoding_progress is not None
         if self.work is not None and self.is_running:
             self.work.propagation.stop()
-        elif is_looking:
-            self.works.drop_questions()
-        if is_looking:
-            self.works.stop_looking()
+        elif is_encoding:
+            self.works.drop_requests()
+        if is_encoding:
+            self.works.stop_encoding()
 
     def _change(self, change: Callable[[], None]) -> None:
         """Change what is on disk; say so if the disk refuses."""
@@ -307,7 +307,7 @@ class Controller(Situation):
         self.changed.emit()
 
     def _on_layer_removed(self, event: Any) -> None:
-        self.ahead.stack.let_go_of(event.value)
+        self.prefetch.stack.let_go_of(event.value)
         if event.value is self.focus.image:
             self.focus.choose_image(self.images[-1] if self.images else None)
         self.changed.emit()

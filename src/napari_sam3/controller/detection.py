@@ -12,7 +12,7 @@ from psygnal import Signal
 from ..engine import Selection, Session, choose
 from ..layers import DrawnBox
 from ..values import CancelledError, Candidates, Exemplar, FramesError, Place, Sam3Error
-from .concept import Description, Drawing, FoundConcept, PackedCandidates, Region, drawn
+from .concept import ConceptState, Description, Drawing, PackedCandidates, Region, drawn
 from .concepts import Concepts
 from .jobs import Jobs, Stream
 from .propagation import Progress
@@ -111,7 +111,7 @@ class _Sweep:
         return Progress(self.done, total, monotonic() - self.started)
 
 
-class Finding:
+class Detection:
     """Looks for the concepts of one workspace."""
 
     changed = Signal()
@@ -131,7 +131,7 @@ class Finding:
 
     def close(self) -> None:
         """Ask nothing any more."""
-        self.drop_questions()
+        self.drop_requests()
         self.stop()
         self._stop_redrawing()
 
@@ -145,7 +145,7 @@ class Finding:
         """How far a stack is looked through, while it is."""
         return None if self._sweep is None else self._sweep.progress
 
-    def find(self, concept: FoundConcept, place: Place, region: Region | None = None) -> None:
+    def find(self, concept: ConceptState, place: Place, region: Region | None = None) -> None:
         """Look for a concept on a frame; a newer question about both takes its place."""
         asked = concept.description
         try:
@@ -164,7 +164,7 @@ class Finding:
         )
         self.changed.emit()
 
-    def find_on_all(self, concepts: Sequence[FoundConcept], place: Place) -> None:
+    def find_on_all(self, concepts: Sequence[ConceptState], place: Place) -> None:
         """Look for concepts on all frames of the stack through a place."""
         self.stop()
         try:
@@ -185,7 +185,7 @@ class Finding:
         self.changed.emit()
 
     def show_exemplars(
-        self, concept: FoundConcept, shown: Callable[[list[Exemplar]], None]
+        self, concept: ConceptState, shown: Callable[[list[Exemplar]], None]
     ) -> None:
         """Show the model all boxes of a concept, and hand over what it makes of them."""
         asked = concept.description
@@ -198,7 +198,7 @@ class Finding:
             (self, "exemplars"),
             lambda: [*remembered(self._sessions, asked, views), *asked.borrowed],
             shown,
-            self._on_question_failed,
+            self._on_request_failed,
         )
 
     def stop(self, reason: str = "") -> None:
@@ -210,7 +210,7 @@ class Finding:
             sweep.stream.stop()
         self._end(reason)
 
-    def drop_questions(self) -> None:
+    def drop_requests(self) -> None:
         """Await no answers any more."""
         if not self._asked:
             return
@@ -219,11 +219,11 @@ class Finding:
         self._asked.clear()
         self.changed.emit()
 
-    def redraw_others(self, concept: FoundConcept) -> None:
+    def redraw_others(self, concept: ConceptState) -> None:
         """Draw a concept with its new levels on all frames that were drawn with others."""
         self._stop_redrawing()
         due = [
-            (place, concept.selection_at(place), concept.shelf.packed(place))
+            (place, concept.selection_at(place), concept.store.packed(place))
             for place in concept.outdated()
         ]
         if due:
@@ -238,7 +238,7 @@ class Finding:
 
     def _on_found(
         self,
-        concept: FoundConcept,
+        concept: ConceptState,
         place: Place,
         asked: Description,
         region: Region | None,
@@ -251,9 +251,9 @@ class Finding:
 
     def _on_search_failed(self, key: Asked, error: Sam3Error) -> None:
         self._asked.discard(key)
-        self._on_question_failed(error)
+        self._on_request_failed(error)
 
-    def _on_question_failed(self, error: Sam3Error) -> None:
+    def _on_request_failed(self, error: Sam3Error) -> None:
         if not isinstance(error, CancelledError):  # who stops something knows about it
             self.failed.emit(str(error))
         self.changed.emit()
@@ -279,7 +279,7 @@ class Finding:
             self.failed.emit(message)
         self.changed.emit()
 
-    def _on_redrawn(self, concept: FoundConcept, redrawn: tuple[Place, Drawing]) -> None:
+    def _on_redrawn(self, concept: ConceptState, redrawn: tuple[Place, Drawing]) -> None:
         place, drawing = redrawn
         if concept.selection_at(place) == drawing.selection:
             self._concepts.write(concept, place, drawing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from ..layers import PromptState
+from ..layers import PromptSnapshot
 from ..values import Key, Place
 
 LENGTH = 100
@@ -13,7 +13,7 @@ LENGTH = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Step:
-    state: PromptState
+    state: PromptSnapshot
     made: frozenset[Key[Place]] = frozenset()  # objects that came with it
 
 
@@ -28,7 +28,7 @@ class PromptHistory:
         How many steps can be undone.
     """
 
-    def __init__(self, first: PromptState, length: int = LENGTH) -> None:
+    def __init__(self, first: PromptSnapshot, length: int = LENGTH) -> None:
         self._past: deque[_Step] = deque(maxlen=length)
         self._future: list[_Step] = []
         self._shown = _Step(first)
@@ -48,7 +48,7 @@ class PromptHistory:
         """Objects that were made without a prompt in the step that is undone next."""
         return self._shown.made
 
-    def push(self, state: PromptState, made: frozenset[Key[Place]] = frozenset()) -> None:
+    def push(self, state: PromptSnapshot, made: frozenset[Key[Place]] = frozenset()) -> None:
         """Take a new state; what was undone before is dropped."""
         self._past.append(self._shown)
         self._future.clear()
@@ -58,14 +58,14 @@ class PromptHistory:
         """Let nothing be redone."""
         self._future.clear()
 
-    def undo(self) -> PromptState:
+    def undo(self) -> PromptSnapshot:
         """Go back to the state before; the same one where there is none."""
         if self._past:
             self._future.append(self._shown)
             self._shown = self._past.pop()
         return self._shown.state
 
-    def redo(self) -> PromptState:
+    def redo(self) -> PromptSnapshot:
         """Return to the state that was undone last; the same one where there is none."""
         if self._future:
             self._past.append(self._shown)

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from ..values import Sam3Error
 
-Answered = TypeVar("Answered")
+Result = TypeVar("Result")
 
 
 class Stream(Protocol):
@@ -23,8 +23,8 @@ class Jobs(Protocol):
     def ask(
         self,
         key: Hashable,
-        question: Callable[[], Answered],
-        answered: Callable[[Answered], None],
+        question: Callable[[], Result],
+        answered: Callable[[Result], None],
         failed: Callable[[Sam3Error], None],
     ) -> None:
         """Run a question, unless a newer one of the same key takes its place before.
@@ -37,8 +37,8 @@ class Jobs(Protocol):
 
     def stream(
         self,
-        start: Callable[[], Generator[Answered, None, None]],
-        arrived: Callable[[Answered], None],
+        start: Callable[[], Generator[Result, None, None]],
+        arrived: Callable[[Result], None],
         ended: Callable[[Sam3Error | None], None],
     ) -> Stream:
         """Run a generator, hand over what it yields, and say how it ended."""

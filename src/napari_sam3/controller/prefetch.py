@@ -80,7 +80,7 @@ class Neighbours:
         self._last: int | None = None  # the frame that was looked at before
         self._heading = 1
         focus.moved.connect(self._on_moved)
-        focus.image_chosen.connect(self._on_moved)
+        focus.image_selected.connect(self._on_moved)
         works.begun.connect(self._on_work_begun)
         works.changed.connect(self._on_changed)
 
@@ -88,7 +88,7 @@ class Neighbours:
         """Stop, and never begin again."""
         self.stop()
         self._focus.moved.disconnect(self._on_moved)
-        self._focus.image_chosen.disconnect(self._on_moved)
+        self._focus.image_selected.disconnect(self._on_moved)
         self._works.begun.disconnect(self._on_work_begun)
         self._works.changed.disconnect(self._on_changed)
 
@@ -108,9 +108,9 @@ class Neighbours:
             run = _Run()
             arrived = partial(self._on_arrived, run, here.view)
             self._begin(run, lambda: self._works.session(here.view).encode(frames), arrived)
-        elif session is not None and session.ahead.is_worth_recognising:
+        elif session is not None and session.prefetch.is_worth_recognising:
             arrived = partial(self._on_recognised, session, here.view)
-            self._begin(_Run(), session.ahead.recognise, arrived)
+            self._begin(_Run(), session.prefetch.recognise, arrived)
 
     def _begin(
         self,
@@ -131,12 +131,12 @@ class Neighbours:
         session = self._works.known_session(here.view)
         if session is None or not self._is_cheap(here.view):
             return []
-        return session.ahead.neighbours(here.frame, self._heading)
+        return session.prefetch.neighbours(here.frame, self._heading)
 
     def _is_cheap(self, view: View) -> bool:
         """Whether a frame takes little; what was kept from before takes nothing to speak of."""
         session = self._works.known_session(view)
-        cost = None if session is None else session.ahead.cost
+        cost = None if session is None else session.prefetch.cost
         return cost is not None and (cost.seconds or 0) < CHEAP_SECONDS
 
     def _on_moved(self) -> None:
@@ -229,7 +229,7 @@ class Readiness:
         if session is None:
             self._left, self.under_way = 0, frozenset()
             return
-        self.under_way = session.ahead.under_way
+        self.under_way = session.prefetch.under_way
         for _ in range(min(AT_ONCE, self._left)):
             self.flags[self._next] = session.is_ready(self._next)
             self._next = (self._next + 1) % len(self.flags)
@@ -261,7 +261,7 @@ class _StackRun:
     wanted: int  # frames
     started: float  # in seconds of the monotonic clock
     done: int = 0  # frames
-    has_room: bool = False  # as far as is known
+    has_space: bool = False  # as far as is known
     stream: Stream | None = None
 
     @property
@@ -312,7 +312,7 @@ class StackEncoding:
         return Outlook(ready, here.count, seconds, nbytes)
 
     @property
-    def obstacle(self) -> str:
+    def why_disabled(self) -> str:
         """Why the stack that is looked at cannot be embedded now; empty where it can."""
         here = seen(self._focus, self._works)
         if here is None:
@@ -340,7 +340,7 @@ class StackEncoding:
         frames = self._frames(here)[:most]
         self._paused = None
         self._run = run = _StackRun(image, here.view, len(frames), monotonic())
-        run.has_room = most is not None
+        run.has_space = most is not None
         run.image.events.data.connect(self._on_pixels_replaced)
         run.stream = self._jobs.stream(
             lambda: self._encode(run, frames),
@@ -385,29 +385,29 @@ class StackEncoding:
 
     def _cost(self, view: View) -> Cost | None:
         session = self._works.known_session(view)
-        return None if session is None else session.ahead.cost
+        return None if session is None else session.prefetch.cost
 
     def _fitting(self, view: View) -> int | None:
         session = self._works.known_session(view)
-        cost = None if session is None else session.ahead.cost
+        cost = None if session is None else session.prefetch.cost
         if session is None or cost is None:
             return None
-        return max(session.ahead.room // max(cost.nbytes, 1) - self._readiness.count, 0)
+        return max(session.prefetch.room // max(cost.nbytes, 1) - self._readiness.count, 0)
 
     def _on_arrived(self, run: _StackRun, frame: int) -> None:
         if run is not self._run:
             return
         run.done += 1
         self.arrived.emit(run.view, frame)
-        if not run.has_room:
-            self._check_room(run)
+        if not run.has_space:
+            self._check_free_space(run)
         self.changed.emit()
 
-    def _check_room(self, run: _StackRun) -> None:
+    def _check_free_space(self, run: _StackRun) -> None:
         """Go on if the rest has room, now that it is known how much a frame takes."""
         fitting = self._fitting(run.view)
-        run.has_room = fitting is not None and fitting >= run.wanted - run.done
-        if not run.has_room:
+        run.has_space = fitting is not None and fitting >= run.wanted - run.done
+        if not run.has_space:
             self.pause()
             self.failed.emit(
                 "There is no room for what the model sees of all frames: press Resume to encode "
@@ -425,7 +425,7 @@ class StackEncoding:
         self.changed.emit()
 
 
-class Ahead:
+class Prefetch:
     """The neighbours of the frame that is looked at, or the whole stack; never both at once."""
 
     changed = Signal()
@@ -442,10 +442,10 @@ class Ahead:
         self.stack.failed.connect(self._on_failed)
 
     @property
-    def trouble(self) -> str:
+    def warning(self) -> str:
         """Why what the model has seen is not kept on disk, for the user; empty when it is."""
         engine = self._works.engine
-        return "" if engine is None else engine.embeddings.trouble
+        return "" if engine is None else engine.embeddings.warning
 
     def close(self) -> None:
         """Stop what runs."""

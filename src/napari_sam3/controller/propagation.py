@@ -120,7 +120,7 @@ class Propagation:
     @property
     def _spoken_for(self) -> frozenset[Key[Place]]:
         """Where the user said what an object is: by prompts, or by taking a candidate."""
-        return self._segmentation.prompted_keys | self._workspace.adopted
+        return self._segmentation.prompted_keys | self._workspace.promoted
 
     def run(self, view: View, reach: Reach) -> None:
         """Follow objects through the stack, from all frames where they were prompted or painted."""
@@ -135,7 +135,7 @@ class Propagation:
         frames = {object_id: reach.frames(where) for object_id, where in known.items()}
         self._run = run = _Run(view, given, frames, monotonic())
         run.stream = self._jobs.stream(
-            lambda: self._follow(run),
+            lambda: self._propagate(run),
             partial(self._on_mask_arrived, run),
             partial(self._on_stream_ended, run),
         )
@@ -148,7 +148,7 @@ class Propagation:
             self._run.stream.stop()
         self._end(reason)
 
-    def _follow(self, run: _Run) -> Generator[ObjectMask, None, None]:
+    def _propagate(self, run: _Run) -> Generator[ObjectMask, None, None]:
         with closing(self._sessions.of(run.view).propagate(run.given, run.span)) as masks:
             for mask in masks:
                 if mask.frame in run.frames[mask.object_id]:

@@ -89,16 +89,16 @@ class FoundMasks:
         return Reading("whole", found.pixels, found.score, place)
 
 
-ANSWERS_KEPT = 8  # answers whose other readings are still at hand
+PREDICTIONS_KEPT = 8  # answers whose other readings are still at hand
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ShownReading:
+class ShownHypothesis:
     """Which of a few readings of a prompt is shown."""
 
     position: int
     count: int
-    reading: Reading
+    hypothesis: Reading
 
 
 class Segmentation:
@@ -120,7 +120,7 @@ class Segmentation:
         self._sessions = sessions
         self._look = look
         self._visible = visible
-        self._shown: OrderedDict[Key[Place], ShownReading] = OrderedDict()
+        self._shown: OrderedDict[Key[Place], ShownHypothesis] = OrderedDict()
         self._answers: dict[Key[Place], ObjectMask] = {}
         self._preferred: dict[
             Key[Place], list[tuple[Prompts, str]]
@@ -133,12 +133,12 @@ class Segmentation:
     def close(self) -> None:
         """Answer prompts no longer."""
         self._workspace.prompts.changed.disconnect(self._on_prompts_changed)
-        self.drop_questions()
+        self.drop_requests()
 
-    def drop_questions(self) -> None:
+    def drop_requests(self) -> None:
         """Leave prompts that wait for a mask without one; they are asked again with the next."""
         for key in self.prompted_keys:
-            self._forget_question(key)
+            self._forget_request(key)
 
     def is_waiting(self, key: Key[Place]) -> bool:
         """Whether prompts were changed and their mask is still the one before."""
@@ -149,11 +149,11 @@ class Segmentation:
         said = self._workspace.prompts.prompts(keys)
         return {key: self._found.completed(key, prompts) for key, prompts in said.items()}
 
-    def shown_reading(self, key: Key[Place]) -> ShownReading | None:
+    def shown_hypothesis(self, key: Key[Place]) -> ShownHypothesis | None:
         """Return which reading of a prompt is shown, while its others are at hand."""
         return self._shown.get(key)
 
-    def show_next_reading(self, key: Key[Place]) -> None:
+    def show_next_hypothesis(self, key: Key[Place]) -> None:
         """Show the next way to understand a prompt: the whole, a part, or a part of that."""
         shown = self._shown.get(key)
         if shown is None:
@@ -172,14 +172,14 @@ class Segmentation:
 
     def _prefer(self, key: Key[Place], position: int) -> None:
         answer = self._answers[key]
-        reading, view = answer.alternatives[position], self._look(key[0])
+        hypothesis, view = answer.alternatives[position], self._look(key[0])
         self._jobs.ask(
             (self, "prefer", key),
-            lambda: self._sessions.of(view).prefer(answer.frame, key[1], reading.name),
+            lambda: self._sessions.of(view).prefer(answer.frame, key[1], hypothesis.name),
             lambda _: None,
-            self._on_question_failed,
+            self._on_request_failed,
         )
-        self._show(key, ShownReading(position, len(answer.alternatives), reading))
+        self._show(key, ShownHypothesis(position, len(answer.alternatives), hypothesis))
 
     def _on_prompts_changed(self, keys: frozenset[Key[Place]]) -> None:
         for key in self._workspace.prompts.prompts(keys).keys() - self.prompted_keys:
@@ -215,17 +215,17 @@ class Segmentation:
             partial(self._on_prompts_failed, key),
         )
 
-    def _forget_question(self, key: Key[Place]) -> None:
+    def _forget_request(self, key: Key[Place]) -> None:
         self._waiting.discard(key)
         self._jobs.forget((self, key))
 
     def _refuse(self, key: Key[Place], prompts: Prompts, error: Sam3Error) -> None:
         """Say what is wrong; the mask goes if nothing marks the object any more."""
-        self._forget_question(key)
+        self._forget_request(key)
         is_marked = prompts.positive.any() or len(prompts.boxes) or prompts.has_mask
         if not is_marked:
             self._take_back(key)
-        self._on_question_failed(error)
+        self._on_request_failed(error)
 
     def _is_answerable(self, prompts: Prompts) -> bool:
         rows, cols = self._workspace.shape[-2:]
@@ -245,7 +245,7 @@ class Segmentation:
         self._shown.pop(key, None)
         self._answers.pop(key, None)
         self._preferred.pop(key, None)
-        self._forget_question(key)
+        self._forget_request(key)
         if key[1] not in self._workspace.objects:
             return
         try:
@@ -254,7 +254,7 @@ class Segmentation:
             else:
                 self._workspace.results.write(*key, found.pixels, found.box)
         except StorageError as error:
-            self._on_question_failed(error)
+            self._on_request_failed(error)
             return
         self._workspace.objects.forget(*key)
         if found is not None:
@@ -262,32 +262,32 @@ class Segmentation:
 
     def _on_prompts_failed(self, key: Key[Place], error: Sam3Error) -> None:
         self._waiting.discard(key)
-        self._on_question_failed(error)
+        self._on_request_failed(error)
 
     def _on_mask_answered(self, key: Key[Place], said: Prompts, mask: ObjectMask) -> None:
         self._waiting.discard(key)
         if key[1] not in self._workspace.objects:
             return
         self._answers[key] = mask
-        self._show(key, ShownReading(0, len(mask.alternatives), mask.alternatives[0]))
+        self._show(key, ShownHypothesis(0, len(mask.alternatives), mask.alternatives[0]))
         preferred = self._preference(key, said)
-        for position, reading in enumerate(mask.alternatives[1:], start=1):
-            if reading.name == preferred:  # the same is said again, as by undo
+        for position, hypothesis in enumerate(mask.alternatives[1:], start=1):
+            if hypothesis.name == preferred:  # the same is said again, as by undo
                 self._prefer(key, position)
-        while len(self._shown) > ANSWERS_KEPT:
+        while len(self._shown) > PREDICTIONS_KEPT:
             self._answers.pop(self._shown.popitem(last=False)[0])
 
-    def _show(self, key: Key[Place], shown: ShownReading) -> None:
+    def _show(self, key: Key[Place], shown: ShownHypothesis) -> None:
         try:
-            self._workspace.results.write(*key, shown.reading.patch, shown.reading.box)
+            self._workspace.results.write(*key, shown.hypothesis.patch, shown.hypothesis.box)
         except StorageError as error:
-            self._on_question_failed(error)
+            self._on_request_failed(error)
             return
         self._shown[key] = shown
         self._shown.move_to_end(key)
-        self._workspace.objects.record(*key, shown.reading.score, shown.reading.area)
+        self._workspace.objects.record(*key, shown.hypothesis.score, shown.hypothesis.area)
         self.changed.emit()
 
-    def _on_question_failed(self, error: Sam3Error) -> None:
+    def _on_request_failed(self, error: Sam3Error) -> None:
         if not isinstance(error, CancelledError):  # who stops something knows about it
             self.failed.emit(str(error))

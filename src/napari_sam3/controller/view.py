@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from psygnal import Signal
 
-from ..engine import Contrast, Engine, Frames, Looking, Session
+from ..engine import Contrast, EncodingProgress, Engine, Frames, Session
 from ..layers import (
     StackAxes,
     contrast_of,
@@ -29,7 +29,7 @@ from ..values import Place
 class Focus:
     """Follows the image, the stack axis and the position in a viewer."""
 
-    image_chosen = Signal()
+    image_selected = Signal()
     moved = Signal()  # to another frame, or along another axis
 
     def __init__(self, viewer: ViewerModel) -> None:
@@ -52,7 +52,7 @@ class Focus:
         if image is not None:
             image.events.data.connect(self._on_pixels_replaced)
         self.frame_axis = None if image is None else default_stack_axis(image)
-        self.image_chosen.emit()
+        self.image_selected.emit()
 
     def choose_frame_axis(self, axis: int | None) -> None:
         """Let the stack run along another axis of the image."""
@@ -177,16 +177,16 @@ class Sessions:
         return self._sessions.get(view)
 
     @property
-    def looking(self) -> Looking | None:
+    def encoding_progress(self) -> EncodingProgress | None:
         """How far the model has come with an image that it looks at."""
         latest = self._latest
-        return None if latest is None else latest.looking
+        return None if latest is None else latest.encoding_progress
 
-    def stop_looking(self) -> None:
+    def stop_encoding(self) -> None:
         """End looking at that image."""
         latest = self._latest
         if latest is not None:
-            latest.stop_looking()
+            latest.stop_encoding()
 
     def load_with(self, load: Callable[[], Engine]) -> None:
         """Use another engine from now on."""

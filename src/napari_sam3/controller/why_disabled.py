@@ -21,7 +21,7 @@ NO_IMAGE = "There is no image yet: open one, or take one of File > Open Sample."
 NO_OBJECT = "No object is outlined yet: click one in the image first."
 
 
-def obstacle(controller: Controller, action: Action) -> str:
+def why_disabled(controller: Controller, action: Action) -> str:
     """Return why an action is not possible now; empty where it is."""
     if controller.focus.image is None:
         return NO_IMAGE
@@ -30,7 +30,9 @@ def obstacle(controller: Controller, action: Action) -> str:
             return _to_prompting(controller)
         case "next_reading":
             return (
-                "" if _has_readings(controller) else "Click an object first; then try its readings."
+                ""
+                if _has_hypotheses(controller)
+                else "Click an object first; then try its readings."
             )
         case "undo" | "redo":
             return _to_history(controller, action)
@@ -50,7 +52,7 @@ def hint(controller: Controller) -> str:
     """Return what to do next on a frame where the current object is not prompted."""
     if controller.focus.image is None:
         return "Open an image first."
-    if controller.reading is not None:
+    if controller.hypothesis is not None:
         return ""
     score = controller.score_here
     if score is not None:
@@ -67,13 +69,13 @@ def _to_prompting(controller: Controller) -> str:
 
 
 def _to_stopping(controller: Controller) -> str:
-    if controller.is_running or controller.looking is not None:
+    if controller.is_running or controller.encoding_progress is not None:
         return ""
     return "Nothing is being followed."
 
 
-def _has_readings(controller: Controller) -> bool:
-    return controller.reading is not None and controller.reading.count > 1
+def _has_hypotheses(controller: Controller) -> bool:
+    return controller.hypothesis is not None and controller.hypothesis.count > 1
 
 
 def _to_history(controller: Controller, action: str) -> str:
@@ -114,22 +116,22 @@ NO_EXEMPLARS = "The model finds nothing by exemplars: choose the embedded model 
 NOTHING_CLICKED = "Click a candidate first: choose pick, then click one in the image."
 
 
-def obstacle_to(controller: Controller, action: FindAction) -> str:
+def why_find_disabled(controller: Controller, action: FindAction) -> str:
     """Return why an action is not possible now; empty where it is."""
     if controller.focus.image is None:
         return NO_IMAGE
     match action:
         case "draw_exemplar":
-            return obstacle(controller, "prompt") or _to_exemplars(controller)
+            return why_disabled(controller, "prompt") or _to_exemplars(controller)
         case "find_text":
             engine = controller.works.engine
             return "" if engine is None or engine.reads_text else NO_TEXT
         case "find_again":
-            return _to_finding_again(controller)
+            return _why_not_again(controller)
         case "use_library":
             return _to_exemplars(controller)
         case "remove_concept":
-            return "" if controller.finder.current is not None else "There is no concept yet."
+            return "" if controller.search.current is not None else "There is no concept yet."
         case "keep_exemplars":
             return _to_keeping(controller)
         case "select" | "pick" | "make_object" | "make_objects" | "use_as_exemplar":
@@ -140,7 +142,7 @@ def obstacle_to(controller: Controller, action: FindAction) -> str:
 
 def is_busy(controller: Controller) -> bool:
     """Whether something is being looked for in the image."""
-    return controller.work is not None and controller.work.finding.is_busy
+    return controller.work is not None and controller.work.detection.is_busy
 
 
 def _to_exemplars(controller: Controller) -> str:
@@ -148,22 +150,22 @@ def _to_exemplars(controller: Controller) -> str:
     return "" if engine is None or engine.reads_exemplars else NO_EXEMPLARS
 
 
-def _to_finding_again(controller: Controller) -> str:
-    concept = controller.finder.current
+def _why_not_again(controller: Controller) -> str:
+    concept = controller.search.current
     if concept is None or concept.description.is_empty:
         return "Nothing says what to find: draw a box around one, or type what it is."
     return ""
 
 
 def _to_keeping(controller: Controller) -> str:
-    concept = controller.finder.current
+    concept = controller.search.current
     if concept is None or not (concept.description.boxes or concept.description.borrowed):
         return "No exemplar is drawn yet: draw a box around an object first."
     return ""
 
 
 def _to_choosing(controller: Controller, action: FindAction) -> str:
-    tally = controller.finder.tally
+    tally = controller.search.tally
     if tally is None:
         return NOTHING_FOUND
     if action == "make_objects" and not tally.shown:

@@ -14,7 +14,7 @@ from psygnal import Signal
 from ..layers import (
     Layout,
     PromptLayers,
-    PromptState,
+    PromptSnapshot,
     ResultLayers,
     ScoreRow,
     StackAxes,
@@ -47,7 +47,7 @@ class Workspace:
         self.prompts = PromptLayers(image)
         self.results = ResultLayers(image, default_folder(image.name), layout)
         self.history = PromptHistory(self.prompts.snapshot())
-        self.adopted: frozenset[Key[Place]] = frozenset()  # where a candidate became an object
+        self.promoted: frozenset[Key[Place]] = frozenset()  # where a candidate became an object
         self._is_restoring = False
         self.prompts.changed.connect(self._on_prompts_changed)
         self.objects.current_changed.connect(self._on_current_changed)
@@ -86,7 +86,7 @@ class Workspace:
         unused = self._unused_objects
         self.objects.current = unused[0] if unused else self.objects.add()
 
-    def adopt(self, place: Place, found: Sequence[Found]) -> list[SegmentedObject]:
+    def promote(self, place: Place, found: Sequence[Found]) -> list[SegmentedObject]:
         """Make objects of what was found on a frame; prompts correct them from now on.
 
         Raises
@@ -95,22 +95,20 @@ class Workspace:
             If they cannot be stored; none is an object then.
         """
         with self.results.many_described():
-            things = [*self._unused_objects[: len(found)]]
-            things += [self.objects.add() for _ in found[len(things) :]]
-        masks = {
-            thing.id: BoxedMask(one.box, one.mask) for thing, one in zip(things, found, strict=True)
-        }
+            objs = [*self._unused_objects[: len(found)]]
+            objs += [self.objects.add() for _ in found[len(objs) :]]
+        masks = {obj.id: BoxedMask(one.box, one.mask) for obj, one in zip(objs, found, strict=True)}
         try:
             self.results.write_new(place, masks)
         except StorageError:
             self.remove_objects(masks)
             raise
-        for thing, one in zip(things, found, strict=True):
-            self.objects.record(place, thing.id, one.score, int(np.count_nonzero(one.mask)))
+        for obj, one in zip(objs, found, strict=True):
+            self.objects.record(place, obj.id, one.score, int(np.count_nonzero(one.mask)))
         made = frozenset((place, object_id) for object_id in masks)
-        self.adopted |= made
+        self.promoted |= made
         self.history.push(self.prompts.snapshot(), made)
-        return things
+        return objs
 
     def remove_objects(self, object_ids: Iterable[int]) -> None:
         """Forget objects, their prompts and their masks."""
@@ -120,7 +118,7 @@ class Workspace:
 
     def let_go_of(self, layer: Labels) -> None:
         """Forget the objects of a layer that was taken away; their masks stay on disk."""
-        gone = [thing.id for thing in self.objects if self.results.layer_of(thing.id) is layer]
+        gone = [obj.id for obj in self.objects if self.results.layer_of(obj.id) is layer]
         self.results.let_go(layer)
         self._forget(frozenset(gone))
 
@@ -131,32 +129,32 @@ class Workspace:
         for object_id in sorted(gone, key=lambda one: current is not None and one == current.id):
             self.objects.remove(object_id)
         self.prompts.remove_objects(gone)
-        self.adopted = frozenset(key for key in self.adopted if key[1] not in gone)
+        self.promoted = frozenset(key for key in self.promoted if key[1] not in gone)
         if not len(self.objects):
             self.objects.add()
         self.removed.emit(gone)
 
-    def follow_name(self, layer: Labels) -> None:
+    def track_name(self, layer: Labels) -> None:
         """Rename an object whenever the user renames its layer."""
         layer.events.name.connect(self._on_layer_renamed)
 
-    def nearest_frame(self, thing: SegmentedObject, axes: StackAxes, place: Place) -> Place | None:
+    def nearest_frame(self, obj: SegmentedObject, axes: StackAxes, place: Place) -> Place | None:
         """Return the frame of a stack closest to a place on which an object is known."""
-        prompted = {where for where, owner in self.prompts.snapshot().keys if owner == thing.id}
-        known = [where for where in prompted | thing.results.keys() if axes.holds(where)]
+        prompted = {where for where, owner in self.prompts.snapshot().keys if owner == obj.id}
+        known = [where for where in prompted | obj.results.keys() if axes.holds(where)]
         here = axes.frame_of(place)
         return min(known, key=lambda where: abs(axes.frame_of(where) - here), default=None)
 
-    def frames_done(self, thing: SegmentedObject, axes: StackAxes) -> int:
+    def frames_done(self, obj: SegmentedObject, axes: StackAxes) -> int:
         """Count the frames of a stack on which an object has a mask."""
-        return sum(axes.holds(place) for place, one in thing.results.items() if one.area)
+        return sum(axes.holds(place) for place, one in obj.results.items() if one.area)
 
     def show_scores(self, place: Place) -> None:
         """Show scores and areas of a frame where the mouse points."""
         self.results.show_scores(
-            ScoreRow(thing.id, thing.name, thing.results[place].score, thing.results[place].area)
-            for thing in self.objects
-            if place in thing.results
+            ScoreRow(obj.id, obj.name, obj.results[place].score, obj.results[place].area)
+            for obj in self.objects
+            if place in obj.results
         )
 
     @property
@@ -166,17 +164,17 @@ class Workspace:
 
     @property
     def _ids(self) -> list[int]:
-        return [thing.id for thing in self.objects]
+        return [obj.id for obj in self.objects]
 
     def _is_as_made(self, key: Key[Place]) -> bool:
         """Whether nothing was done to an object since a candidate became it on a frame."""
         place, object_id = key
-        if key not in self.adopted:
+        if key not in self.promoted:
             return False
         is_here_only = self.objects[object_id].results.keys() == {place}
         return is_here_only and not self.results.is_edited(place, object_id)
 
-    def _restore(self, state: PromptState) -> None:
+    def _restore(self, state: PromptSnapshot) -> None:
         self._is_restoring = True
         try:
             self.prompts.restore(state)
@@ -198,11 +196,11 @@ class Workspace:
         if self.results.layout == "layer per object" and owners and owners[0].name != layer.name:
             self.objects.rename(owners[0].id, layer.name)
 
-    def _on_object_described(self, thing: SegmentedObject) -> None:
-        self.results.describe(thing.id, thing.name, thing.color)
+    def _on_object_described(self, obj: SegmentedObject) -> None:
+        self.results.describe(obj.id, obj.name, obj.color)
 
 
-def _owned_by(state: PromptState, object_ids: Collection[int]) -> PromptState:
+def _owned_by(state: PromptSnapshot, object_ids: Collection[int]) -> PromptSnapshot:
     """Leave out what was said about other objects."""
     kept = np.isin(state.objects, list(object_ids))
     return replace(

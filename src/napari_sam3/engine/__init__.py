@@ -8,6 +8,7 @@ from ..values import (
     Candidates,
     Exemplar,
     FramesError,
+    HypothesisName,
     MaskPlace,
     ModelError,
     ObjectMask,
@@ -15,7 +16,6 @@ from ..values import (
     PromptError,
     Prompts,
     Reading,
-    ReadingName,
     Sam3Error,
     StorageError,
     WeightsError,
@@ -30,9 +30,9 @@ from .exemplar_library import Library
 from .images.contrast import SHADES, Blending, Channel, Contrast
 from .images.frames import FrameLevel, Frames
 from .loading import downloaded, downloaded_clip, hub_folder, is_here, recommended_here
-from .progress import Looking
+from .progress import EncodingProgress
 from .scheduling import Cost
-from .selection import Chosen, Selection, Sieve, choose, position_at
+from .selection import CandidateFilter, KeptCandidates, Selection, choose, position_at
 from .session import Session
 from .weights.catalog import CATALOG, CatalogModel, Recommendation, known_model, wait_hint
 from .weights.checkpoints import Checkpoint, recognise
@@ -49,23 +49,25 @@ __all__ = [
     "Blending",
     "Budgets",
     "CancelledError",
+    "CandidateFilter",
     "Candidates",
     "CatalogModel",
     "Channel",
     "Checkpoint",
-    "Chosen",
     "Clip",
     "Contrast",
     "Cost",
     "Embeddings",
+    "EncodingProgress",
     "Engine",
     "EnhancedPhrases",
     "Exemplar",
     "FrameLevel",
     "Frames",
     "FramesError",
+    "HypothesisName",
+    "KeptCandidates",
     "Library",
-    "Looking",
     "MaskPlace",
     "ModelError",
     "ObjectMask",
@@ -74,12 +76,10 @@ __all__ = [
     "PromptError",
     "Prompts",
     "Reading",
-    "ReadingName",
     "Recommendation",
     "Sam3Error",
     "Selection",
     "Session",
-    "Sieve",
     "StorageError",
     "TextWeights",
     "WeightsError",

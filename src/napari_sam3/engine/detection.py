@@ -9,12 +9,21 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..values import Box, Candidates, Concept, Exemplar, ModelError, PromptError, Prompts, pictured
+from ..values import (
+    Box,
+    Candidates,
+    Concept,
+    Exemplar,
+    ModelError,
+    PromptError,
+    Prompts,
+    cut_thumbnail,
+)
 from .backends.base import Backend, Embedding, reads_no_exemplars, reads_no_text
 from .backends.clip.clip import Clip, Phrase, ranked_on_frame, suggested_on_frame
 from .backends.clip.enhanced_phrases import check_english, is_foreign
-from .images.model_input import Picture
-from .images.stitching import ALIKE, OVERLAP, collected, meetings, merged, tiles_of
+from .images.model_input import ModelInput
+from .images.stitching import ALIKE, OVERLAP, collected, fragment_pairs, merged, tiles_of
 from .images.tiling import SIDE, window_around
 from .images.windows import Window
 from .model import Model
@@ -38,7 +47,7 @@ class Searcher:
     """Searches one frame, and takes a turn at the model for every picture of it."""
 
     model: Model
-    picture: Picture  # the whole frame
+    picture: ModelInput  # the whole frame
     turn: Turn
     search: Search
     in_parts: Callable[[], PartSearch]  # made before a first window is looked at, if any is
@@ -55,7 +64,7 @@ class Searcher:
             found = self._merged(tiles_of(frames, region))
         else:
             with self.model.embedded(self.picture, self.turn) as embedding:
-                found = replace(self.search(embedding), windows_looked_at=1)
+                found = replace(self.search(embedding), tiles_searched=1)
             if found.is_saturated:
                 found = self._split(found, region)
         return replace(found, frame=self.picture.frame).within(region)
@@ -75,7 +84,7 @@ class Searcher:
     def _parts(self, window: Window, search: PartSearch) -> Iterator[tuple[Window, Candidates]]:
         picture = replace(self.picture, window=window)
         with self.model.embedded(picture, self.turn) as embedding:
-            found = replace(search(embedding, window), windows_looked_at=1)
+            found = replace(search(embedding, window), tiles_searched=1)
         parts = parts_of(window) if found.is_saturated else []
         if not parts:
             yield window, found
@@ -155,7 +164,7 @@ class Wording:
             return self.backend.everything(embedding)
         return self.backend.find(embedding, shown)
 
-    def ranked(self, picture: Picture, found: Candidates) -> Candidates:
+    def ranked(self, picture: ModelInput, found: Candidates) -> Candidates:
         """Let the text model, if there is one, say how well what was found fits the text."""
         if self.clip is None or not self.concept.has_text:
             return found
@@ -186,8 +195,8 @@ def doubted(found: Candidates, unwanted: Candidates) -> Candidates:
     """
     count = len(found)
     scores = found.scores.copy()
-    for pair in meetings(collected(_whole([found, unwanted]), found.shape)):
-        if pair.likeness >= ALIKE:
+    for pair in fragment_pairs(collected(_whole([found, unwanted]), found.shape)):
+        if pair.similarity >= ALIKE:
             refused = float(unwanted.scores[pair.other - count])
             scores[pair.one] = min(scores[pair.one], 1 - refused)
     return replace(found, scores=np.clip(scores, 0, 1))
@@ -249,10 +258,10 @@ def _shown(
     return shown
 
 
-class Finding:
+class Detection:
     """Finds objects on the frames of one stack."""
 
-    def __init__(self, model: Model, stack: Picture) -> None:
+    def __init__(self, model: Model, stack: ModelInput) -> None:
         self._model = model
         self._stack = stack
         self._latest: tuple[int, Window | None, NDArray[np.float32]] | None = None
@@ -276,7 +285,7 @@ class Finding:
         picture, place = self._around(frame, shown)
         with self._model.embedded(picture, turn) as embedding:
             appearance = backend.appearance(embedding, place)
-        portrait = pictured(self._drawn(picture), place)
+        portrait = cut_thumbnail(self._drawn(picture), place)
         return Exemplar(appearance, backend.name, backend.revision, *portrait)
 
     def carried(self, frame: int, concept: Concept, turn: Turn) -> Concept:
@@ -316,7 +325,7 @@ class Finding:
     def _wording(self, concept: Concept) -> Wording:
         return Wording(concept, self._model.backend, self._model.clip)
 
-    def _around(self, frame: int, box: Box) -> tuple[Picture, Box]:
+    def _around(self, frame: int, box: Box) -> tuple[ModelInput, Box]:
         """Return what is looked at to see the object in a box, and the box in its pixels."""
         whole = replace(self._stack, frame=frame)
         if not whole.frames.is_large:
@@ -330,7 +339,7 @@ class Finding:
             )
         return replace(whole, window=window), place
 
-    def _drawn(self, picture: Picture) -> NDArray[np.float32]:
+    def _drawn(self, picture: ModelInput) -> NDArray[np.float32]:
         """Draw a picture, (H, W, 3); the last one is held, since exemplars share a frame."""
         latest = self._latest
         if latest is None or latest[:2] != (picture.frame, picture.window):

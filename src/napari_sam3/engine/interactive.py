@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..values import Box, Key, ObjectMask, Prompts, Reading, ReadingName, trimmed
-from .backends.base import Answer
+from ..values import Box, HypothesisName, Key, ObjectMask, Prompts, Reading, trimmed
+from .backends.base import Prediction
 from .bounded_cache import BoundedCache
 from .images.frames import Frames
-from .images.model_input import Picture
+from .images.model_input import ModelInput
 from .images.tiling import (
     CLOSE,
     CUT,
@@ -36,30 +36,30 @@ AGREEING = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Question:
+class PromptQuery:
     """What is asked about one object."""
 
     prompts: Prompts  # in pixels of the frame
     asked: Prompts  # in pixels of the window, with the mask so far if another window made it
-    previous: Answer | None = None  # of the same window
+    previous: Prediction | None = None  # of the same window
     window: Window | None = None  # None if the whole frame is looked at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
+class PromptState:
     """What was last asked and answered about one object on one frame."""
 
     prompts: Prompts  # in pixels of the frame
-    answer: Answer  # in pixels of the window
+    answer: Prediction  # in pixels of the window
     window: Window | None = None  # None if the whole frame was looked at
 
     @classmethod
-    def of(cls, question: Question, answer: Answer) -> Said:
+    def of(cls, question: PromptQuery, answer: Prediction) -> PromptState:
         """Keep an answer; of a window, only the patches that its readings fill."""
         if question.window is not None:
-            answer = replace(answer, readings=tuple(map(trimmed, answer.readings)))
-        for reading in answer.readings:
-            reading.patch.setflags(write=False)
+            answer = replace(answer, hypotheses=tuple(map(trimmed, answer.hypotheses)))
+        for hypothesis in answer.hypotheses:
+            hypothesis.patch.setflags(write=False)
         return cls(question.prompts, answer, question.window)
 
     @property
@@ -67,94 +67,96 @@ class Said:
         """Bytes of what was asked and answered."""
         return self.prompts.nbytes + self.answer.nbytes
 
-    def readings(self, shape: tuple[int, int]) -> tuple[Reading, ...]:
+    def hypotheses(self, shape: tuple[int, int]) -> tuple[Reading, ...]:
         """Return the readings in pixels of the frame (H, W), those its window cuts left out."""
-        readings, window = self.answer.readings, self.window
+        hypotheses, window = self.answer.hypotheses, self.window
         if window is None:
-            return readings
-        placed = [on_frame(reading, window, shape) for reading in readings]
+            return hypotheses
+        placed = [on_frame(hypothesis, window, shape) for hypothesis in hypotheses]
         whole = [one for one in placed[1:] if window.frees(one.box, shape, CUT)]
         return (placed[0], *whole)
 
     def mask(self, frame: int, object_id: int, shape: tuple[int, int]) -> ObjectMask:
         """Turn the answer into a mask, its readings beside it."""
-        readings = self.readings(shape)
-        best = readings[0]
-        return ObjectMask(frame, object_id, best.patch, best.score, readings, best.place)
+        hypotheses = self.hypotheses(shape)
+        best = hypotheses[0]
+        return ObjectMask(frame, object_id, best.patch, best.score, hypotheses, best.place)
 
 
-def first_question(
+def first_query(
     prompts: Prompts, frames: Frames, visible: Box | None = None, known: Iterable[Window] = ()
-) -> Question:
+) -> PromptQuery:
     """Ask about an object of which nothing is known yet, in a known window if one shows it."""
     if not frames.is_large:
-        return Question(prompts, prompts.laid_out())
+        return PromptQuery(prompts, prompts.laid_out())
     window = window_for(prompts, frames.shape, visible)
     window = shared_window(window, extent_of(prompts), known, frames.shape)
-    return Question(prompts, prompts_in(prompts, window), None, window)
+    return PromptQuery(prompts, prompts_in(prompts, window), None, window)
 
 
-def next_question(prompts: Prompts, said: Said, frames: Frames) -> Question:
+def next_query(prompts: Prompts, said: PromptState, frames: Frames) -> PromptQuery:
     """Ask with prompts that extend what was said, in the same window as long as they are in it.
 
     In another window, the mask so far is the outline to start from.
     """
     window, extent = said.window, extent_of(prompts) if frames.is_large else None
     if window is None or extent is None:
-        return Question(prompts, prompts.laid_out(), said.answer)
+        return PromptQuery(prompts, prompts.laid_out(), said.answer)
     if window.frees(extent, frames.shape, CLOSE):
-        return Question(prompts, prompts_in(prompts, window), said.answer, window)
-    before = said.readings(frames.shape)[0]
+        return PromptQuery(prompts, prompts_in(prompts, window), said.answer, window)
+    before = said.hypotheses(frames.shape)[0]
     if not before.area:
-        return first_question(prompts, frames)
+        return first_query(prompts, frames)
     corners = np.array([extent, before.box]).reshape(2, 2, 2)
     around = [*corners[:, 0].min(0).tolist(), *corners[:, 1].max(0).tolist()]
     window = window_around(around, level_for(around, frames.shape), frames.shape)
     asked = prompts_in(prompts, window).with_mask(mask_in(before, window))
-    return Question(prompts, asked, None, window)
+    return PromptQuery(prompts, asked, None, window)
 
 
-def wider_question(said: Said, frames: Frames) -> Question | None:
+def wider_query(said: PromptState, frames: Frames) -> PromptQuery | None:
     """Ask the same in a coarser window, if the object goes on beyond its window."""
-    best = said.answer.readings[0]
+    best = said.answer.hypotheses[0]
     if said.window is None or not best.area:
         return None
     window = wider_window(said.window, on_frame(best, said.window, frames.shape).box, frames)
     if window is None:
         return None
-    return Question(said.prompts, prompts_in(said.prompts, window), None, window)
+    return PromptQuery(said.prompts, prompts_in(said.prompts, window), None, window)
 
 
-def continuation(said: Said, wider: Said, shape: tuple[int, int]) -> Said | None:
+def continuation(
+    said: PromptState, wider: PromptState, shape: tuple[int, int]
+) -> PromptState | None:
     """Return a wider look at an object, its readings that cover the earlier mask first.
 
     None if no reading does: then it is another thing, and the earlier mask stays as it is.
     """
     if said.window is None or wider.window is None:
         return None
-    before = mask_in(on_frame(said.answer.readings[0], said.window, shape), wider.window)
-    covered = [_covered(reading, before) for reading in wider.answer.readings]
+    before = mask_in(on_frame(said.answer.hypotheses[0], said.window, shape), wider.window)
+    covered = [_covered(hypothesis, before) for hypothesis in wider.answer.hypotheses]
     order = sorted(range(len(covered)), key=lambda index: covered[index] < AGREEING)
     if covered[order[0]] < AGREEING:
         return None
-    readings = tuple(wider.answer.readings[index] for index in order)
-    return replace(wider, answer=replace(wider.answer, readings=readings))
+    hypotheses = tuple(wider.answer.hypotheses[index] for index in order)
+    return replace(wider, answer=replace(wider.answer, hypotheses=hypotheses))
 
 
-def _covered(reading: Reading, before: NDArray[np.bool_]) -> float:
+def _covered(hypothesis: Reading, before: NDArray[np.bool_]) -> float:
     """Share of a mask (h, w) of the window that a reading covers."""
-    top, left, bottom, right = reading.box
-    shared = np.count_nonzero(before[top:bottom, left:right] & reading.patch)
+    top, left, bottom, right = hypothesis.box
+    shared = np.count_nonzero(before[top:bottom, left:right] & hypothesis.patch)
     return float(shared / max(int(np.count_nonzero(before)), 1))
 
 
-ANSWER_BYTES = 2**28
+PREDICTION_BYTES = 2**28
 """What the answers may occupy that later prompts can refine, with all that a model needs for it."""
 RECENT = 32
 """How many windows are remembered, so that clicks near each other are asked in one of them."""
 
 
-class Asking:
+class InteractiveSegmentation:
     """Asks a model about the objects of one stack.
 
     Prompts that extend the last ones for the same object and frame refine its answer. Large
@@ -164,11 +166,11 @@ class Asking:
     intersection over union) as that of smaller ones, so finer windows would add nothing.
     """
 
-    def __init__(self, model: Model, stack: Picture) -> None:
+    def __init__(self, model: Model, stack: ModelInput) -> None:
         self._model = model
         self._stack = stack
         self._frames = stack.frames
-        self._said: BoundedCache[Key[int], Said] = BoundedCache(ANSWER_BYTES)
+        self._said: BoundedCache[Key[int], PromptState] = BoundedCache(PREDICTION_BYTES)
         self._windows: deque[tuple[int, Window]] = deque(maxlen=RECENT)  # frame, window
 
     def masks(
@@ -191,8 +193,8 @@ class Asking:
         visible : Box, optional
             What the user sees of the frame.
         """
-        said: dict[int, Said] = {}
-        questions: dict[int, Question] = {}
+        said: dict[int, PromptState] = {}
+        questions: dict[int, PromptQuery] = {}
         clipped = {i: one.clipped(self._frames.shape) for i, one in prompts.items()}
         for object_id, one in clipped.items():
             known = self._said.get((frame, object_id))
@@ -201,20 +203,22 @@ class Asking:
             elif known.prompts.extends(one):
                 said[object_id] = known
             else:
-                questions[object_id] = next_question(one, known, self._frames)
+                questions[object_id] = next_query(one, known, self._frames)
         new = self._continued(frame, self._asked(frame, questions, turn), turn)
         for object_id, answered in new.items():
             self._said.put((frame, object_id), answered)
         said |= new
         return {i: said[i].mask(frame, i, self._frames.shape) for i in prompts}
 
-    def prefer(self, frame: int, object_id: int, name: ReadingName) -> ObjectMask | None:
+    def prefer(self, frame: int, object_id: int, name: HypothesisName) -> ObjectMask | None:
         """Go on from this reading of the last answer, if there is one, and return it."""
         said = self._said.get((frame, object_id))
         if said is None:
             return None
-        readings = tuple(sorted(said.answer.readings, key=lambda reading: reading.name != name))
-        said = replace(said, answer=replace(said.answer, readings=readings))
+        hypotheses = tuple(
+            sorted(said.answer.hypotheses, key=lambda hypothesis: hypothesis.name != name)
+        )
+        said = replace(said, answer=replace(said.answer, hypotheses=hypotheses))
         self._said.put((frame, object_id), said)
         return said.mask(frame, object_id, self._frames.shape)
 
@@ -226,16 +230,18 @@ class Asking:
         """Forget what was said about all objects."""
         self._said.clear()
 
-    def _first_question(self, frame: int, prompts: Prompts, visible: Box | None) -> Question:
+    def _first_question(self, frame: int, prompts: Prompts, visible: Box | None) -> PromptQuery:
         known = [window for place, window in list(self._windows) if place == frame]
-        question = first_question(prompts, self._frames, visible, known)
+        question = first_query(prompts, self._frames, visible, known)
         if question.window is not None and question.window not in known:
             self._windows.append((frame, question.window))
         return question
 
-    def _asked(self, frame: int, questions: Mapping[int, Question], turn: Turn) -> dict[int, Said]:
+    def _asked(
+        self, frame: int, questions: Mapping[int, PromptQuery], turn: Turn
+    ) -> dict[int, PromptState]:
         """Ask all questions of a window in one pass."""
-        said: dict[int, Said] = {}
+        said: dict[int, PromptState] = {}
         for window in dict.fromkeys(question.window for question in questions.values()):
             group = {i: one for i, one in questions.items() if one.window == window}
             picture = replace(self._stack, frame=frame, window=window)
@@ -244,17 +250,19 @@ class Asking:
             with self._model.embedded(picture, turn) as embedding:
                 answers = self._model.backend.segment(embedding, asked, previous)
             for (object_id, one), answer in zip(group.items(), answers, strict=True):
-                said[object_id] = Said.of(one, answer)
+                said[object_id] = PromptState.of(one, answer)
         return said
 
-    def _continued(self, frame: int, said: dict[int, Said], turn: Turn) -> dict[int, Said]:
+    def _continued(
+        self, frame: int, said: dict[int, PromptState], turn: Turn
+    ) -> dict[int, PromptState]:
         """Look at objects that go on beyond their windows in ever coarser ones."""
         going = said
         while going:
             questions = {
                 i: question
                 for i, one in going.items()
-                if (question := wider_question(one, self._frames)) is not None
+                if (question := wider_query(one, self._frames)) is not None
             }
             wider = self._asked(frame, questions, turn)
             going = {

@@ -40,13 +40,13 @@ def load_backend(model: str | Path = EMBEDDED, device: str = "auto") -> Backend:
     """
     if model == EMBEDDED:
         return _embedded(None, device)
-    backend = _loaded(recognise(local_place(model)), device)
+    backend = _loaded(recognise(local_path(model)), device)
     if known_model(str(model)) is not None:
         backend.name = str(model)  # the hub's cache names folders by revisions
     return backend
 
 
-def local_place(model: str | Path) -> Path:
+def local_path(model: str | Path) -> Path:
     """Return the folder or the file that a name stands for; nothing is downloaded.
 
     Raises

@@ -10,7 +10,7 @@ from .backends.base import Backend, Embedding
 from .backends.clip.clip import Clip
 from .cache.budgets import Budgets
 from .cache.tiers import Embeddings, Source
-from .images.model_input import EmbeddingKey, Picture
+from .images.model_input import EmbeddingKey, ModelInput
 from .progress import GaveWayError, Watch
 from .scheduling import Batches, Turn, Turns
 
@@ -45,7 +45,7 @@ class Model:
         return self._backend is None
 
     @contextmanager
-    def embedded(self, picture: Picture, turn: Turn) -> Iterator[Embedding]:
+    def embedded(self, picture: ModelInput, turn: Turn) -> Iterator[Embedding]:
         """Take a turn and hand out the embedding of a picture.
 
         An embedding that is not known yet is made in this turn. What it is made from is read
@@ -66,7 +66,7 @@ class Model:
                         yield embeddings[0]
                         return
 
-    def embed(self, pictures: Sequence[Picture], turn: Turn) -> None:
+    def embed(self, pictures: Sequence[ModelInput], turn: Turn) -> None:
         """Take a turn and embed pictures in one pass of the model; see `embedded`.
 
         Those that are kept on disk stay there until somebody asks about them.
@@ -77,7 +77,7 @@ class Model:
                     if self._made(sources) is not None:
                         return
 
-    def is_ready(self, picture: Picture) -> bool:
+    def is_ready(self, picture: ModelInput) -> bool:
         """Whether an embedding is known, here or on disk, as far as is known without reading.
 
         Of a frame that was not read in this process, nobody knows yet what is on disk.
@@ -89,7 +89,7 @@ class Model:
 
     @contextmanager
     def _sources(
-        self, pictures: Sequence[Picture], find: Callable[[Picture, str], Source | None]
+        self, pictures: Sequence[ModelInput], find: Callable[[ModelInput, str], Source | None]
     ) -> Iterator[dict[EmbeddingKey, Source]]:
         """Read what is kept of pictures, or draw them, and write what was made of them."""
         revision = self.backend.revision

@@ -19,7 +19,7 @@ class GaveWayError(CancelledError):
 
 
 @dataclass(frozen=True, slots=True)
-class Looking:
+class EncodingProgress:
     """How far looking at an image has come."""
 
     done: int  # steps of the image encoder
@@ -33,27 +33,27 @@ class Looking:
 
 
 @dataclass(slots=True, eq=False)
-class _Look:
+class _Encoding:
     began: float  # in seconds of the monotonic clock
     is_in_the_way: Callable[[], bool]  # of a click
     steps: tuple[int, int] = (0, 0)  # done, of how many
     is_cancelled: bool = False
 
 
-_look: ContextVar[_Look | None] = ContextVar("look", default=None)
+_look: ContextVar[_Encoding | None] = ContextVar("look", default=None)
 
 
 class Watch:
     """Knows of the image that a model looks at now; any thread may ask, and end it."""
 
     def __init__(self) -> None:
-        self._look: _Look | None = None
+        self._look: _Encoding | None = None
 
     @property
-    def looking(self) -> Looking | None:
+    def encoding_progress(self) -> EncodingProgress | None:
         """How far it has come, while there is an image that is looked at."""
         look = self._look
-        return None if look is None else Looking(*look.steps, monotonic() - look.began)
+        return None if look is None else EncodingProgress(*look.steps, monotonic() - look.began)
 
     def cancel(self) -> None:
         """End it before its next step; later images are not concerned."""
@@ -67,7 +67,7 @@ class Watch:
 
         Once ``is_in_the_way`` says so, it is left before its next step, with `GaveWayError`.
         """
-        self._look = look = _Look(monotonic(), is_in_the_way)
+        self._look = look = _Encoding(monotonic(), is_in_the_way)
         token = _look.set(look)
         try:
             yield

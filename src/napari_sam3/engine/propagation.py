@@ -10,17 +10,17 @@ from typing import Any, Self
 import numpy as np
 
 from ..values import Key, MaskPlace, ObjectMask, PromptError, Prompts, trimmed
-from .backends.base import Answer, Embedding
-from .images.model_input import Picture
-from .images.tiling import mask_in, placed, windows_to_follow
+from .backends.base import Embedding, Prediction
+from .images.model_input import ModelInput
+from .images.tiling import mask_in, placed, propagation_windows
 from .images.windows import Window
-from .interactive import Asking
+from .interactive import InteractiveSegmentation
 from .model import Model
-from .prefetch import ReadAhead, embed_together
+from .prefetch import FrameReader, embed_together
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class Stretch:
     """One object followed from a frame where it is prompted, in one direction."""
 
     object_id: int
@@ -46,7 +46,7 @@ class Plan:
     walked through where they lie in between.
     """
 
-    walks: tuple[Walk, ...]
+    stretches: tuple[Stretch, ...]
     frames: range
 
     @classmethod
@@ -59,50 +59,56 @@ class Plan:
         starts: dict[int, list[int]] = {}
         for frame, object_id in sorted(prompted):
             starts.setdefault(object_id, []).append(frame)
-        walks = (walk for item in starts.items() for walk in _walks(*item, frames))
-        return cls(tuple(walks), frames)
+        stretches = (stretch for item in starts.items() for stretch in _stretches(*item, frames))
+        return cls(tuple(stretches), frames)
 
     @property
     def turning(self) -> frozenset[Key[int]]:
         """Prompted frames from which an object is followed backward."""
-        return frozenset((walk.start, walk.object_id) for walk in self.walks if _is_back(walk))
+        return frozenset(
+            (stretch.start, stretch.object_id) for stretch in self.stretches if _is_back(stretch)
+        )
 
     def steps(self) -> Iterator[Step]:
         """Walk forward through all prompted frames, then backward."""
-        yield from _forward([walk for walk in self.walks if not _is_back(walk)], self.frames)
-        yield from _backward([walk for walk in self.walks if _is_back(walk)], self.frames)
+        yield from _forward(
+            [stretch for stretch in self.stretches if not _is_back(stretch)], self.frames
+        )
+        yield from _backward(
+            [stretch for stretch in self.stretches if _is_back(stretch)], self.frames
+        )
 
 
-def _is_back(walk: Walk) -> bool:
-    return walk.stop < walk.start
+def _is_back(stretch: Stretch) -> bool:
+    return stretch.stop < stretch.start
 
 
-def _walks(object_id: int, starts: list[int], frames: range) -> Iterator[Walk]:
+def _stretches(object_id: int, starts: list[int], frames: range) -> Iterator[Stretch]:
     """Share the frames out among the prompted ones; each starts, even if it goes backward alone."""
     asked = np.sort(np.array(frames))
     last_nearer = np.add(starts[:-1], starts[1:]) // 2
     shares = np.split(asked, np.searchsorted(asked, last_nearer, "right"))
     for start, share in zip(starts, shares, strict=True):
         if share.size:
-            yield Walk(object_id, start, max(start, int(share[-1])))
+            yield Stretch(object_id, start, max(start, int(share[-1])))
         if share.size and share[0] < start:
-            yield Walk(object_id, start, int(share[0]))
+            yield Stretch(object_id, start, int(share[0]))
 
 
-def _forward(walks: Sequence[Walk], frames: range) -> Iterator[Step]:
-    for frame in range(min(w.start for w in walks), max(w.stop for w in walks) + 1):
-        starts = tuple(w.object_id for w in walks if w.start == frame)
-        follows = tuple(w.object_id for w in walks if w.start < frame <= w.stop)
+def _forward(stretches: Sequence[Stretch], frames: range) -> Iterator[Step]:
+    for frame in range(min(w.start for w in stretches), max(w.stop for w in stretches) + 1):
+        starts = tuple(w.object_id for w in stretches if w.start == frame)
+        follows = tuple(w.object_id for w in stretches if w.start < frame <= w.stop)
         if starts or follows:
             yield Step(frame, starts, follows, starts + follows if frame in frames else ())
 
 
-def _backward(walks: Sequence[Walk], frames: range) -> Iterator[Step]:
-    if not walks:
+def _backward(stretches: Sequence[Stretch], frames: range) -> Iterator[Step]:
+    if not stretches:
         return
-    for frame in range(max(w.start for w in walks), min(w.stop for w in walks) - 1, -1):
-        starts = tuple(w.object_id for w in walks if w.start == frame)
-        follows = tuple(w.object_id for w in walks if w.stop <= frame < w.start)
+    for frame in range(max(w.start for w in stretches), min(w.stop for w in stretches) - 1, -1):
+        starts = tuple(w.object_id for w in stretches if w.start == frame)
+        follows = tuple(w.object_id for w in stretches if w.stop <= frame < w.start)
         if starts or follows:
             yield Step(frame, starts, follows, follows if frame in frames else ())
 
@@ -114,7 +120,7 @@ Given = Callable[[int, Sequence[int]], dict[int, ObjectMask]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trail:
+class PropagationState:
     """Where one object was seen last."""
 
     track: Any  # the model's own; None if the object was never there
@@ -127,7 +133,7 @@ class Trail:
         return self.track is None or self.absent >= ABSENT_FRAMES
 
 
-class Walker:
+class Propagator:
     """Takes the steps of a plan. It remembers a track for each object, and no frame.
 
     On large frames every object is followed inside a window. Where it comes near a side of it,
@@ -145,35 +151,35 @@ class Walker:
         Returns the masks of some objects that are prompted on a frame.
     """
 
-    def __init__(self, model: Model, picture: Picture, plan: Plan, given: Given) -> None:
+    def __init__(self, model: Model, picture: ModelInput, plan: Plan, given: Given) -> None:
         self._model = model
         self._picture = picture
         self._given = given
         self._turning = plan.turning
-        self._turned: dict[Key[int], Trail] = {}  # waiting to be followed backward
-        self._trails: dict[int, Trail] = {}
+        self._turned: dict[Key[int], PropagationState] = {}  # waiting to be followed backward
+        self._states: dict[int, PropagationState] = {}
 
     def take(self, step: Step) -> list[ObjectMask]:
         """Take a step and return the masks that were asked for."""
         fresh = [i for i in step.starts if (step.frame, i) not in self._turned]
         for object_id in set(step.starts) - set(fresh):
-            self._trails[object_id] = self._turned.pop((step.frame, object_id))
-        sought = [i for i in step.follows if not self._trails[i].is_lost]
+            self._states[object_id] = self._turned.pop((step.frame, object_id))
+        sought = [i for i in step.follows if not self._states[i].is_lost]
         masks = {i: self._missing(step.frame, i) for i in step.follows}
         masks |= self._given(step.frame, fresh) if fresh else {}
         for object_id in fresh:
-            self._set_out(masks[object_id], Trail(None))
+            self._set_out(masks[object_id], PropagationState(None))
         there = [masks[i] for i in fresh if masks[i].area]
         masks |= self._looked(step.frame, there, sought)
         self._move([masks[i] for i in sought])
         return [masks[i] for i in step.yields]
 
-    def expected(self, step: Step) -> list[Picture]:
+    def expected(self, step: Step) -> list[ModelInput]:
         """Return the pictures that a step without new objects looks at, as far as is known."""
         if step.starts:
             return []
-        trails = [self._trails[i] for i in step.follows if i in self._trails]
-        windows = dict.fromkeys(trail.window for trail in trails if not trail.is_lost)
+        states = [self._states[i] for i in step.follows if i in self._states]
+        windows = dict.fromkeys(state.window for state in states if not state.is_lost)
         return [replace(self._picture, frame=step.frame, window=window) for window in windows]
 
     def _looked(
@@ -181,7 +187,7 @@ class Walker:
     ) -> dict[int, ObjectMask]:
         """Start and follow objects on a frame, window by window; return the followed ones."""
         starts = self._windows(fresh)
-        follows = {i: self._trails[i].window for i in sought}
+        follows = {i: self._states[i].window for i in sought}
         masks: dict[int, ObjectMask] = {}
         for window in dict.fromkeys([*starts.values(), *follows.values()]):
             picture = replace(self._picture, frame=frame, window=window)
@@ -190,16 +196,16 @@ class Walker:
                     if starts[mask.object_id] == window:
                         self._begin(mask, window, embedding)
                 here = [i for i in sought if follows[i] == window]
-                masks |= self._follow(frame, here, embedding)
+                masks |= self._propagate(frame, here, embedding)
         return masks
 
     def _windows(self, masks: Sequence[ObjectMask]) -> dict[int, Window | None]:
         """Choose where objects are looked for from now on, by their ids."""
         if not self._picture.frames.is_large:
             return dict.fromkeys(mask.object_id for mask in masks)
-        trails = {i: trail.window for i, trail in self._trails.items() if not trail.is_lost}
-        current = {i: window for i, window in trails.items() if window is not None}
-        return {**windows_to_follow(masks, current)}
+        states = {i: state.window for i, state in self._states.items() if not state.is_lost}
+        current = {i: window for i, window in states.items() if window is not None}
+        return {**propagation_windows(masks, current)}
 
     def _missing(self, frame: int, object_id: int) -> ObjectMask:
         shape = self._picture.frames.shape
@@ -210,42 +216,44 @@ class Walker:
 
     def _begin(self, mask: ObjectMask, window: Window | None, embedding: Embedding) -> None:
         pixels = mask.pixels if window is None else mask_in(mask, window)
-        track = self._model.backend.remember(None, embedding, Answer.given(pixels))
-        self._set_out(mask, Trail(track, window))
+        track = self._model.backend.update_memory(None, embedding, Prediction.given(pixels))
+        self._set_out(mask, PropagationState(track, window))
 
-    def _set_out(self, mask: ObjectMask, trail: Trail) -> None:
-        self._trails[mask.object_id] = trail
+    def _set_out(self, mask: ObjectMask, state: PropagationState) -> None:
+        self._states[mask.object_id] = state
         if (mask.frame, mask.object_id) in self._turning:
-            self._turned[mask.frame, mask.object_id] = trail
+            self._turned[mask.frame, mask.object_id] = state
 
-    def _follow(
+    def _propagate(
         self, frame: int, object_ids: Sequence[int], embedding: Embedding
     ) -> dict[int, ObjectMask]:
         if not object_ids:
             return {}
-        tracks = [self._trails[i].track for i in object_ids]
-        answers = self._model.backend.follow(embedding, tracks)
+        tracks = [self._states[i].track for i in object_ids]
+        answers = self._model.backend.propagate(embedding, tracks)
         masks: dict[int, ObjectMask] = {}
         for object_id, answer in zip(object_ids, answers, strict=True):
-            trail = self._trails[object_id]
-            self._trails[object_id] = self._continued(trail, answer, embedding)
-            if trail.window is not None:
+            state = self._states[object_id]
+            self._states[object_id] = self._continued(state, answer, embedding)
+            if state.window is not None:
                 shape = self._picture.frames.shape
-                answer = replace(answer, readings=placed(answer.readings, trail.window, shape))
-            masks[object_id] = followed_mask(frame, object_id, answer)
+                answer = replace(answer, hypotheses=placed(answer.hypotheses, state.window, shape))
+            masks[object_id] = propagated_mask(frame, object_id, answer)
         return masks
 
-    def _continued(self, trail: Trail, answer: Answer, embedding: Embedding) -> Trail:
-        if not answer.readings[0].area:
-            return replace(trail, absent=trail.absent + 1)
-        track = self._model.backend.remember(trail.track, embedding, answer)
-        return Trail(track, trail.window)
+    def _continued(
+        self, state: PropagationState, answer: Prediction, embedding: Embedding
+    ) -> PropagationState:
+        if not answer.hypotheses[0].area:
+            return replace(state, absent=state.absent + 1)
+        track = self._model.backend.update_memory(state.track, embedding, answer)
+        return PropagationState(track, state.window)
 
     def _move(self, masks: Sequence[ObjectMask]) -> None:
         """Begin the tracks of objects anew that have come near the side of their windows."""
         seen = {mask.object_id: mask for mask in masks if mask.area}
         windows = self._windows(list(seen.values()))
-        moving = {i: window for i, window in windows.items() if window != self._trails[i].window}
+        moving = {i: window for i, window in windows.items() if window != self._states[i].window}
         for window in dict.fromkeys(moving.values()):
             here = [seen[i] for i in moving if moving[i] == window]
             picture = replace(self._picture, frame=here[0].frame, window=window)
@@ -254,22 +262,22 @@ class Walker:
                     self._begin(mask, window, embedding)
 
 
-def followed_mask(frame: int, object_id: int, answer: Answer) -> ObjectMask:
+def propagated_mask(frame: int, object_id: int, answer: Prediction) -> ObjectMask:
     """Turn an answer about a followed object into its mask, whose score is 0 if it is empty."""
-    best = answer.readings[0]
+    best = answer.hypotheses[0]
     best.patch.setflags(write=False)
     score = best.score * answer.presence if best.area else 0.0
-    return ObjectMask(frame, object_id, best.patch, score, answer.readings, best.place)
+    return ObjectMask(frame, object_id, best.patch, score, answer.hypotheses, best.place)
 
 
 Prompted = Mapping[Key[int], Prompts | ObjectMask]
 """Where objects are known, by frame and object id."""
 
 
-class Following:
+class Propagation:
     """Follows objects of one stack, and reads frames ahead meanwhile."""
 
-    def __init__(self, model: Model, stack: Picture, asking: Asking) -> None:
+    def __init__(self, model: Model, stack: ModelInput, asking: InteractiveSegmentation) -> None:
         self._model = model
         self._stack = stack
         self._asking = asking
@@ -288,19 +296,19 @@ class Following:
         self, plan: Plan, prompted: Prompted, check: Callable[[int], object]
     ) -> Generator[list[ObjectMask], None, None]:
         """Yield the masks of one step after the other; each frame is checked before it is read."""
-        with ReadAhead(self._model.is_ready) as reader:
+        with FrameReader(self._model.is_ready) as reader:
             given = partial(self._given, prompted)
-            walker = Walker(self._model, reader.picture(self._stack), plan, given)
+            propagator = Propagator(self._model, reader.picture(self._stack), plan, given)
             steps, reach = list(plan.steps()), 0
             for index, step in enumerate(steps):
                 check(step.frame)
                 size = self._model.batches.size(self._stack.frames.shape)
                 reach = max(reach - 1, 2 * size)  # what is read ahead stays so in smaller batches
-                coming = map(walker.expected, steps[index : index + reach])
+                coming = map(propagator.expected, steps[index : index + reach])
                 expected = [picture for pictures in coming for picture in pictures]
                 reader.expect(*expected)
                 embed_together(self._model, expected[:size])
-                yield walker.take(step)
+                yield propagator.take(step)
 
     def _given(
         self, prompted: Prompted, frame: int, object_ids: Sequence[int]

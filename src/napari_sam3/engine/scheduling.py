@@ -11,7 +11,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..values import NoRoomError
+from ..values import DeviceMemoryError
 from .backends.base import Backend, Embedding
 
 
@@ -155,7 +155,7 @@ class Batches:
         began = self._clock()
         try:
             made = _passed(backend, images)
-        except NoRoomError:
+        except DeviceMemoryError:
             if len(images) == 1:
                 raise
             half = len(images) // 2

@@ -112,7 +112,7 @@ Place = tuple[slice, slice]
 """Rows and columns of the image."""
 
 
-class Sieve:
+class CandidateFilter:
     """Candidates with their sizes, their neighbours and their smoothed masks.
 
     Attributes
@@ -216,7 +216,7 @@ class Selection:
     accepted: frozenset[int] = frozenset()  # positions that are shown whatever else is asked
     rejected: frozenset[int] = frozenset()  # positions that are never shown
 
-    def toggled(self, candidates: Candidates | Sieve, position: int) -> Self:
+    def toggled(self, candidates: Candidates | CandidateFilter, position: int) -> Self:
         """Return a selection that rejects a shown candidate, or accepts a hidden one."""
         if position in choose(candidates, self).positions:
             return self.rejecting(position)
@@ -236,10 +236,10 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chosen:
+class KeptCandidates:
     """The candidates that are shown, and how many are not, and why."""
 
-    sieve: Sieve
+    candidate_filter: CandidateFilter
     smoothness: int
     positions: NDArray[np.int64]  # (n,) of those shown, the topmost first
     counts: dict[Reason, int]  # how many are hidden; each is counted once
@@ -263,13 +263,13 @@ class Chosen:
     @property
     def labels(self) -> NDArray[np.int32]:
         """The shown candidates, (H, W): value = position + 1, the better one on top."""
-        rows, cols = self.sieve.candidates.shape
+        rows, cols = self.candidate_filter.candidates.shape
         return self.labels_in(slice(0, rows), slice(0, cols))
 
     def labels_in(self, rows: slice, cols: slice) -> NDArray[np.int32]:
         """Draw the part of ``labels`` in these rows and columns of the image."""
         labels = np.zeros((rows.stop - rows.start, cols.stop - cols.start), np.int32)
-        top, left, bottom, right = self.sieve.candidates.boxes[self.positions].T
+        top, left, bottom, right = self.candidate_filter.candidates.boxes[self.positions].T
         is_seen = (top < rows.stop) & (bottom > rows.start) & (left < cols.stop)
         is_seen &= right > cols.start
         for position in self.positions[is_seen][::-1].tolist():
@@ -280,75 +280,79 @@ class Chosen:
 
     def crop(self, position: int) -> tuple[Place, NDArray[np.bool_]]:
         """Return where a candidate lies, and its mask there with the chosen smoothness, (h, w)."""
-        return self.sieve.place(position), self.sieve.mask(position, self.smoothness)
+        return self.candidate_filter.place(position), self.candidate_filter.mask(
+            position, self.smoothness
+        )
 
 
-def choose(candidates: Candidates | Sieve, selection: Selection) -> Chosen:
+def choose(candidates: Candidates | CandidateFilter, selection: Selection) -> KeptCandidates:
     """Choose among candidates.
 
     A candidate that better shown ones cover by more than the overlap is left out whole; those
-    accepted by hand count as better than all others. Give a `Sieve` to choose many times.
+    accepted by hand count as better than all others. Give a `CandidateFilter` to choose many times.
     """
-    sieve = _sieve(candidates)
-    reasons = _reasons(sieve, selection)
+    candidate_filter = _candidate_filter(candidates)
+    reasons = _reasons(candidate_filter, selection)
     shown = np.zeros(len(reasons), bool)
     positions = []
-    for position in _order(sieve, selection).tolist():
+    for position in _order(candidate_filter, selection).tolist():
         if reasons[position] is not None:
             continue
-        better = sieve.neighbours[position]
+        better = candidate_filter.neighbours[position]
         better = better[shown[better]]
         is_free = position in selection.accepted or not len(better)
-        if is_free or sieve.covered(position, better) <= selection.overlap:
+        if is_free or candidate_filter.covered(position, better) <= selection.overlap:
             shown[position] = True
             positions.append(position)
         else:
             reasons[position] = "covered"
     counts = {reason: reasons.count(reason) for reason in get_args(Reason)}
-    return Chosen(sieve, selection.smoothness, np.array(positions, np.int64), counts)
+    return KeptCandidates(
+        candidate_filter, selection.smoothness, np.array(positions, np.int64), counts
+    )
 
 
 def position_at(
-    candidates: Candidates | Sieve, selection: Selection | None, row: float, col: float
+    candidates: Candidates | CandidateFilter, selection: Selection | None, row: float, col: float
 ) -> int | None:
     """Return which candidate is under a click, or None.
 
     One that is shown comes first, the topmost of them; else the one with the best score of those
     that are hidden. Without a selection all count as shown.
     """
-    sieve = _sieve(candidates)
-    holding = sieve.holding(round(row), round(col))
+    candidate_filter = _candidate_filter(candidates)
+    holding = candidate_filter.holding(round(row), round(col))
     if not len(holding):
         return None
     if selection is None:
         return int(holding[0])
-    shown = choose(sieve, selection).positions
+    shown = choose(candidate_filter, selection).positions
     return int(next((one for one in shown if one in holding), holding[0]))
 
 
-def _sieve(candidates: Candidates | Sieve) -> Sieve:
-    return candidates if isinstance(candidates, Sieve) else Sieve(candidates)
+def _candidate_filter(candidates: Candidates | CandidateFilter) -> CandidateFilter:
+    return candidates if isinstance(candidates, CandidateFilter) else CandidateFilter(candidates)
 
 
-def _reasons(sieve: Sieve, selection: Selection) -> list[Reason | None]:
+def _reasons(candidate_filter: CandidateFilter, selection: Selection) -> list[Reason | None]:
     """Return why each candidate is hidden, whatever the others are; None if nothing speaks so."""
-    reasons = np.full(len(sieve.areas), None, object)
+    reasons = np.full(len(candidate_filter.areas), None, object)
     if not selection.keeps_border:
-        reasons[sieve.touches_border] = "at the border"
-    reasons[sieve.areas > selection.largest] = "too large"
-    reasons[sieve.areas < selection.smallest] = "too small"
-    reasons[sieve.candidates.scores < selection.threshold] = "below"
+        reasons[candidate_filter.touches_border] = "at the border"
+    reasons[candidate_filter.areas > selection.largest] = "too large"
+    reasons[candidate_filter.areas < selection.smallest] = "too small"
+    reasons[candidate_filter.candidates.scores < selection.threshold] = "below"
     for position, reason in [(selection.accepted, None), (selection.rejected, "rejected")]:
         reasons[sorted(position)] = reason
     found: list[Reason | None] = reasons.tolist()
     return found
 
 
-def _order(sieve: Sieve, selection: Selection) -> NDArray[np.int64]:
+def _order(candidate_filter: CandidateFilter, selection: Selection) -> NDArray[np.int64]:
     """Return all positions, the accepted ones first, each kind from the best score down."""
-    is_accepted = np.zeros(len(sieve.areas), bool)
+    is_accepted = np.zeros(len(candidate_filter.areas), bool)
     is_accepted[sorted(selection.accepted)] = True
-    return np.lexsort((-sieve.candidates.scores, ~is_accepted))
+    return np.lexsort((-candidate_filter.candidates.scores, ~is_accepted))
 
 
 def _shared(place: Place, part: Place) -> tuple[Place, Place]:

@@ -12,21 +12,21 @@ from ..values import (
     Concept,
     Exemplar,
     FramesError,
+    HypothesisName,
     Key,
     ObjectMask,
     Prompts,
-    ReadingName,
     Sam3Error,
 )
-from .detection import Finding
+from .detection import Detection
 from .images.contrast import Contrast
 from .images.frames import Frames
-from .images.model_input import Picture
-from .interactive import Asking
+from .images.model_input import ModelInput
+from .interactive import InteractiveSegmentation
 from .model import Model
-from .prefetch import Ahead
-from .progress import Looking
-from .propagation import Following, Plan
+from .prefetch import Prefetch
+from .progress import EncodingProgress
+from .propagation import Plan, Propagation
 from .results import Results
 
 
@@ -43,19 +43,19 @@ class Session:
         self.contrast = contrast
         self._model = model
         self._results = results
-        self._stack = Picture(frames, contrast, 0)
-        self._asking = Asking(model, self._stack)
-        self._following = Following(model, self._stack, self._asking)
-        self._finding = Finding(model, self._stack)
-        self._ahead = Ahead(model, self._stack)
+        self._stack = ModelInput(frames, contrast, 0)
+        self._asking = InteractiveSegmentation(model, self._stack)
+        self._propagation = Propagation(model, self._stack, self._asking)
+        self._detection = Detection(model, self._stack)
+        self._prefetch = Prefetch(model, self._stack)
         self._is_open = True
 
     @property
-    def looking(self) -> Looking | None:
+    def encoding_progress(self) -> EncodingProgress | None:
         """How far the model has come with an image that it looks at, of this session or not."""
-        return self._model.watch.looking
+        return self._model.watch.encoding_progress
 
-    def stop_looking(self) -> None:
+    def stop_encoding(self) -> None:
         """End looking at that image; who waits for it gets `CancelledError`."""
         self._model.watch.cancel()
 
@@ -81,7 +81,7 @@ class Session:
         self._keep(masks.values())
         return masks
 
-    def prefer(self, frame: int, object_id: int, name: ReadingName) -> None:
+    def prefer(self, frame: int, object_id: int, name: HypothesisName) -> None:
         """Let later prompts and propagations start from this reading of the last answer."""
         preferred = self._asking.prefer(frame, object_id, name)
         if preferred is not None:
@@ -112,13 +112,13 @@ class Session:
         plan = Plan.of(known, asked)
         for frame in (min(asked), max(asked)):
             self._checked(frame)
-        self._following.check(known)
-        return self._walk(plan, known)
+        self._propagation.check(known)
+        return self._propagate(plan, known)
 
     def everything(self, frame: int, region: Box | None = None) -> Candidates:
         """Return all objects of a frame, or of a region of it, found without prompts."""
         asked = self._checked(frame)
-        return self._finding.everything(asked, region, self._model.turns.interactive())
+        return self._detection.everything(asked, region, self._model.turns.interactive())
 
     def find(
         self,
@@ -149,7 +149,7 @@ class Session:
         """
         asked = self._checked(frame)
         concept = self._concept(text, exemplars, negatives)
-        return self._finding.found(asked, concept, region, self._model.turns.interactive())
+        return self._detection.found(asked, concept, region, self._model.turns.interactive())
 
     def find_all(
         self,
@@ -173,23 +173,23 @@ class Session:
             If the model finds nothing by exemplars.
         """
         shown = self._checked(frame)
-        return self._finding.exemplar(shown, box, self._model.turns.interactive())
+        return self._detection.exemplar(shown, box, self._model.turns.interactive())
 
     def suggestions(
         self, candidates: Candidates, positions: Sequence[int]
     ) -> list[tuple[str, float]]:
         """Return which phrases fit some candidates, with shares in 0..1, the best first."""
         self._checked(candidates.frame)
-        return self._finding.suggestions(candidates, positions)
+        return self._detection.suggestions(candidates, positions)
 
     @property
-    def ahead(self) -> Ahead:
+    def prefetch(self) -> Prefetch:
         """What is known of frames that nobody has asked about yet, and what they take."""
-        return self._ahead
+        return self._prefetch
 
     def is_ready(self, frame: int) -> bool:
         """Whether the embedding of a frame is known, so that a click is answered at once."""
-        return self._ahead.is_ready(self._checked(frame))
+        return self._prefetch.is_ready(self._checked(frame))
 
     def encode(self, frames: Iterable[int] | None = None) -> Generator[int, None, None]:
         """Embed frames ahead, by default all, and yield each once its embedding is kept.
@@ -223,16 +223,16 @@ class Session:
         self._is_open = False
         self._model.embeddings.finish()
 
-    def _walk(
+    def _propagate(
         self, plan: Plan, prompted: Mapping[Key[int], Prompts | ObjectMask]
     ) -> Generator[ObjectMask, None, None]:
-        with closing(self._following.masks(plan, prompted, self._checked)) as steps:
+        with closing(self._propagation.masks(plan, prompted, self._checked)) as steps:
             for masks in steps:
                 self._keep(masks)
                 yield from masks
 
     def _encode(self, frames: Iterable[int]) -> Generator[int, None, None]:
-        with closing(self._ahead.encode(frames)) as done:
+        with closing(self._prefetch.encode(frames)) as done:
             for frame in done:
                 yield frame
                 self._checked(frame)
@@ -259,12 +259,12 @@ class Session:
         exemplars: Sequence[Box | Exemplar],
         negatives: Sequence[Box | Exemplar],
     ) -> Concept:
-        return self._finding.checked(Concept.of(text, exemplars, negatives))
+        return self._detection.checked(Concept.of(text, exemplars, negatives))
 
     def _found_on_all(
         self, shown: int, concept: Concept, region: Box | None
     ) -> Iterator[Candidates]:
-        carried = self._finding.carried(shown, concept, self._model.turns.background())
+        carried = self._detection.carried(shown, concept, self._model.turns.background())
         for frame in range(self.frames.count):
             self._checked(frame)
-            yield self._finding.found(frame, carried, region, self._model.turns.background())
+            yield self._detection.found(frame, carried, region, self._model.turns.background())

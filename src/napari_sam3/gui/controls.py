@@ -50,10 +50,10 @@ def choice(choices: Sequence[Any], tooltip: str, name: str) -> ComboBox:
     return box
 
 
-def allow(widget: Widget, tooltip: str, obstacle: str) -> None:
+def allow(widget: Widget, tooltip: str, why_disabled: str) -> None:
     """Enable a widget, or disable it and say why in its tooltip."""
-    widget.enabled = not obstacle
-    widget.tooltip = f"{tooltip}\n{obstacle}" if obstacle else tooltip
+    widget.enabled = not why_disabled
+    widget.tooltip = f"{tooltip}\n{why_disabled}" if why_disabled else tooltip
     widget.native.setToolTip(widget.tooltip)  # for the number beside a slider, too
 
 

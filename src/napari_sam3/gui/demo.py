@@ -26,11 +26,13 @@ def show(points: NDArray[np.float64]) -> None:
     viewer.add_image(data, **settings)
     viewer.dims.set_current_step(0, 0)
     _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
-    outline_and_follow(kept.dock.controller, viewer.layers[0], points)
+    outline_and_propagate(kept.dock.controller, viewer.layers[0], points)
     napari.run()
 
 
-def outline_and_follow(controller: Controller, image: Image, points: NDArray[np.float64]) -> None:
+def outline_and_propagate(
+    controller: Controller, image: Image, points: NDArray[np.float64]
+) -> None:
     """Click on an object at each point of frame 0, (N, 2), and follow them all."""
     controller.focus.choose_image(image)
     for number, point in enumerate(points):

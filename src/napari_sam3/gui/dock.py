@@ -12,7 +12,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QApplication, QFrame, QMessageBox, QSizePolicy, QVBoxLayout, QWidget
 
-from ..controller import Controller, obstacle
+from ..controller import Controller, why_disabled
 from ..engine import Engine, shared_engine
 from .canvas import Canvas
 from .jobs import BackgroundJobs, Clock
@@ -25,8 +25,8 @@ from .panels.objects import ObjectsPanel
 from .panels.output import OutputPanel
 from .panels.prompt import TOOLS, PromptPanel
 from .panels.propagate import PropagatePanel
-from .prefetch import LookingAhead
-from .progress import Activity, Lookout
+from .prefetch import PrefetchSchedule
+from .progress import Activity, EncodingMonitor
 
 if TYPE_CHECKING:
     import napari
@@ -49,11 +49,11 @@ class SegmentationDock(QWidget):
         self.image = ImagePanel()
         self.model = ModelPanel()
         self.models = ModelChoice(self.model, self, self.jobs, self.controller.works, load)
-        self.lookout = Lookout(self.jobs, self.controller)
-        self.ahead = LookingAhead(self.controller, self.jobs, self)
+        self.encoding_monitor = EncodingMonitor(self.jobs, self.controller)
+        self.prefetch = PrefetchSchedule(self.controller, self.jobs, self)
         self.prompt = PromptPanel()
         self.objects = ObjectsPanel()
-        self.finding = FindSection(self.controller, self)
+        self.detection = FindSection(self.controller, self)
         self.output = OutputPanel()
         self.propagate = PropagatePanel()
         self._activity = Activity()
@@ -62,7 +62,13 @@ class SegmentationDock(QWidget):
         self._connect()
         self._canvas = Canvas(viewer, self.controller, self._actions())
         let_go = partial(
-            _let_go, self._canvas, self.ahead, self.models, self.lookout, self.jobs, self.controller
+            _let_go,
+            self._canvas,
+            self.prefetch,
+            self.models,
+            self.encoding_monitor,
+            self.jobs,
+            self.controller,
         )
         self.destroyed.connect(let_go)
         application = QApplication.instance()
@@ -74,13 +80,13 @@ class SegmentationDock(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:
         """Take clicks and keys of the canvas while the dock can be seen."""
         self._canvas.open()
-        self.ahead.open()
+        self.prefetch.open()
         super().showEvent(event)
 
     def hideEvent(self, event: QHideEvent | None) -> None:
         """Give clicks and keys of the canvas back."""
         self._canvas.close()
-        self.ahead.hide()
+        self.prefetch.hide()
         super().hideEvent(event)
 
     def show_state(self) -> None:
@@ -89,8 +95,8 @@ class SegmentationDock(QWidget):
         self.image.show(self.controller.images, focus.image, focus.frame_axes, focus.frame_axis)
         for panel in (self.prompt, self.objects, self.output, self.propagate):
             panel.show(self.controller)
-        self.ahead.panel.show(self.controller)
-        self.finding.show(self.controller)
+        self.prefetch.panel.show(self.controller)
+        self.detection.show(self.controller)
         self._activity.show(self.controller.progress)
 
     def _lay_out(self) -> None:
@@ -98,38 +104,38 @@ class SegmentationDock(QWidget):
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(4)
         layout.addWidget(_compact(self.image.widget.native))
-        layout.addWidget(_compact(self.ahead.panel.widget.native))
+        layout.addWidget(_compact(self.prefetch.panel.widget.native))
         for above in (self.model, self.prompt):
             layout.addWidget(_compact(above.widget.native))
             layout.addWidget(_line())
         layout.addWidget(self.objects.native, stretch=1)
-        for below in (self.finding.panel, self.output, self.propagate):
+        for below in (self.detection.panel, self.output, self.propagate):
             layout.addWidget(_section(below.widget.native))
         self.setMaximumWidth(WIDTH)
 
     def _connect(self) -> None:
         controller = self.controller
         controller.changed.connect(self._on_controller_changed)
-        for part in (controller, self.finding):
+        for part in (controller, self.detection):
             part.failed.connect(self._on_failed)
-        for teller in (controller.picking, self.finding):
+        for teller in (controller.picking, self.detection):
             teller.told.connect(self._on_told)
-        self.finding.panel.unfolded.connect(self._on_more_unfolded)
-        self.finding.panel.models_wanted.connect(self.model.more_wanted.emit)
-        self.lookout.advanced.connect(self.models.show_looking)
-        self.lookout.advanced.connect(self._on_controller_changed)
-        self.image.image_chosen.connect(controller.focus.choose_image)
-        self.image.axis_chosen.connect(controller.focus.choose_frame_axis)
-        self.prompt.tool_chosen.connect(controller.choose_tool)
-        self.prompt.next_reading_wanted.connect(controller.show_next_reading)
+        self.detection.panel.unfolded.connect(self._on_more_unfolded)
+        self.detection.panel.models_wanted.connect(self.model.more_wanted.emit)
+        self.encoding_monitor.advanced.connect(self.models.show_encoding)
+        self.encoding_monitor.advanced.connect(self._on_controller_changed)
+        self.image.image_selected.connect(controller.focus.choose_image)
+        self.image.axis_selected.connect(controller.focus.choose_frame_axis)
+        self.prompt.tool_selected.connect(controller.choose_tool)
+        self.prompt.next_hypothesis_wanted.connect(controller.show_next_hypothesis)
         self.prompt.next_object_wanted.connect(controller.start_next_object)
         self.prompt.undo_wanted.connect(controller.undo)
         self.prompt.redo_wanted.connect(controller.redo)
-        self.objects.object_chosen.connect(controller.select_object)
+        self.objects.object_selected.connect(controller.select_object)
         self.objects.object_renamed.connect(controller.rename_object)
         self.objects.removal_wanted.connect(self._on_removal_wanted)
-        self.output.layout_chosen.connect(controller.choose_layout)
-        self.output.overwriting_chosen.connect(controller.choose_overwriting)
+        self.output.layout_selected.connect(controller.choose_layout)
+        self.output.overwriting_selected.connect(controller.choose_overwriting)
         self.propagate.run_wanted.connect(self._on_run_wanted)
         self.propagate.stop_wanted.connect(controller.stop)
 
@@ -137,7 +143,7 @@ class SegmentationDock(QWidget):
         controller = self.controller
         return {
             **{tool: partial(controller.choose_tool, tool) for tool in (*TOOLS, *FIND_TOOLS)},
-            "next_reading": controller.show_next_reading,
+            "next_reading": controller.show_next_hypothesis,
             "next_object": controller.start_next_object,
             "undo": controller.undo,
             "redo": controller.redo,
@@ -161,7 +167,7 @@ class SegmentationDock(QWidget):
         show_info(message)
 
     def _on_run_wanted(self) -> None:
-        in_the_way = obstacle(self.controller, "run")
+        in_the_way = why_disabled(self.controller, "run")
         if in_the_way:
             show_error(in_the_way)
             return
@@ -176,17 +182,17 @@ class SegmentationDock(QWidget):
 
 def _let_go(
     canvas: Canvas,
-    ahead: LookingAhead,
+    prefetch: PrefetchSchedule,
     models: ModelChoice,
-    lookout: Lookout,
+    encoding_monitor: EncodingMonitor,
     jobs: BackgroundJobs,
     controller: Controller,
 ) -> None:
     """End what a dock began, once Qt has deleted it."""
     canvas.close()
-    ahead.close()
+    prefetch.close()
     models.close()
-    lookout.close()
+    encoding_monitor.close()
     jobs.close()
     controller.close()
 

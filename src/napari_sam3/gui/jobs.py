@@ -17,14 +17,14 @@ from qtpy.QtCore import QThreadPool, QTimer
 
 from ..values import CancelledError, Sam3Error
 
-RESULTS_AHEAD = 4  # results a stream may be ahead of the viewer, so that memory stays flat
+QUEUED_RESULTS = 4  # results a stream may be ahead of the viewer, so that memory stays flat
 THREADS = 4  # at least, even on one core: a click, a run, a stack and a download at a time
 PATIENCE_MS = 5000  # with a worker that ends within one frame
 LAST_PATIENCE_MS = 60_000  # with one that loads a model while Python ends
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Question:
+class _Request:
     key: Hashable
     ask: Callable[[], Any]
     answered: Callable[[Any], None]
@@ -40,9 +40,9 @@ class BackgroundJobs:
     began = Signal()  # a question or a stream
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, _Question] = {}
-        self._current: _Question | None = None
-        self._forgotten: _Question | None = None
+        self._waiting: dict[Hashable, _Request] = {}
+        self._current: _Request | None = None
+        self._forgotten: _Request | None = None
         self._streams: set[BackgroundStream] = set()
         self._closed = Event()
         _open_jobs.add(self)
@@ -62,7 +62,7 @@ class BackgroundJobs:
     ) -> None:
         """Queue a question; one of the same key that still waits never reaches the model."""
         self._waiting.pop(key, None)
-        self._waiting[key] = _Question(key, question, answered, failed)
+        self._waiting[key] = _Request(key, question, answered, failed)
         self._start_next()
 
     def forget(self, key: Hashable) -> None:
@@ -102,12 +102,12 @@ class BackgroundJobs:
         question = self._waiting.pop(next(iter(self._waiting)))
         self._current = question
         worker = create_worker(self._outcome, question)
-        worker.returned.connect(lambda outcome: self._on_question_answered(question, outcome))
-        worker.errored.connect(lambda _: self._on_question_answered(question, _CRASHED))
+        worker.returned.connect(lambda outcome: self._on_request_done(question, outcome))
+        worker.errored.connect(lambda _: self._on_request_done(question, _CRASHED))
         worker.start()
         self.began.emit()
 
-    def _outcome(self, question: _Question) -> _Outcome:
+    def _outcome(self, question: _Request) -> _Outcome:
         if self._closed.is_set():
             return _Outcome()
         try:
@@ -115,10 +115,10 @@ class BackgroundJobs:
         except Sam3Error as error:
             return _Outcome(error=error)
 
-    def _on_question_answered(self, question: _Question, outcome: _Outcome) -> None:
+    def _on_request_done(self, question: _Request, outcome: _Outcome) -> None:
         is_wanted = self._current is question and question is not self._forgotten
         is_wanted = is_wanted and question.key not in self._waiting
-        self._on_question_ended(question)
+        self._on_request_ended(question)
         if not is_wanted:
             return
         if outcome.error is not None:
@@ -126,7 +126,7 @@ class BackgroundJobs:
             return
         question.answered(outcome.value)
 
-    def _on_question_ended(self, question: _Question) -> None:
+    def _on_request_ended(self, question: _Request) -> None:
         if self._current is question:
             self._current = None
         self._start_next()
@@ -148,7 +148,7 @@ class BackgroundStream:
         self._start = start
         self._arrived = arrived
         self._ended = ended
-        self._room = Semaphore(RESULTS_AHEAD)
+        self._quota = Semaphore(QUEUED_RESULTS)
         self._stopped = Event()
         self.worker = create_worker(self._results)
         self.worker.yielded.connect(self._on_result_yielded)
@@ -158,7 +158,7 @@ class BackgroundStream:
     def stop(self) -> None:
         """End the generator before its next result."""
         self._stopped.set()
-        self._room.release()
+        self._quota.release()
 
     def _results(self) -> Generator[Any, None, _Outcome]:
         try:
@@ -177,12 +177,12 @@ class BackgroundStream:
                 if self._stopped.is_set():
                     return
                 yield result
-                self._room.acquire()
+                self._quota.acquire()
                 if self._stopped.is_set():
                     return
 
     def _on_result_yielded(self, result: Any) -> None:
-        self._room.release()
+        self._quota.release()
         if not self._stopped.is_set():
             self._arrived(result)
 

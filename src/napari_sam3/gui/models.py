@@ -42,7 +42,7 @@ from .panels.model import ModelPanel
 Report = Callable[[int, int], None]
 Work = Callable[[Report, Callable[[], bool]], Path]
 """Told how to report bytes and when to end; returns what can be loaded then."""
-LOOK_MS = 200  # how often progress is looked at
+POLL_MS = 200  # how often progress is looked at
 
 
 class Transfers:
@@ -59,7 +59,7 @@ class Transfers:
         self._stopped = Event()
         self._what = ""
         self._bytes = 0, 1
-        self._clock = Clock.every(LOOK_MS, self._look)
+        self._clock = Clock.every(POLL_MS, self._look)
 
     @property
     def is_busy(self) -> bool:
@@ -179,7 +179,7 @@ class ModelChoice:
             self._on_load_failed,
         )
 
-    def show_looking(self, what: str) -> None:
+    def show_encoding(self, what: str) -> None:
         """Say what the model does with an image; where that is nothing, how it stands."""
         if not self._is_loading:
             self.panel.show_state(what or self._state)
@@ -189,10 +189,10 @@ class ModelChoice:
         self.transfers.close()
 
     def _connect(self) -> None:
-        self.panel.model_chosen.connect(self._on_model_chosen)
-        self.panel.device_chosen.connect(self._on_device_chosen)
+        self.panel.model_selected.connect(self._on_model_selected)
+        self.panel.device_selected.connect(self._on_device_selected)
         self.panel.more_wanted.connect(self._on_more_wanted)
-        self.dialog.use_wanted.connect(self._on_model_chosen)
+        self.dialog.use_wanted.connect(self._on_model_selected)
         self.dialog.download_wanted.connect(self._on_download_wanted)
         self.dialog.stop_wanted.connect(self.transfers.stop)
         self.dialog.place_opened.connect(self.open)
@@ -205,7 +205,7 @@ class ModelChoice:
         """Find out what a folder or a file is, and load or convert it."""
         self._jobs.ask("recognise", partial(recognise, place), self._on_recognised, self._on_failed)
 
-    def _on_model_chosen(self, model: str) -> None:
+    def _on_model_selected(self, model: str) -> None:
         if known_model(model) is None or is_here(model):
             self.load(model, self._device)
             return
@@ -213,7 +213,7 @@ class ModelChoice:
         self._on_more_wanted()
         self.dialog.show_model(model)
 
-    def _on_device_chosen(self, device: str) -> None:
+    def _on_device_selected(self, device: str) -> None:
         self.load(self._model, device)
 
     def _on_more_wanted(self) -> None:

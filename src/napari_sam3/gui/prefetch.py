@@ -68,12 +68,12 @@ class FrameStrip(QWidget):
 
     def show_state(self) -> None:
         """Show which frames are ready, or nothing where there is a single one."""
-        self.setVisible(len(self._controller.ahead.readiness.flags) > 1)
+        self.setVisible(len(self._controller.prefetch.readiness.flags) > 1)
         self.update()
 
     def paintEvent(self, _: QPaintEvent | None) -> None:
         """Draw the columns, and where the user is."""
-        readiness, span = self._controller.ahead.readiness, self._span()
+        readiness, span = self._controller.prefetch.readiness, self._span()
         if not len(readiness.flags) or span.width() < 1:
             return
         painter = QPainter(self)
@@ -101,7 +101,7 @@ class FrameStrip(QWidget):
         return True
 
     def _told(self, frame: int) -> str:
-        readiness = self._controller.ahead.readiness
+        readiness = self._controller.prefetch.readiness
         if frame in readiness.under_way:
             return f"Frame {frame}: the model looks at it now."
         if readiness.flags[frame]:
@@ -109,7 +109,7 @@ class FrameStrip(QWidget):
         return f"Frame {frame} is not ready: the first click there takes longer."
 
     def _frame_at(self, point: QPoint) -> int | None:
-        count, span = len(self._controller.ahead.readiness.flags), self._span()
+        count, span = len(self._controller.prefetch.readiness.flags), self._span()
         if not count or span.width() < 1:
             return None
         frame = (point.x() - span.left()) * count // span.width()
@@ -136,7 +136,7 @@ class FrameStrip(QWidget):
         return None
 
     def _image(self, width: int) -> QImage:
-        readiness = self._controller.ahead.readiness
+        readiness = self._controller.prefetch.readiness
         empty, ready = (np.array(self._colour(name)) for name in ("foreground", "current"))
         shares = column_shares(readiness.flags, width)[:, None]
         colours = empty * (1 - shares) + ready * shares
@@ -179,11 +179,11 @@ def _is_a(widget: QWidget, name: str) -> bool:
 
 
 REST_MS = 300  # without a move or a prompt; then the neighbours are looked at
-LOOK_MS = 200  # how often frames are looked up while something changes
+POLL_MS = 200  # how often frames are looked up while something changes
 BELOW_IMAGE = 1  # where the strip lies in the dock of a window without sliders
 
 
-class LookingAhead:
+class PrefetchSchedule:
     """The row of the dock, the strip at the slider, and the clocks behind both."""
 
     def __init__(self, controller: Controller, jobs: BackgroundJobs, dock: QWidget) -> None:
@@ -194,10 +194,10 @@ class LookingAhead:
         self._told = ""  # the trouble with the disk that the user knows about
         self.panel = EncodePanel()
         self.strip = FrameStrip(controller)
-        self._rest = Clock.once(REST_MS, controller.ahead.look_around)
-        self._clock = Clock.every(LOOK_MS, self._look)
+        self._rest = Clock.once(REST_MS, controller.prefetch.look_around)
+        self._clock = Clock.every(POLL_MS, self._look)
         self.panel.pressed.connect(self._on_pressed)
-        controller.ahead.neighbours.disturbed.connect(self._on_disturbed)
+        controller.prefetch.neighbours.disturbed.connect(self._on_disturbed)
         controller.changed.connect(self._on_changed)
         jobs.began.connect(self._on_changed)
 
@@ -217,7 +217,7 @@ class LookingAhead:
         self._is_open = False
         self._rest.stop()
         self._clock.stop()
-        self._controller.ahead.neighbours.stop()
+        self._controller.prefetch.neighbours.stop()
         if isalive(self.strip):
             self.strip.hide()
 
@@ -230,22 +230,22 @@ class LookingAhead:
             self.strip.leave()
 
     def _look(self) -> None:
-        readiness = self._controller.ahead.readiness
+        readiness = self._controller.prefetch.readiness
         readiness.look()
         self.strip.show_state()
         self.panel.show(self._controller)
-        self._tell(self._controller.ahead.trouble)
+        self._tell(self._controller.prefetch.warning)
         if readiness.is_settled and not self._jobs.is_busy:
             self._clock.stop()
 
-    def _tell(self, trouble: str) -> None:
+    def _tell(self, warning: str) -> None:
         """Say once that nothing is kept on disk, and again only after it was kept meanwhile."""
-        if trouble and trouble != self._told:
-            show_warning(trouble)
-        self._told = trouble
+        if warning and warning != self._told:
+            show_warning(warning)
+        self._told = warning
 
     def _on_changed(self) -> None:
-        self._controller.ahead.readiness.unsettle()
+        self._controller.prefetch.readiness.unsettle()
         if self._is_open and not self._clock.is_running:
             self._clock.start()
 
@@ -254,13 +254,13 @@ class LookingAhead:
             self._rest.start()
 
     def _on_pressed(self) -> None:
-        ahead = self._controller.ahead
-        if ahead.stack.state == "running":
-            ahead.stack.pause()
+        prefetch = self._controller.prefetch
+        if prefetch.stack.state == "running":
+            prefetch.stack.pause()
             return
-        outlook, fitting = ahead.stack.outlook, ahead.stack.fitting
+        outlook, fitting = prefetch.stack.outlook, prefetch.stack.fitting
         if outlook is None or fitting is None or fitting >= outlook.left:
-            ahead.encode_stack()
+            prefetch.encode_stack()
             return
         needed = size_text(outlook.nbytes or 0)
         if not fitting:
@@ -269,7 +269,7 @@ class LookingAhead:
                 "them: free some memory or space on the disk."
             )
         elif self._agrees(f"All {outlook.count} frames take {needed}.", fitting):
-            ahead.encode_stack(fitting)
+            prefetch.encode_stack(fitting)
 
     def _agrees(self, reason: str, fitting: int) -> bool:
         question = f"{reason} There is room for {fitting} more: encode those, from this one on?"

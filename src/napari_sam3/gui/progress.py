@@ -6,7 +6,7 @@ from napari.utils import progress
 from psygnal import Signal
 
 from ..controller import Controller, Progress
-from ..engine import Looking
+from ..engine import EncodingProgress
 from .jobs import BackgroundJobs, Clock
 
 
@@ -32,10 +32,10 @@ class Activity:
             bar.close()
 
 
-LOOK_MS = 200  # how often progress is looked at
+POLL_MS = 200  # how often progress is looked at
 
 
-class Lookout:
+class EncodingMonitor:
     """Says how far the model has come with an image, while that takes long."""
 
     advanced = Signal(str)  # what the model does; empty once it is done
@@ -45,17 +45,17 @@ class Lookout:
         self._controller = controller
         self._said = ""
         self._is_open = False
-        self._clock = Clock.every(LOOK_MS, self._look)
+        self._clock = Clock.every(POLL_MS, self._look)
         jobs.began.connect(self._on_jobs_began)
 
     def close(self) -> None:
         """End looking at an image, and tell nobody any more."""
         if self._is_open:
-            self._controller.works.stop_looking()
+            self._controller.works.stop_encoding()
             self._rest()
 
     def _look(self) -> None:
-        what = _told(self._controller.looking)
+        what = _told(self._controller.encoding_progress)
         if not self._jobs.is_busy:
             self._rest()
         if what != self._said:
@@ -72,9 +72,9 @@ class Lookout:
             self._clock.start()
 
 
-def _told(looking: Looking | None) -> str:
-    if looking is None:
+def _told(encoding_progress: EncodingProgress | None) -> str:
+    if encoding_progress is None:
         return ""
-    if not looking.total:
+    if not encoding_progress.total:
         return "looking at the image …"
-    return f"looking at the image, {100 * looking.done // looking.total} %"
+    return f"looking at the image, {100 * encoding_progress.done // encoding_progress.total} %"

@@ -170,7 +170,7 @@ def _image(path: Path, group: zarr.Group, multiscale: Mapping[str, Any]) -> Open
     datasets = multiscale["datasets"]
     levels = tuple(group[dataset["path"]] for dataset in datasets)
     axes = [_named(axis) for axis in multiscale.get("axes", _ANCIENT)]
-    own, common = (_placed(thing, len(axes)) for thing in (datasets[0], multiscale))
+    own, common = (_placed(obj, len(axes)) for obj in (datasets[0], multiscale))
     return OpenedImage(
         str(multiscale.get("name") or path.name.removesuffix(".zarr").removesuffix(".ome")),
         levels,
@@ -186,10 +186,10 @@ def _named(axis: str | Mapping[str, Any]) -> Mapping[str, Any]:
     return {"name": axis} if isinstance(axis, str) else axis
 
 
-def _placed(thing: Mapping[str, Any], count: int) -> tuple[Factors, Factors]:
+def _placed(obj: Mapping[str, Any], count: int) -> tuple[Factors, Factors]:
     """Return by how much the axes are scaled, and then moved; 1 and 0 where nothing is said."""
     scale, translation = np.ones(count), np.zeros(count)
-    for step in thing.get("coordinateTransformations", ()):
+    for step in obj.get("coordinateTransformations", ()):
         if step.get("type") == "scale" and "scale" in step:
             scale = np.array(step["scale"], float)
         if step.get("type") == "translation" and "translation" in step:

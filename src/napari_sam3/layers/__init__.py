@@ -22,7 +22,7 @@ from .label_layers import (
 )
 from .opened_images import layers_of
 from .prompt_layers import PromptLayers, import_tables
-from .prompt_state import PromptState
+from .prompt_state import PromptSnapshot
 
 __all__ = [
     "GEOMETRY",
@@ -32,7 +32,7 @@ __all__ = [
     "FaintOutlines",
     "Layout",
     "PromptLayers",
-    "PromptState",
+    "PromptSnapshot",
     "ResultLayers",
     "ScoreRow",
     "StackAxes",

@@ -153,7 +153,7 @@ class FaintOutlines:
         self.layer.refresh(extent=False)
 
 
-class OneFrame:
+class SingleFrame:
     """Zeros in all frames but one.
 
     Parameters
@@ -194,11 +194,11 @@ class OneFrame:
         return pixels
 
 
-def _frames(shape: tuple[int, ...]) -> list[OneFrame]:
+def _frames(shape: tuple[int, ...]) -> list[SingleFrame]:
     """Return zeros of this shape; of large frames also smaller ones, which napari can show."""
     if not is_large(shape):
-        return [OneFrame(shape)]
-    return [OneFrame((*shape[:-2], *plane)) for plane in level_sides((shape[-2], shape[-1]))]
+        return [SingleFrame(shape)]
+    return [SingleFrame((*shape[:-2], *plane)) for plane in level_sides((shape[-2], shape[-1]))]
 
 
 def _values(labels: NDArray[np.int32]) -> NDArray[np.uint16]:

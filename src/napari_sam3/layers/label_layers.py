@@ -106,7 +106,7 @@ class LabelSheets:
             (place, value)
             for sheet in {self.of(object_id) for object_id in object_ids}
             if sheet is not None
-            for place in sheet.array.places_that_differ()
+            for place in sheet.array.edited_frames()
             for value in sheet.array.read(place, box).edited()
             if value in object_ids and self.of(value) is sheet
         }

@@ -14,7 +14,7 @@ from psygnal import Signal
 
 from ..values import Key, Place, PromptError, Prompts, is_large
 from .axes import are_inside, data_shape, geometry
-from .prompt_state import Outline, PromptState
+from .prompt_state import Outline, PromptSnapshot
 
 _GREEN = (0.2, 0.9, 0.3, 1.0)
 _RED = (1.0, 0.2, 0.2, 1.0)
@@ -185,13 +185,13 @@ class PromptLayers:
         """Read the prompts of every frame and object, or of those that are asked for."""
         return self.snapshot().prompts(keys)
 
-    def snapshot(self) -> PromptState:
+    def snapshot(self) -> PromptSnapshot:
         """Copy all prompts, without a shape that is still being drawn."""
         drawn = self.shapes._moving_value[0] if self.shapes._is_creating else None
         owners = self.shapes.features["object"]
         rows = zip(self.shapes.data, self.shapes.shape_type, owners, strict=False)
         outlines = [Outline(np.array(data, float), kind, int(owner)) for data, kind, owner in rows]
-        return PromptState(
+        return PromptSnapshot(
             shape=self._shape,
             points=np.array(self.points.data, np.float64),
             objects=np.array(self.points.features["object"], np.int64),
@@ -199,9 +199,9 @@ class PromptLayers:
             outlines=tuple(one for index, one in enumerate(outlines) if index != drawn),
         )
 
-    def restore(self, state: PromptState) -> None:
+    def restore(self, state: PromptSnapshot) -> None:
         """Put the prompts back as they were copied."""
-        with self._one_change():
+        with self._single_change():
             self.points.selected_data = set()
             self.points.data = state.points
             self.points.features = {"object": state.objects, "positive": state.positive}
@@ -211,7 +211,7 @@ class PromptLayers:
 
     def remove_objects(self, object_ids: Collection[int]) -> None:
         """Delete all prompts of objects."""
-        with self._one_change():
+        with self._single_change():
             for layer in (self.points, self.shapes):
                 owned = np.isin(_owners(layer), list(object_ids))
                 layer.remove(np.flatnonzero(owned).tolist())
@@ -249,12 +249,12 @@ class PromptLayers:
             self._announce()
 
     def _on_points_selected(self) -> None:
-        self._adopt_pasted(self.points, len(self._state.points))
+        self._assign_pasted(self.points, len(self._state.points))
         self._deselect_hidden(self.points)
 
     def _on_shapes_selected(self) -> None:
         if not self.shapes._is_creating:
-            self._adopt_pasted(self.shapes, len(self._state.outlines))
+            self._assign_pasted(self.shapes, len(self._state.outlines))
         self._deselect_hidden(self.shapes)
 
     def _set_defaults(self) -> None:
@@ -289,13 +289,13 @@ class PromptLayers:
         if self.shapes._is_creating:
             self.shapes._finish_drawing()
 
-    def _adopt_pasted(self, layer: Points | Shapes, count: int) -> None:
+    def _assign_pasted(self, layer: Points | Shapes, count: int) -> None:
         """Give pasted rows to the current object: napari adds them without an event of data."""
         if self._is_rewriting or len(layer.data) <= count:
             return
         features = layer.features.copy()
         features.loc[count:, "object"] = self._current
-        with self._one_change():
+        with self._single_change():
             layer.features = features
 
     def _deselect_hidden(self, layer: Points | Shapes) -> None:
@@ -313,7 +313,7 @@ class PromptLayers:
             self.changed.emit(differing)
 
     @contextmanager
-    def _one_change(self) -> Iterator[None]:
+    def _single_change(self) -> Iterator[None]:
         """Announce all that happens inside as one change."""
         self._finish_shape()
         self._is_rewriting = True

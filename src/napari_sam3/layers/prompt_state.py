@@ -109,7 +109,7 @@ class _Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class PromptState:
+class PromptSnapshot:
     """All points and outlines, of every object on every frame."""
 
     shape: tuple[int, ...]  # of the image, without its colour axis
@@ -138,14 +138,14 @@ class PromptState:
         wanted = self._rows if keys is None else [key for key in keys if key in self._rows]
         return {key: self._read(self._rows[key]) for key in wanted}
 
-    def keys_that_differ(self, other: PromptState) -> frozenset[Key[Place]]:
+    def keys_that_differ(self, other: PromptSnapshot) -> frozenset[Key[Place]]:
         """Return the frames and objects about which the other state says something else."""
         mine, theirs = self._content, other._content
         return frozenset(
             key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)
         )
 
-    def has_owners_of(self, other: PromptState) -> bool:
+    def has_owners_of(self, other: PromptSnapshot) -> bool:
         """Whether the same objects own the points and outlines, with the same signs."""
         return (
             np.array_equal(self.objects, other.objects)

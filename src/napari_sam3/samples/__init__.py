@@ -4,4 +4,9 @@ from .mitosis import Sample, dividing_cells
 from .organoid import organoid
 from .sample_data import timelapse
 
-__all__ = ["Sample", "dividing_cells", "organoid", "timelapse"]
+__all__ = [
+    "Sample",
+    "dividing_cells",
+    "organoid",
+    "timelapse",
+]

@@ -1,6 +1,6 @@
 """What is kept on disk: the session folder, labels in it, and files written whole."""
 
-from .disk import SPARE_BYTES, check_room, free_bytes
+from .disk import SPARE_BYTES, check_free_space, free_bytes
 from .hand_edits import BoxedMask, LabelPlane, filled
 from .label_pyramid import NARROW, TILE, LabelPyramid, Labels, describe, level_sides, type_of_labels
 from .label_store import LabelArray, LabelStore, StoredLabels
@@ -18,7 +18,7 @@ __all__ = [
     "Labels",
     "LazyStack",
     "StoredLabels",
-    "check_room",
+    "check_free_space",
     "describe",
     "filled",
     "free_bytes",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..values import StorageError
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def storing_in(folder: Path) -> Iterator[None]:
 
 def _sentence(folder: Path, error: OSError) -> str:
     remedy = "start napari with NAPARI_SAM3_CACHE set to another folder; what is done is kept."
-    if error.errno in _NO_ROOM:
+    if error.errno in _DISK_FULL:
         return f"No room left on disk in {folder}: free some space, or {remedy}"
     return f"Labels cannot be written to {folder} ({error.strerror or error}): {remedy}"
 
@@ -39,7 +39,7 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(_existing(folder)).free
 
 
-def check_room(folder: Path, wanted: int, purpose: str) -> None:
+def check_free_space(folder: Path, wanted: int, purpose: str) -> None:
     """See that a disk has room, with something to spare.
 
     Raises

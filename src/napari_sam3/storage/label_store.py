@@ -72,7 +72,7 @@ class TiledLabels:
         """Return the places of all frames that something is written on, in order."""
         return sorted(place for place, boxes in self._boxes.items() if boxes)
 
-    def places_that_differ(self) -> list[Place]:
+    def edited_frames(self) -> list[Place]:
         """Return the places that a user painted on: none."""
         return []
 
@@ -134,7 +134,7 @@ class LabelArray:
         chunks = [chunk for array in (self.shown, self.model) for chunk in self._chunks(array)]
         return sorted(set(chunks))
 
-    def places_that_differ(self) -> list[Place]:
+    def edited_frames(self) -> list[Place]:
         """Return the places where what is shown is stored otherwise than what the model wrote.
 
         The files are compared unread, which for a thousand frames takes a tenth of a second.

@@ -9,7 +9,7 @@ from pathlib import Path
 from .config import Config
 from .data_preparation import fill
 from .evaluation import measured
-from .stages import lessons
+from .stages import stages
 from .trainer import Trainer
 
 LOG = logging.getLogger("napari_sam3.training")
@@ -21,9 +21,9 @@ def main(arguments: list[str]) -> None:
     config = Config.read(*map(Path, arguments))
     fill(config)
     path = config.start
-    for lesson in lessons(config):
-        path = Trainer(config, lesson, path).run()
-        LOG.info("weights after learning %s: %s", lesson.name, path)
+    for stage in stages(config):
+        path = Trainer(config, stage, path).run()
+        LOG.info("weights after learning %s: %s", stage.name, path)
     if config.measure is not None and path is not None:
         LOG.info("on %s:\n%s", config.measure, measured(path, config.measure))
 

@@ -10,7 +10,7 @@ from .synthetic.appearance import Picture
 from .synthetic.random_fields import blurred, log_uniform
 
 
-def exposed(rng: np.random.Generator, frames: Sequence[Picture]) -> list[Picture]:
+def augmented(rng: np.random.Generator, frames: Sequence[Picture]) -> list[Picture]:
     """Show all frames of a stack through one random contrast window; values end in 0..1."""
     low, high = _window(rng)
     gamma = np.exp(rng.normal() * 0.35) if rng.random() < 0.3 else 1.0

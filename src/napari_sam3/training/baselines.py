@@ -12,7 +12,7 @@ from skimage.feature import peak_local_max
 from skimage.filters import sobel, threshold_otsu
 from skimage.segmentation import flood, random_walker, watershed
 
-from ..engine.backends.base import Answer, Embedding, Packed, reads_no_exemplars
+from ..engine.backends.base import Embedding, Packed, Prediction, reads_no_exemplars
 from ..values import Appearance, Box, Candidates, Concept, ModelError, Prompts, Reading
 
 Seeds = npt.NDArray[np.int32]
@@ -34,7 +34,7 @@ def click_watershed(grey: Grey, prompts: Prompts) -> Mask:
     return _placed(flooded == 1, window, grey.shape)
 
 
-def click_walker(grey: Grey, prompts: Prompts) -> Mask:
+def click_random_walker(grey: Grey, prompts: Prompts) -> Mask:
     """Let random walkers choose between the clicks and the rim of a window."""
     window = _around_clicks(prompts, grey.shape)
     return _placed(_walked(grey[window], _click_seeds(prompts, window)), window, grey.shape)
@@ -80,7 +80,7 @@ def box_watershed(grey: Grey, prompts: Prompts) -> Mask:
     return _placed(watershed(sobel(grey[window]), seeds) == 1, window, grey.shape)
 
 
-def box_walker(grey: Grey, prompts: Prompts) -> Mask:
+def box_random_walker(grey: Grey, prompts: Prompts) -> Mask:
     """Let random walkers choose between the middle of the box and around it."""
     window, seeds = _box_seeds(prompts, grey.shape)
     return _placed(_walked(grey[window], seeds), window, grey.shape)
@@ -203,13 +203,13 @@ class ClassicalBackend:
     reads_exemplars = False
 
     def __init__(
-        self, name: str, outline_clicks: Outline, outline_box: Outline, follow_mask: Follow
+        self, name: str, outline_clicks: Outline, outline_box: Outline, propagate_mask: Follow
     ) -> None:
         self.name = name
         self.revision = name
         self._outline_clicks = outline_clicks
         self._outline_box = outline_box
-        self._follow_mask = follow_mask
+        self._propagate_mask = propagate_mask
 
     def encode(self, image: npt.NDArray[np.float32]) -> GreyImage:
         """Take the mean of the colours, (H, W, 3)."""
@@ -231,8 +231,8 @@ class ClassicalBackend:
         self,
         embedding: Embedding,
         prompts: Sequence[Prompts],
-        previous: Sequence[Answer | None],
-    ) -> list[Answer]:
+        previous: Sequence[Prediction | None],
+    ) -> list[Prediction]:
         """Outline every object afresh."""
         return [self._outlined(_grey(embedding), one) for one in prompts]
 
@@ -256,15 +256,15 @@ class ClassicalBackend:
         """Refuse: no classical method is shown exemplars."""
         raise reads_no_exemplars(self.name)
 
-    def remember(self, track: Mask | None, embedding: Embedding, answer: Answer) -> Mask:
+    def update_memory(self, track: Mask | None, embedding: Embedding, answer: Prediction) -> Mask:
         """Remember nothing but the mask."""
         return answer.pixels
 
-    def follow(self, embedding: Embedding, tracks: Sequence[Mask]) -> list[Answer]:
+    def propagate(self, embedding: Embedding, tracks: Sequence[Mask]) -> list[Prediction]:
         """Find every object near its last mask."""
-        return [_answer(self._follow_mask(_grey(embedding), mask)) for mask in tracks]
+        return [_answer(self._propagate_mask(_grey(embedding), mask)) for mask in tracks]
 
-    def _outlined(self, grey: Grey, prompts: Prompts) -> Answer:
+    def _outlined(self, grey: Grey, prompts: Prompts) -> Prediction:
         by_clicks = prompts.mask is None and not len(prompts.boxes)
         outline = self._outline_clicks if by_clicks else self._outline_box
         return _answer(outline(grey, prompts))
@@ -273,8 +273,8 @@ class ClassicalBackend:
 def baselines() -> list[ClassicalBackend]:
     """Return all classical methods."""
     return [
-        ClassicalBackend("watershed", click_watershed, box_watershed, follow_watershed),
-        ClassicalBackend("random walker", click_walker, box_walker, keep_mask),
+        ClassicalBackend("watershed", click_watershed, box_watershed, propagate_watershed),
+        ClassicalBackend("random walker", click_random_walker, box_random_walker, keep_mask),
         ClassicalBackend("Otsu", click_otsu, box_otsu, keep_mask),
         ClassicalBackend("flood fill, ellipse", click_flood, box_ellipse, keep_mask),
     ]
@@ -285,7 +285,7 @@ def keep_mask(grey: Grey, mask: Mask) -> Mask:
     return mask
 
 
-def follow_watershed(grey: Grey, mask: Mask) -> Mask:
+def propagate_watershed(grey: Grey, mask: Mask) -> Mask:
     """Flood from the middle of the last mask and from well outside it."""
     depth = ndimage.distance_transform_edt(mask)
     radius = max(float(depth.max()), 1.0)
@@ -317,5 +317,5 @@ def _grey(embedding: Embedding) -> Grey:
     return embedding.pixels
 
 
-def _answer(mask: Mask) -> Answer:
-    return Answer((Reading("whole", mask, 1.0),))
+def _answer(mask: Mask) -> Prediction:
+    return Prediction((Reading("whole", mask, 1.0),))

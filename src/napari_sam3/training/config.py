@@ -22,8 +22,8 @@ class Config:
     processes: int
     minutes: float
     steps: int
-    following_minutes: float
-    following_steps: int
+    propagation_minutes: float
+    propagation_steps: int
     views: int
     samples: int
     real_share: float

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .config import Config
-from .real.real_images import RealPairs, pictures_in
+from .real.real_images import RealPairs, images_in
 from .shards import synthetic_pair, write_shard
-from .triplets import RealTrios, synthetic_trio
+from .triplets import RealTriplets, synthetic_triplet
 
 HELD_BACK = 20
 """One real picture in so many is for validation alone; where there are fewer, all serve both."""
@@ -27,7 +27,7 @@ def pairs_in(config: Config) -> Path:
     return config.data / "pairs"
 
 
-def trios_in(config: Config) -> Path:
+def triplets_in(config: Config) -> Path:
     """Return the folder of the trios of frames."""
     return config.data / "trios"
 
@@ -35,7 +35,7 @@ def trios_in(config: Config) -> Path:
 def fill(config: Config) -> None:
     """Make the shards that are still missing, validation first, then both kinds in turn."""
     folders = [pairs_in(config)] * bool(config.minutes)
-    folders += [trios_in(config)] * bool(config.following_minutes)
+    folders += [triplets_in(config)] * bool(config.propagation_minutes)
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.npy" for folder in folders for name in _wanted(config)]
@@ -61,15 +61,15 @@ def _wanted(config: Config) -> list[str]:
 def _make(path: Path, config: Config) -> None:
     kind, _, number = path.stem.rpartition("-")
     rng = np.random.default_rng([config.seed, int(number), *kind.encode()])
-    make = _maker(kind, config, path.parent == trios_in(config))
+    make = _maker(kind, config, path.parent == triplets_in(config))
     write_shard(path, [make(rng) for _ in range(config.pairs)])
 
 
 def _maker(kind: str, config: Config, of_three: bool) -> Maker:
     if config.real is None or not kind.endswith("real"):
-        return synthetic_trio if of_three else synthetic_pair
-    make = RealTrios if of_three else RealPairs
-    pictures = pictures_in(config.real)
+        return synthetic_triplet if of_three else synthetic_pair
+    make = RealTriplets if of_three else RealPairs
+    pictures = images_in(config.real)
     if len(pictures) < HELD_BACK:
         return make(pictures)
     held_back = pictures[::HELD_BACK]

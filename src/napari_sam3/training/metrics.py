@@ -125,7 +125,7 @@ def _trials(session: Session, item: Item, task: str, answers: dict[int, ObjectMa
 
 
 def _trial(task: str, image: npt.NDArray[np.float32], truth: Mask, answer: ObjectMask) -> Trial:
-    readings = [overlap(reading.pixels, truth) for reading in answer.alternatives]
+    hypotheses = [overlap(hypothesis.pixels, truth) for hypothesis in answer.alternatives]
     achieved = overlap(answer.pixels, truth)
     place = tuple(
         slice(max(int(used[0]) - MARGIN, 0), int(used[-1]) + MARGIN)
@@ -135,7 +135,7 @@ def _trial(task: str, image: npt.NDArray[np.float32], truth: Mask, answer: Objec
         task,
         achieved,
         answer.score,
-        max([achieved, *readings]),
+        max([achieved, *hypotheses]),
         image[place],
         truth[place],
         answer.pixels[place],

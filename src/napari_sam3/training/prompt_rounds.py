@@ -167,10 +167,10 @@ def _channels_last(tensor: Tensor) -> Tensor:
 def _chosen(rng: np.random.Generator, decoded: Decoded, judged: Judged) -> npt.NDArray[np.float32]:
     """Logits of the reading that the user goes on from, (N, 56, 56)."""
     trusting = torch.from_numpy(rng.random(len(judged.best)) < 0.6).to(judged.best.device)
-    reading = torch.where(trusting, judged.first, judged.best)
-    everyone = torch.arange(len(reading), device=reading.device)
+    hypothesis = torch.where(trusting, judged.first, judged.best)
+    everyone = torch.arange(len(hypothesis), device=hypothesis.device)
     logits: npt.NDArray[np.float32] = (
-        decoded.logits[everyone, reading].detach().float().cpu().numpy()
+        decoded.logits[everyone, hypothesis].detach().float().cpu().numpy()
     )
     return logits
 

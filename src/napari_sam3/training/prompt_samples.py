@@ -17,7 +17,7 @@ from ..engine.backends.embedded import decoder_queries
 from ..engine.backends.embedded.decoder_queries import Maps
 from ..engine.backends.embedded.network import COARSE_STRIDE, CROP
 from .annotator import Mask, click_inside, rough_copy
-from .augmentation import exposed
+from .augmentation import augmented
 from .shards import SIZE, Pair
 from .synthetic.appearance import Picture
 
@@ -69,7 +69,7 @@ class Sample:
 def draw_view(rng: np.random.Generator, pair: Pair) -> View:
     """Cut a random view out of a pair, whose second frame is the present one."""
     frames = cut_out(rng, pair)
-    return _view(frames, exposed(rng, [frame[:3] / np.float32(255) for frame in frames]))
+    return _view(frames, augmented(rng, [frame[:3] / np.float32(255) for frame in frames]))
 
 
 def fixed_view(pair: Pair) -> View:

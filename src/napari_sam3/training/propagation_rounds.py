@@ -22,8 +22,8 @@ from ..engine.backends.embedded.network import (
 )
 from .losses import Judged, prompt_loss
 from .prompt_rounds import cut, drawn
-from .propagation_samples import Chase
-from .trainer import Tally
+from .propagation_samples import PropagationBatch
+from .trainer import RunningMetrics
 
 OWN = 0.6
 """Share of the objects that are followed on from what the network drew, where it found them."""
@@ -43,24 +43,24 @@ class Found:
     targets: Tensor
     """(N, 112, 112) bool"""
 
-    def count(self, tally: Tally) -> None:
+    def count(self, metrics: RunningMetrics) -> None:
         """Count overlaps of what is there, and how often it is known what is there and what not."""
         there = self.targets.flatten(1).any(1).cpu().numpy()
         first = self.judged.overlaps.gather(1, self.judged.first[:, None])[:, 0]
         sure = self.decoded.presence.detach().float().cpu().numpy() > 0
-        tally.count(f"follow{self.step}", first.detach().cpu().numpy()[there])
-        tally.count(f"seen{self.step}", sure[there])
-        tally.count(f"gone{self.step}", ~sure[~there])
+        metrics.count(f"follow{self.step}", first.detach().cpu().numpy()[there])
+        metrics.count(f"seen{self.step}", sure[there])
+        metrics.count(f"gone{self.step}", ~sure[~there])
 
 
-class Chasing:
+class PropagationRounds:
     """Follows the objects of one batch; nothing but the follower learns by it."""
 
-    def __init__(self, network: Network, chase: Chase, device: torch.device) -> None:
+    def __init__(self, network: Network, batch: PropagationBatch, device: torch.device) -> None:
         self._network = network
         self._device = device
-        self._samples = chase.samples
-        self._first, self._before, self._now = self._encoded(chase)
+        self._samples = batch.samples
+        self._first, self._before, self._now = self._encoded(batch)
 
     def found(self, rng: np.random.Generator) -> Iterator[Found]:
         """Follow to the frame before where objects are near, and all objects to the present one.
@@ -79,8 +79,8 @@ class Chasing:
         yield self._ask(1, everyone, before, (memory, first))
 
     @torch.no_grad()
-    def _encoded(self, chase: Chase) -> list[Features]:
-        frames = self._tensor(chase.frames)
+    def _encoded(self, batch: PropagationBatch) -> list[Features]:
+        frames = self._tensor(batch.frames)
         with self._mixed_precision():
             features = self._network.encode(frames.flatten(0, 1))
         parts = [part.unflatten(0, frames.shape[:2]) for part in features]
@@ -103,7 +103,7 @@ class Chasing:
         maps[:, 6] = F.avg_pool2d(outlines[chosen], 2)[:, 0] * 2 - 1
         last, first = (Memory(*(part[chosen] for part in memory)) for memory in memories)
         with self._mixed_precision():
-            decoded = self._network.follower(fine, coarse, maps, last, first)
+            decoded = self._network.propagation_decoder(fine, coarse, maps, last, first)
         targets = self._targets(step)[chosen]
         return Found(step, asked, decoded, prompt_loss(decoded, targets, maps[:, 4]), targets)
 

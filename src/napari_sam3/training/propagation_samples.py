@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .annotator import Mask, rough_copy
-from .augmentation import exposed
+from .augmentation import augmented
 from .label_images import distance_inside
 from .prompt_samples import (
     LONGEST,
@@ -25,7 +25,7 @@ from .prompt_samples import (
 )
 from .shards import SIZE
 from .synthetic.appearance import Picture
-from .triplets import Trio
+from .triplets import Triplet
 
 INNER = 0.35
 """Share of the views with nuclei inside cells on which the nuclei are followed."""
@@ -52,7 +52,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Followed:
+class PropagatedObject:
     """One object, outlined on the first frame."""
 
     origins: tuple[tuple[int, int], tuple[int, int]]
@@ -67,29 +67,29 @@ class Followed:
     """Whether it can be found on the frame before from where it was on the first."""
 
 
-def draw_view(rng: np.random.Generator, trio: Trio) -> View:
+def draw_view(rng: np.random.Generator, triplet: Triplet) -> View:
     """Cut a random view out of three frames."""
-    frames = cut_out(rng, trio)
-    pictures = exposed(rng, [frame[:3] / np.float32(255) for frame in frames])
+    frames = cut_out(rng, triplet)
+    pictures = augmented(rng, [frame[:3] / np.float32(255) for frame in frames])
     inner = rng.random() < INNER and frames[:2, 4].any((1, 2)).all()
     return _view(frames, pictures, 4 if inner else 3)
 
 
-def fixed_view(trio: Trio) -> View:
+def fixed_view(triplet: Triplet) -> View:
     """Cut the middle out of three frames, as it is."""
     margin = (SIZE - VIEW) // 2
-    frames = trio[:, :, margin : margin + VIEW, margin : margin + VIEW]
+    frames = triplet[:, :, margin : margin + VIEW, margin : margin + VIEW]
     return _view(frames, [frame[:3] / np.float32(255) for frame in frames])
 
 
-def _view(frames: Trio, pictures: Sequence[Picture], plane: int = 3) -> View:
+def _view(frames: Triplet, pictures: Sequence[Picture], plane: int = 3) -> View:
     labels = tuple(frame[plane].astype(np.int32) for frame in frames)
     return View(tuple(pictures), labels, is_inner=plane == 4)
 
 
-def draw_followed(rng: np.random.Generator, view: View, count: int) -> list[Followed]:
+def draw_propagated(rng: np.random.Generator, view: View, count: int) -> list[PropagatedObject]:
     """Draw objects of a view, some twice if there are few; none if there are none."""
-    found: list[Followed] = []
+    found: list[PropagatedObject] = []
     for _ in range(4 * count):
         sample = _draw(rng, view)
         if sample is not None:
@@ -99,7 +99,7 @@ def draw_followed(rng: np.random.Generator, view: View, count: int) -> list[Foll
     return [found[rng.integers(len(found))] for _ in range(count)] if found else []
 
 
-def _draw(rng: np.random.Generator, view: View) -> Followed | None:
+def _draw(rng: np.random.Generator, view: View) -> PropagatedObject | None:
     """Choose an object; None when the choice was a poor one."""
     first, before, now = view.labels
     known = np.intersect1d(first[first > 0], before)
@@ -125,7 +125,7 @@ def _draw(rng: np.random.Generator, view: View) -> Followed | None:
         return None
     path = np.abs(np.subtract(middles[0], middles[1])).max()
     is_near = bool(path < NEAR and before_there.any())
-    return Followed(
+    return PropagatedObject(
         (origins[0], origins[1]),
         rough_copy(rng, outlined, rng.choice((0, 0.15, 0.3))),
         rough_copy(rng, before_here, rng.choice((0, 0.3, 0.6))),
@@ -154,42 +154,46 @@ def _middle(mask: Mask) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chase:
+class PropagationBatch:
     """Views and, for each, the same number of objects to follow."""
 
     frames: npt.NDArray[np.float32]
     """(3, B, 3, 192, 192) the first frames, those before, and the present ones."""
-    samples: list[Followed]
+    samples: list[PropagatedObject]
     """B * K, view by view."""
 
 
-class Chases(RandomBatches[Chase]):
+class PropagationBatches(RandomBatches[PropagationBatch]):
     """Endless random batches; new shards are found as they appear."""
 
-    def batch(self, rng: np.random.Generator, real: Sequence[Path], made: Sequence[Path]) -> Chase:
+    def batch(
+        self, rng: np.random.Generator, real: Sequence[Path], made: Sequence[Path]
+    ) -> PropagationBatch:
         """Draw one."""
-        drawn: list[tuple[View, list[Followed]]] = []
+        drawn: list[tuple[View, list[PropagatedObject]]] = []
         while len(drawn) < self.mixture.views:
-            trio = draw_from(rng, self.wanted(rng, real, made))
-            view = draw_view(rng, trio)
-            samples = draw_followed(rng, view, self.mixture.samples)
+            triplet = draw_from(rng, self.wanted(rng, real, made))
+            view = draw_view(rng, triplet)
+            samples = draw_propagated(rng, view, self.mixture.samples)
             if samples:
                 drawn.append((view, samples))
         return assembled(drawn)
 
 
-def assembled(drawn: Sequence[tuple[View, list[Followed]]]) -> Chase:
+def assembled(drawn: Sequence[tuple[View, list[PropagatedObject]]]) -> PropagationBatch:
     """Put views into one batch."""
     frames = np.stack([np.stack(view.pictures) for view, _ in drawn], axis=1)
-    return Chase(frames, [sample for _, samples in drawn for sample in samples])
+    return PropagationBatch(frames, [sample for _, samples in drawn for sample in samples])
 
 
-def validation_chases(folder: Path, views: int, samples: int) -> Iterator[Chase]:
+def validation_propagation_batches(
+    folder: Path, views: int, samples: int
+) -> Iterator[PropagationBatch]:
     """Read fixed batches from the validation shards of a folder."""
     rng = np.random.default_rng(0)
     for path in sorted(folder.glob("validation-*.npy")):
-        trios = np.load(path, mmap_mode="r")
-        drawn = [(view, draw_followed(rng, view, samples)) for view in map(fixed_view, trios)]
+        triplets = np.load(path, mmap_mode="r")
+        drawn = [(view, draw_propagated(rng, view, samples)) for view in map(fixed_view, triplets)]
         drawn = [(view, found) for view, found in drawn if found]
         for start in range(0, len(drawn), views):
             yield assembled(drawn[start : start + views])

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from .label_images import centre_distance, redrawn
 from .synthetic.appearance import Picture
 from .synthetic.movies import draw_change, dwindled, next_scene
-from .synthetic.rendering import Look, choose_look, film, focused_on
+from .synthetic.rendering import Look, choose_appearance, film, focused_on
 from .synthetic.scenes import Labels, Scene, draw_scene
 
 SIZE = 256
@@ -26,7 +26,7 @@ Pair = npt.NDArray[np.uint8]
 def synthetic_pair(rng: np.random.Generator) -> Pair:
     """Invent two frames."""
     first = draw_scene(rng, SIZE)
-    look, change = choose_look(rng, first.kind), draw_change(rng)
+    look, change = choose_appearance(rng, first.kind), draw_change(rng)
     second = next_scene(rng, first, change)
     seen = [dwindled(rng, first, second), second, first] if change.slicing else [first, second]
     scenes = focused_on(look, seen)

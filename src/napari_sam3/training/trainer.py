@@ -58,17 +58,20 @@ def blank_memory(network: Network) -> None:
 @torch.no_grad()
 def inherit(network: Network) -> None:
     """Let the follower begin as the decoder, which knows no first frame yet."""
-    known, follower = network.decoder.state_dict(), network.follower.state_dict()
-    for name, tensor in follower.items():
+    known, propagation_decoder = (
+        network.decoder.state_dict(),
+        network.propagation_decoder.state_dict(),
+    )
+    for name, tensor in propagation_decoder.items():
         source = known.get(name.replace("origin.", "recall."))
         if source is None or source.shape != tensor.shape:
             tensor.zero_()
         if source is not None:
             tensor[tuple(map(slice, source.shape))] = source
-    follower["origin.reach"].fill_(ORIGIN_REACH)
+    propagation_decoder["origin.reach"].fill_(ORIGIN_REACH)
 
 
-class Tally:
+class RunningMetrics:
     """Collects overlaps by kind of prompt and round; its text is a line for the log."""
 
     def __init__(self) -> None:
@@ -112,7 +115,7 @@ WARM_UP = 150
 """Steps until the full learning rate is reached."""
 
 
-class Lesson(Protocol):
+class Stage(Protocol):
     """What is learned in one run, and from what."""
 
     name: str
@@ -125,19 +128,21 @@ class Lesson(Protocol):
     def batches(self, seed: int) -> IterableDataset[Any]:
         """Endless random batches."""
 
-    def loss(self, network: Network, batch: Any, rng: np.random.Generator, tally: Tally) -> Tensor:
+    def loss(
+        self, network: Network, batch: Any, rng: np.random.Generator, metrics: RunningMetrics
+    ) -> Tensor:
         """Ask the network about a batch, count its answers and judge them."""
 
-    def validate(self, network: Network) -> Tally:
+    def validate(self, network: Network) -> RunningMetrics:
         """Count the answers about the validation shards."""
 
 
 class Trainer:
     """One run; a checkpoint in the output folder is taken up again."""
 
-    def __init__(self, config: Config, lesson: Lesson, start: Path | None = None) -> None:
+    def __init__(self, config: Config, stage: Stage, start: Path | None = None) -> None:
         self._config = config
-        self._lesson = lesson
+        self._stage = stage
         self._device = device_of(config)
         torch.manual_seed(config.seed)
         if config.threads:
@@ -147,7 +152,7 @@ class Trainer:
         if start is not None:
             load_weights(self.network, start)
         self._start = start
-        self._learner = lesson.begin(self.network).requires_grad_(True)
+        self._learner = stage.begin(self.network).requires_grad_(True)
         self._smooth = copy.deepcopy(self.network).eval()
         self._optimizer = torch.optim.AdamW(_groups(self._learner), config.rate, betas=(0.9, 0.98))
         self._step = 0
@@ -156,14 +161,14 @@ class Trainer:
 
     def run(self) -> Path:
         """Train until the time or the steps are over; the path of the final weights."""
-        last_snapshot, tally = self._seconds, Tally()
+        last_snapshot, metrics = self._seconds, RunningMetrics()
         began = time.monotonic() - self._seconds
         for batch in self._batches():
-            self._advance(batch, tally)
+            self._advance(batch, metrics)
             self._seconds = time.monotonic() - began
             if self._step % 50 == 0:
-                LOG.info("step %d, %.0f s: %s", self._step, self._seconds, tally)
-                tally = Tally()
+                LOG.info("step %d, %.0f s: %s", self._step, self._seconds, metrics)
+                metrics = RunningMetrics()
             if self._progress() >= 1:
                 break
             if self._seconds - last_snapshot > self._config.snapshot_minutes * 60:
@@ -172,28 +177,28 @@ class Trainer:
         return self._snapshot()
 
     def _batches(self) -> Iterator[Any]:
-        batches = self._lesson.batches(self._config.seed + self._step)
+        batches = self._stage.batches(self._config.seed + self._step)
         workers = max(1, self._config.processes // 2)
         return iter(DataLoader(batches, batch_size=None, num_workers=workers, collate_fn=_as_is))
 
     def _progress(self) -> float:
-        lesson = self._lesson
-        by_time = self._seconds / (lesson.minutes * 60)
-        by_steps = self._step / lesson.steps if lesson.steps else 0.0
+        stage = self._stage
+        by_time = self._seconds / (stage.minutes * 60)
+        by_steps = self._step / stage.steps if stage.steps else 0.0
         return max(by_time, by_steps)
 
-    def _advance(self, batch: Any, tally: Tally) -> None:
+    def _advance(self, batch: Any, metrics: RunningMetrics) -> None:
         rng = np.random.default_rng((self._config.seed, self._step))
         self._set_rate()
         self._learner.train()
-        loss = self._lesson.loss(self.network, batch, rng, tally)
+        loss = self._stage.loss(self.network, batch, rng, metrics)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._learner.parameters(), 2.0)
         self._optimizer.step()
-        tally.count("loss", [loss.item()])
+        metrics.count("loss", [loss.item()])
         self._step += 1
-        self._follow()
+        self._propagate()
 
     def _set_rate(self) -> None:
         falling = 0.5 * (1 + math.cos(math.pi * min(1.0, self._progress())))
@@ -202,7 +207,7 @@ class Trainer:
             group["lr"] = rate
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _propagate(self) -> None:
         """Let the smooth weights follow the trained ones."""
         kept = min(self._config.smoothing, (1 + self._step) / (12 + self._step))
         trained = self.network.state_dict()
@@ -215,15 +220,15 @@ class Trainer:
     def _snapshot(self) -> Path:
         """Write weights and a checkpoint, and log the validation."""
         self._config.output.mkdir(parents=True, exist_ok=True)
-        path = self._config.output / f"{self._lesson.name}-{self._step:06d}.safetensors"
+        path = self._config.output / f"{self._stage.name}-{self._step:06d}.safetensors"
         save_weights(self._smooth, path, self._facts())
         checkpoint = self._checkpoint_path()
         unfinished = checkpoint.with_suffix(".unfinished")
         torch.save(self._state(), unfinished)
         unfinished.replace(checkpoint)
         with torch.no_grad():
-            tally = self._lesson.validate(self._smooth)
-        LOG.info("validation at step %d: %s", self._step, tally)
+            metrics = self._stage.validate(self._smooth)
+        LOG.info("validation at step %d: %s", self._step, metrics)
         return path
 
     def _facts(self) -> dict[str, str]:
@@ -231,7 +236,7 @@ class Trainer:
         real = f"; {config.real.name}, {config.real_share:.0%} of views" if config.real else ""
         return {
             "data": f"synthetic microscopy by napari_sam3.training{real}",
-            "lesson": self._lesson.name,
+            "lesson": self._stage.name,
             "start": self._start.name if self._start else "random",
             "steps": str(self._step),
             "seed": str(config.seed),
@@ -239,7 +244,7 @@ class Trainer:
         }
 
     def _checkpoint_path(self) -> Path:
-        return self._config.output / f"{self._lesson.name}.checkpoint.pt"
+        return self._config.output / f"{self._stage.name}.checkpoint.pt"
 
     def _state(self) -> dict[str, Any]:
         return {

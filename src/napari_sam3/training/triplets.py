@@ -13,11 +13,11 @@ from .label_images import numbered, tidied
 from .real.real_images import SMALLEST, RealPairs, cropped, labels_of, next_frame, three_channels
 from .shards import SIZE, filmed, packed
 from .synthetic.movies import draw_change
-from .synthetic.rendering import choose_look, focused_on
+from .synthetic.rendering import choose_appearance, focused_on
 from .synthetic.scenes import draw_scene
 from .synthetic.triplets import past_the_end, through_time, through_z
 
-Trio = npt.NDArray[np.uint8]
+Triplet = npt.NDArray[np.uint8]
 """(3, 6, 256, 256) the planes of `shards`, for the first frame, the one before, and now."""
 FARTHEST = 8
 """Frames of a real stack from the first to the one before, at most."""
@@ -27,10 +27,10 @@ STACKS = 8.0
 """How much oftener than a still a stack is drawn."""
 
 
-def synthetic_trio(rng: np.random.Generator) -> Trio:
+def synthetic_triplet(rng: np.random.Generator) -> Triplet:
     """Invent three frames of a movie or a z-stack."""
     widest = draw_scene(rng, SIZE)
-    look, change = choose_look(rng, widest.kind), draw_change(rng)
+    look, change = choose_appearance(rng, widest.kind), draw_change(rng)
     if not change.slicing:
         scenes = through_time(rng, widest, change)
     else:
@@ -43,7 +43,7 @@ def synthetic_trio(rng: np.random.Generator) -> Trio:
     return frames
 
 
-class RealTrios(RealPairs):
+class RealTriplets(RealPairs):
     """Cuts three frames out of labelled pictures, more often of stacks than of stills."""
 
     def __init__(self, images: Sequence[Path]) -> None:
@@ -51,7 +51,7 @@ class RealTrios(RealPairs):
         shares = self.shares * [STACKS if _is_stack(labels_of(path)) else 1.0 for path in images]
         self.shares = shares / shares.sum()
 
-    def __call__(self, rng: np.random.Generator) -> Trio:
+    def __call__(self, rng: np.random.Generator) -> Triplet:
         """Draw three frames of a stack, or a picture that is moved, bent and lit anew."""
         image, labels = self.drawn(rng)
         if labels.ndim == 2:

@@ -20,7 +20,7 @@ Appearance = Mapping[str, NDArray[np.float32]]
 
 MARGIN = 0.5
 """How much of its surroundings is on the picture of an object, relative to its longer side."""
-LARGEST_PICTURE = 256
+THUMBNAIL_SIDE = 256
 """Longest side of a picture, in pixels; a larger one is thinned out."""
 
 
@@ -59,7 +59,7 @@ def weights_of(revision: str) -> str:
     return revision.removesuffix("-bfloat16").removesuffix("-float32")
 
 
-def pictured(image: NDArray[np.float32], box: Box) -> tuple[NDArray[np.uint8], Box]:
+def cut_thumbnail(image: NDArray[np.float32], box: Box) -> tuple[NDArray[np.uint8], Box]:
     """Cut the surroundings of a box out of an image, (H, W, 3) in 0..1.
 
     Returns
@@ -72,7 +72,7 @@ def pictured(image: NDArray[np.float32], box: Box) -> tuple[NDArray[np.uint8], B
     margin = MARGIN * float((corners[1] - corners[0]).max())
     first = np.clip(np.floor(corners[0] - margin), 0, np.array(image.shape[:2]) - 1).astype(int)
     last = np.clip(np.ceil(corners[1] + margin) + 1, first + 1, image.shape[:2]).astype(int)
-    step = -(-int((last - first).max()) // LARGEST_PICTURE)
+    step = -(-int((last - first).max()) // THUMBNAIL_SIDE)
     seen = image[first[0] : last[0] : step, first[1] : last[1] : step]
     row0, col0, row1, col1 = ((corners - first) / step).ravel().tolist()
     return (np.clip(seen, 0, 1) * 255).round().astype(np.uint8), (row0, col0, row1, col1)
@@ -140,7 +140,7 @@ class Candidates:
     scores: NDArray[np.float64]  # (N,) in 0..1
     frame: int = 0
     is_saturated: bool = False  # whether the model could name no more, so that some may be missing
-    windows_looked_at: int = 1  # pictures that the model was asked about to find them
+    tiles_searched: int = 1  # pictures that the model was asked about to find them
 
     def __len__(self) -> int:
         """Return how many candidates there are, above any threshold or below it."""
@@ -170,7 +170,7 @@ class Candidates:
             masks=(*kept.masks, *self.masks),
             scores=np.concatenate([kept.scores, self.scores]),
             is_saturated=self.is_saturated or earlier.is_saturated,
-            windows_looked_at=self.windows_looked_at + earlier.windows_looked_at,
+            tiles_searched=self.tiles_searched + earlier.tiles_searched,
         )
 
     def taken(self, positions: Sequence[int] | NDArray[np.int64]) -> Self:

@@ -23,7 +23,7 @@ class ModelError(Sam3Error):
     """The model cannot do what was asked of it."""
 
 
-class NoRoomError(ModelError):
+class DeviceMemoryError(ModelError):
     """The memory of the device is too small for what was asked of the model at once."""
 
 

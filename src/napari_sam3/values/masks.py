@@ -11,8 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from .boxes import PixelBox
 
-ReadingName = Literal["whole", "part", "sub-part"]
-READING_NAMES: tuple[ReadingName, ...] = ("whole", "part", "sub-part")
+HypothesisName = Literal["whole", "part", "sub-part"]
+HYPOTHESIS_NAMES: tuple[HypothesisName, ...] = ("whole", "part", "sub-part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Patched:
 class Reading(Patched):
     """One way to understand a prompt: the whole object, a part, or a part of that."""
 
-    name: ReadingName
+    name: HypothesisName
     patch: NDArray[np.bool_]  # (h, w), read-only; all pixels (H, W) where no place is given
     score: float  # predicted intersection over union with what was meant, 0..1
     place: MaskPlace | None = None
@@ -98,7 +98,7 @@ class ObjectMask(Patched):
 Mask = TypeVar("Mask", bound=Reading | ObjectMask)
 
 
-def named_readings(
+def named_hypotheses(
     masks: Sequence[NDArray[np.bool_]],
     scores: Sequence[float],
     places: Sequence[MaskPlace] | None = None,
@@ -109,12 +109,12 @@ def named_readings(
     """
     lying = [None] * len(masks) if places is None else places
     by_area = np.argsort([-np.count_nonzero(mask) for mask in masks], kind="stable")
-    names = {int(index): name for index, name in zip(by_area, READING_NAMES, strict=False)}
-    readings = [
+    names = {int(index): name for index, name in zip(by_area, HYPOTHESIS_NAMES, strict=False)}
+    hypotheses = [
         Reading(names[index], masks[index], float(scores[index]), lying[index])
         for index in range(len(masks))
     ]
-    return tuple(sorted(readings, key=lambda reading: -reading.score))
+    return tuple(sorted(hypotheses, key=lambda hypothesis: -hypothesis.score))
 
 
 def bounds(mask: NDArray[np.bool_]) -> PixelBox:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sam3.engine.backends.micro_batches import Passes
+from napari_sam3.engine.backends.micro_batches import MicroBatches
 from napari_sam3.values.errors import ModelError
 
 
@@ -12,12 +12,12 @@ class Card:
 
     def __init__(self, room: int) -> None:
         self.room = room
-        self.passes: list[list[int]] = []
+        self.micro_batches: list[list[int]] = []
 
     def square(self, items: list[int]) -> list[int]:
         if len(items) > self.room:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        self.passes.append(list(items))
+        self.micro_batches.append(list(items))
         return [item**2 for item in items]
 
 
@@ -28,47 +28,47 @@ def same(_: int) -> None:
 def test_items_of_one_kind_are_one_pass():
     card = Card(100)
 
-    results = Passes().run(card.square, range(16), same)
+    results = MicroBatches().run(card.square, range(16), same)
 
     assert results == [item**2 for item in range(16)]
-    assert len(card.passes) == 1
+    assert len(card.micro_batches) == 1
 
 
 def test_every_kind_has_its_pass_and_results_are_in_order():
     card = Card(100)
 
-    results = Passes().run(card.square, range(5), lambda item: item % 2)
+    results = MicroBatches().run(card.square, range(5), lambda item: item % 2)
 
     assert results == [0, 1, 4, 9, 16]
-    assert card.passes == [[0, 2, 4], [1, 3]]
+    assert card.micro_batches == [[0, 2, 4], [1, 3]]
 
 
 def test_more_than_the_budget_are_several_passes():
     card = Card(100)
 
-    Passes(most=4).run(card.square, range(10), same)
+    MicroBatches(most=4).run(card.square, range(10), same)
 
-    assert [len(items) for items in card.passes] == [4, 4, 2]
+    assert [len(items) for items in card.micro_batches] == [4, 4, 2]
 
 
 def test_passes_are_halved_until_the_memory_holds_them_and_stay_so():
     card = Card(3)
-    passes = Passes(most=16)
+    micro_batches = MicroBatches(most=16)
 
-    results = passes.run(card.square, range(8), same)
-    passes.run(card.square, range(4), same)
+    results = micro_batches.run(card.square, range(8), same)
+    micro_batches.run(card.square, range(4), same)
 
     assert results == [item**2 for item in range(8)]
-    assert [len(items) for items in card.passes] == [2, 2, 2, 2, 2, 2]
+    assert [len(items) for items in card.micro_batches] == [2, 2, 2, 2, 2, 2]
 
 
 def test_a_card_too_small_for_one_object_is_told_with_what_to_do():
     with pytest.raises(ModelError, match=r"close other programs.*a smaller model"):
-        Passes().run(Card(0).square, range(4), same)
+        MicroBatches().run(Card(0).square, range(4), same)
 
 
 def test_nothing_is_asked_about_nothing():
     card = Card(1)
 
-    assert Passes().run(card.square, [], same) == []
-    assert card.passes == []
+    assert MicroBatches().run(card.square, [], same) == []
+    assert card.micro_batches == []

@@ -230,10 +230,10 @@ def test_entry_that_another_process_has_written_stays(store: EmbeddingStore) -> 
     other = EmbeddingStore(store.folder, 2**30)
     other.put(SIGNED, PACKED)
 
-    store._write(store._room.draft(), SIGNED, PACKED, None)
+    store._write(store._quota.draft(), SIGNED, PACKED, None)
     store.put(SIGNED, PACKED)
 
-    assert store.trouble == ""
+    assert store.warning == ""
     assert store.get(SIGNED) is not None
 
 
@@ -241,12 +241,12 @@ def test_entry_that_another_process_has_removed_is_no_trouble(tmp_path: Path) ->
     store, other = EmbeddingStore(tmp_path, 80_000), EmbeddingStore(tmp_path, 80_000)
     for number in range(3):
         store.put(signed(number), PACKED)
-    other._room.remove(tmp_path / signed(0).name)
+    other._quota.remove(tmp_path / signed(0).name)
 
-    store._room.remove(tmp_path / signed(0).name)
+    store._quota.remove(tmp_path / signed(0).name)
     store.put(signed(3), PACKED)
 
-    assert store.trouble == ""
+    assert store.warning == ""
     assert signed(3) in store
 
 
@@ -269,7 +269,7 @@ def test_disk_that_takes_no_more_is_told_once_and_leaves_nothing_half_written(
 
     assert entries(store) == []
     assert len(caplog.records) == 1
-    assert ("no room" in store.trouble) == (code == errno.ENOSPC)
+    assert ("no room" in store.warning) == (code == errno.ENOSPC)
 
 
 def test_trouble_ends_when_there_is_room_again(
@@ -278,12 +278,12 @@ def test_trouble_ends_when_there_is_room_again(
     with monkeypatch.context() as full:
         full.setattr(embedding_store, "free_bytes", lambda _: 0)
         store.put(SIGNED, PACKED)
-        told = store.trouble
+        told = store.warning
 
     store.put(SIGNED, PACKED)
 
     assert "no room left" in told
-    assert store.trouble == ""
+    assert store.warning == ""
     assert SIGNED in store
 
 
@@ -297,7 +297,7 @@ def test_description_that_was_cut_off_is_written_anew(
     reopened = EmbeddingStore(store.folder, 2**30)
     reopened.put(signed(1), PACKED)
 
-    assert reopened.trouble == ""
+    assert reopened.warning == ""
     assert reopened.get(SIGNED) is not None
     assert sorted(zarr.open_group(store.folder, mode="r")) == sorted([SIGNED.name, signed(1).name])
 
@@ -309,7 +309,7 @@ def test_folder_that_another_process_begins_meanwhile_is_shared(
 
     store.put(SIGNED, PACKED)
 
-    assert store.trouble == ""
+    assert store.warning == ""
     assert SIGNED in store
 
 
@@ -320,7 +320,7 @@ def test_something_else_in_the_place_of_the_folder_is_told_and_stays(
 
     store.put(SIGNED, PACKED)
 
-    assert "An array already exists" in store.trouble
+    assert "An array already exists" in store.warning
     assert store.get(SIGNED) is None
     assert zarr.open_array(store.folder, mode="r").shape == (3,)
 
@@ -330,7 +330,7 @@ def test_file_in_the_place_of_the_folder_is_told(store: EmbeddingStore) -> None:
 
     store.put(SIGNED, PACKED)
 
-    assert "cannot be written" in store.trouble
+    assert "cannot be written" in store.warning
     assert (store.nbytes, store.get(SIGNED), store.frames_of((1, 2, 3, 1), SIGNED)) == (0, None, [])
 
 
@@ -373,4 +373,4 @@ def test_nothing_is_told_or_removed_while_python_ends(
     assert found is None
     assert SIGNED in store
     assert signed(2) not in store
-    assert (caplog.text, store.trouble) == ("", "")
+    assert (caplog.text, store.warning) == ("", "")

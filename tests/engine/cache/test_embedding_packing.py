@@ -39,9 +39,9 @@ def test_embedding_that_was_kept_on_disk_gives_the_same_masks(
     answers = [backend.segment(one, PROMPTS, [None, None]) for one in (embedding, again)]
     for first, second in zip(*answers, strict=True):
         assert first.presence == second.presence
-        for reading, other in zip(first.readings, second.readings, strict=True):
-            assert reading.score == other.score
-            np.testing.assert_array_equal(reading.pixels, other.pixels)
+        for hypothesis, other in zip(first.hypotheses, second.hypotheses, strict=True):
+            assert hypothesis.score == other.score
+            np.testing.assert_array_equal(hypothesis.pixels, other.pixels)
 
 
 def test_packing_on_the_cpu_copies_nothing(backend: Backend) -> None:

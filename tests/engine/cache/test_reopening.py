@@ -166,7 +166,7 @@ def test_full_disk_is_survived_and_told(tmp_path: Path, monkeypatch: pytest.Monk
     engine.embeddings.finish()
 
     assert (len(masks), backend.encoded) == (len(MOVIE), len(MOVIE))
-    assert "no room left" in engine.embeddings.trouble
+    assert "no room left" in engine.embeddings.warning
     assert not (tmp_path / "embeddings.zarr").exists()
 
 
@@ -190,7 +190,7 @@ def use_together(folder: Path, seed: int) -> int:
             store.put(signed(number), Packed({"all": np.full((32, 32), number)}, {}))
         elif (read.arrays["all"] != number).any():
             wrong += 1
-    return wrong + bool(store.trouble)
+    return wrong + bool(store.warning)
 
 
 def test_two_processes_share_a_folder(tmp_path: Path) -> None:
@@ -225,13 +225,13 @@ def test_frames_on_disk_are_recognised_and_no_others_are_read(tmp_path: Path) ->
     session = keeping(tmp_path, backend).open(stored_movie(store, MOVIE), contrast=CONTRAST)
 
     before = [frame for frame in range(len(MOVIE)) if session.is_ready(frame)]
-    read = list(session.ahead.recognise())
+    read = list(session.prefetch.recognise())
 
     assert before == []
     assert read == [1, 4, 5]
     assert all(session.is_ready(frame) for frame in read)
     assert (backend.encoded, store.chunk_reads) == (0, 3)
-    assert not session.ahead.is_worth_recognising
+    assert not session.prefetch.is_worth_recognising
 
 
 def test_other_stacks_of_the_same_shape_are_read_but_not_taken_for_this_one(
@@ -242,7 +242,7 @@ def test_other_stacks_of_the_same_shape_are_read_but_not_taken_for_this_one(
     engine.close()
     session = keeping(tmp_path, DiskBackend()).open(MOVIE[::-1].copy(), contrast=CONTRAST)
 
-    assert list(session.ahead.recognise()) == [2, 3]
+    assert list(session.prefetch.recognise()) == [2, 3]
     assert not any(session.is_ready(frame) for frame in range(len(MOVIE)))
 
 
@@ -255,5 +255,5 @@ def test_nothing_is_read_where_nothing_on_disk_can_be_meant(tmp_path: Path, chan
 
     session = engine.open(movie, contrast=contrast)
 
-    assert session.ahead.is_worth_recognising
-    assert list(session.ahead.recognise()) == []
+    assert session.prefetch.is_worth_recognising
+    assert list(session.prefetch.recognise()) == []

@@ -10,7 +10,7 @@ import pytest
 
 from napari_sam3.engine import Budgets, Channel, Contrast, Engine, Frames, Prompts
 from napari_sam3.engine.cache.tiers import Writer
-from napari_sam3.engine.images.model_input import Picture
+from napari_sam3.engine.images.model_input import ModelInput
 from napari_sam3.engine.images.windows import Window
 from napari_sam3.engine.model import Model
 from napari_sam3.engine.scheduling import Batches
@@ -28,8 +28,8 @@ class Stack:
         self.reads = 0
         self.frames = Frames(count, (16, 16), 1, self._read)
 
-    def __getitem__(self, frame: int) -> Picture:
-        return Picture(self.frames, CONTRAST, frame)
+    def __getitem__(self, frame: int) -> ModelInput:
+        return ModelInput(self.frames, CONTRAST, frame)
 
     def _read(self, frame: int) -> np.ndarray:
         self.reads += 1
@@ -46,7 +46,7 @@ def gpu() -> DiskBackend:
     return DiskBackend(device="cuda")
 
 
-def look(model: Model, *pictures: Picture) -> list[DiskEmbedding]:
+def look(model: Model, *pictures: ModelInput) -> list[DiskEmbedding]:
     seen = []
     for picture in pictures:
         with model.embedded(picture, model.turns.interactive()) as embedding:
@@ -146,23 +146,23 @@ def test_what_left_the_memory_comes_from_disk_without_reading_its_frame_again(
     assert (stack.reads, backend.encoded) == (FRAMES, FRAMES)
 
 
-@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize("prefetch", [False, True])
 def test_pixels_that_changed_are_not_kept_under_the_name_of_what_they_were(
-    tmp_path: Path, ahead: bool
+    tmp_path: Path, prefetch: bool
 ) -> None:
     pixels = np.zeros((3, 16, 16), np.uint8)
     frames, backend = Frames.from_array(pixels), DiskBackend()
     model = Model(backend, Budgets(memory=ONE, disk=2**20))
     model.embeddings.keep(frames, tmp_path)
     brighter = Contrast((Channel((0, 200)),))
-    look(model, Picture(frames, CONTRAST, 0))
+    look(model, ModelInput(frames, CONTRAST, 0))
 
     pixels[0] = 200  # a microscope has come to this frame
-    if ahead:
-        model.embed([Picture(frames, brighter, 0)], model.turns.background())
-    look(model, Picture(frames, brighter, 0))
+    if prefetch:
+        model.embed([ModelInput(frames, brighter, 0)], model.turns.background())
+    look(model, ModelInput(frames, brighter, 0))
     model.embeddings.finish()
-    [blank] = look(model, Picture(frames, brighter, 1))
+    [blank] = look(model, ModelInput(frames, brighter, 1))
 
     assert not blank.grey.any()
     assert backend.encoded == 3
@@ -176,7 +176,7 @@ def test_windows_of_a_frame_are_kept_by_their_own_pixels(tmp_path: Path) -> None
         backend, frames = DiskBackend(), Frames.from_array(pixels)
         model = Model(backend, Budgets(0, disk=2**20))
         model.embeddings.keep(frames, tmp_path)
-        look(model, *(Picture(frames, CONTRAST, 0, window) for window in windows))
+        look(model, *(ModelInput(frames, CONTRAST, 0, window) for window in windows))
         model.close()
         encoded.append(backend.images)
 

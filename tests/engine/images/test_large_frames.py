@@ -18,14 +18,14 @@ from napari_sam3.engine import (
     Prompts,
     Session,
 )
-from napari_sam3.engine.backends.base import Answer
+from napari_sam3.engine.backends.base import Prediction
 from napari_sam3.engine.cache.budgets import Budgets
 from napari_sam3.engine.images.tiling import MARGIN, SIDE
 from napari_sam3.engine.images.windows import Window
-from napari_sam3.engine.interactive import Question, Said
+from napari_sam3.engine.interactive import PromptState, PromptQuery
 from napari_sam3.samples import dividing_cells
 from napari_sam3.values.masks import MaskPlace as Place
-from napari_sam3.values.masks import Reading, named_readings
+from napari_sam3.values.masks import Reading, named_hypotheses
 from tests.backends import DiskBackend, DiskEmbedding, ellipse
 from tests.large_images import disks, pyramid, repeated
 
@@ -37,17 +37,17 @@ MEGABYTE = 2**20
 class RegionBackend(DiskBackend):
     """Answers with the bright region under the clicks, and with half of it."""
 
-    def segment(self, embedding: DiskEmbedding, prompts, previous) -> list[Answer]:
+    def segment(self, embedding: DiskEmbedding, prompts, previous) -> list[Prediction]:
         self.asked.extend(prompts)
         self.refined.extend(previous)
         return [self._region(embedding, one) for one in prompts]
 
-    def _region(self, embedding: DiskEmbedding, prompts: Prompts) -> Answer:
+    def _region(self, embedding: DiskEmbedding, prompts: Prompts) -> Prediction:
         regions, _ = ndimage.label(embedding.grey > self.bright)
         row, col = np.rint(prompts.points[0]).astype(int)
         mask = (regions == regions[row, col]) & (regions > 0)
         upper = mask & (np.arange(len(mask)) < row)[:, None]
-        return Answer(named_readings([mask, upper], [0.9, 0.8]))
+        return Prediction(named_hypotheses([mask, upper], [0.9, 0.8]))
 
 
 def click(row: float, col: float, *more: tuple[float, float]) -> Prompts:
@@ -220,13 +220,13 @@ def test_what_is_kept_of_an_answer_is_small() -> None:
     pixels = ellipse((SIDE, SIDE), (500, 500), (20, 20))
     window = Window(0, 0, 0, SIDE, SIDE)
 
-    said = Said.of(
-        Question(click(500, 500), click(500, 500), None, window),
-        Answer((Reading("whole", pixels, 0.9),)),
+    said = PromptState.of(
+        PromptQuery(click(500, 500), click(500, 500), None, window),
+        Prediction((Reading("whole", pixels, 0.9),)),
     )
 
     assert said.answer.nbytes == 41**2
-    assert said.answer.readings[0].shape == (SIDE, SIDE)
+    assert said.answer.hypotheses[0].shape == (SIDE, SIDE)
     np.testing.assert_array_equal(said.answer.pixels, pixels)
 
 

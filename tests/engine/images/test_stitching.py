@@ -161,4 +161,4 @@ def test_saturation_of_a_tile_and_looks_are_told() -> None:
 
     found = merged(parts, scene.shape)
 
-    assert (found.is_saturated, found.windows_looked_at) == (True, 2)
+    assert (found.is_saturated, found.tiles_searched) == (True, 2)

@@ -15,10 +15,10 @@ from napari_sam3.engine.images.tiling import (
     mask_in,
     on_frame,
     prompts_in,
+    propagation_windows,
     shared_window,
     wider_window,
     window_for,
-    windows_to_follow,
 )
 from napari_sam3.engine.images.windows import Window
 from napari_sam3.values.masks import MaskPlace as Place
@@ -137,10 +137,10 @@ def test_masks_are_continued_as_far_as_reading_is_cheap() -> None:
 
 
 def test_object_is_followed_in_its_window_until_it_comes_near_a_side() -> None:
-    window = windows_to_follow([mask_in_box(5000, 5000, 5050, 5050)], {})[1]
+    window = propagation_windows([mask_in_box(5000, 5000, 5050, 5050)], {})[1]
 
-    near = windows_to_follow([mask_in_box(5000, 5100, 5050, 5150)], {1: window})[1]
-    far = windows_to_follow([mask_in_box(5000, 5500, 5050, 5550)], {1: window})[1]
+    near = propagation_windows([mask_in_box(5000, 5100, 5050, 5150)], {1: window})[1]
+    far = propagation_windows([mask_in_box(5000, 5500, 5050, 5550)], {1: window})[1]
 
     assert near == window
     assert far != window
@@ -152,7 +152,7 @@ def test_objects_near_each_other_are_followed_in_one_window() -> None:
         replace(mask_in_box(5000, 5000 + 5 * i, 5050, 5050 + 5 * i), object_id=i) for i in range(20)
     ]
 
-    windows = windows_to_follow(masks, {})
+    windows = propagation_windows(masks, {})
 
     assert len(set(windows.values())) == 1
 
@@ -185,9 +185,9 @@ def test_mask_comes_back_from_a_window_as_it_was(level: int) -> None:
 
 def test_mask_at_the_far_corner_of_a_coarse_level_stays_on_the_frame() -> None:
     window = Window(2, 100, 80, 26, 21)
-    reading = Reading("whole", np.ones((26, 21), bool), 1.0)
+    hypothesis = Reading("whole", np.ones((26, 21), bool), 1.0)
 
-    placed = on_frame(reading, window, SHAPE_WINDOW_MASKS)
+    placed = on_frame(hypothesis, window, SHAPE_WINDOW_MASKS)
 
     assert placed.box == (400, 320, *SHAPE_WINDOW_MASKS)
 

@@ -8,7 +8,7 @@ import pytest
 from napari_sam3.engine.weights.clip_folder import (
     BIOMED_CLIP,
     CLIPS,
-    clip_place,
+    clip_path,
     is_clip_here,
     known_clip,
 )
@@ -39,7 +39,7 @@ def filled(folder: Path, *names: str) -> Path:
 def test_a_folder_is_taken_as_it_is(cache: Path) -> None:
     folder = filled(cache / "mine", CONFIG)
 
-    assert clip_place(folder) == folder
+    assert clip_path(folder) == folder
     assert is_clip_here(str(folder))
 
 
@@ -47,7 +47,7 @@ def test_a_folder_is_taken_as_it_is(cache: Path) -> None:
 def test_a_model_that_was_downloaded_is_found_by_name(cache: Path, weights: str) -> None:
     folder = filled(cache / BIOMED_CLIP.id, CONFIG, weights)
 
-    assert clip_place(BIOMED_CLIP.id) == folder
+    assert clip_path(BIOMED_CLIP.id) == folder
     assert is_clip_here(BIOMED_CLIP.id)
 
 
@@ -56,18 +56,18 @@ def test_a_model_that_came_half_is_not_here(cache: Path) -> None:
 
     assert not is_clip_here(BIOMED_CLIP.id)
     with pytest.raises(ModelError, match="BiomedCLIP is not on this computer: download it"):
-        clip_place(BIOMED_CLIP.id)
+        clip_path(BIOMED_CLIP.id)
 
 
 def test_a_folder_with_something_else_is_refused(cache: Path) -> None:
     with pytest.raises(ModelError, match="holds no text model"):
-        clip_place(filled(cache / "other", "config.json"))
+        clip_path(filled(cache / "other", "config.json"))
 
 
 @pytest.mark.parametrize("place", [Path("/nowhere/at/all"), "no-such-model", "who/knows"])
 def test_an_unknown_place_is_refused_with_an_example(cache: Path, place: str | Path) -> None:
     with pytest.raises(ModelError, match=r"There is no text model .*BiomedCLIP"):
-        clip_place(place)
+        clip_path(place)
 
 
 def test_text_models_are_known_by_their_names() -> None:

@@ -28,40 +28,40 @@ def window(open_window: Callable[..., Window], backend: PacedBackend, tmp_path: 
 
 
 def find_everything(window: Window) -> None:
-    window.press(window.dock.finding.panel.everything)
-    window.until(lambda: window.dock.controller.finder.tally)
+    window.press(window.dock.detection.panel.everything)
+    window.until(lambda: window.dock.controller.search.tally)
     window.settle()
 
 
 def shown(window: Window) -> list[int]:
-    return seen_on(np.asarray(window.dock.controller.finder.current.sheet.layer.data[0]))
+    return seen_on(np.asarray(window.dock.controller.search.current.sheet.layer.data[0]))
 
 
 def box(window: Window, centre: tuple[int, int]) -> None:
     (row, col) = centre
     window.drag([(row - 8, col - 8), (row, col), (row + 8, col + 8)])
-    window.until(lambda: window.dock.controller.finder.tally)
+    window.until(lambda: window.dock.controller.search.tally)
 
 
 def test_everything_is_counted(window: Window) -> None:
     find_everything(window)
 
     assert shown(window) == list(range(SURE))
-    assert window.dock.finding.panel.told.value == "3 found, 2 below, scores 0.60 to 0.90"
-    assert "Windows looked at: 1." in window.dock.finding.panel.told.tooltip
+    assert window.dock.detection.panel.told.value == "3 found, 2 below, scores 0.60 to 0.90"
+    assert "Windows looked at: 1." in window.dock.detection.panel.told.tooltip
 
 
 def test_slider_acts_without_the_model(window: Window, backend: PacedBackend) -> None:
     find_everything(window)
     encoded = backend.encoded
-    slider = window.dock.finding.panel.sliders.threshold.native.findChild(QAbstractSlider)
+    slider = window.dock.detection.panel.sliders.threshold.native.findChild(QAbstractSlider)
 
     for _ in range(20):
         QTest.keyClick(slider, Qt.Key.Key_Right)
     window.until(lambda: shown(window) == [0, 1])
 
     assert backend.encoded == encoded
-    assert window.dock.finding.panel.sliders.threshold.value == pytest.approx(0.7)
+    assert window.dock.detection.panel.sliders.threshold.value == pytest.approx(0.7)
 
 
 def test_exemplar_is_drawn_with_its_key(window: Window, backend: PacedBackend) -> None:
@@ -103,18 +103,18 @@ def test_keys_go_back_to_prompting(window: Window) -> None:
     window.settle()
 
     assert window.dock.prompt.tools["positive"].native.isChecked()
-    assert not window.dock.finding.panel.tools["pick"].native.isChecked()
+    assert not window.dock.detection.panel.tools["pick"].native.isChecked()
 
 
 def test_letters_of_the_keys_are_on_the_buttons(window: Window) -> None:
-    faces = [tool.native.text() for tool in window.dock.finding.panel.tools.values()]
+    faces = [tool.native.text() for tool in window.dock.detection.panel.tools.values()]
 
     assert [face[-1] for face in faces] == ["E", "E", "K"]
 
 
 def test_model_without_text_opens_the_list_of_models(window: Window) -> None:
     window.settle()
-    panel = window.dock.finding.panel
+    panel = window.dock.detection.panel
 
     window.press(panel.no_text)
 
@@ -126,17 +126,17 @@ def test_model_without_text_opens_the_list_of_models(window: Window) -> None:
 def test_typed_phrases_are_looked_for(window: Window, backend: PacedBackend) -> None:
     backend.reads_text = True
     window.settle()
-    field = window.dock.finding.panel.text.native
+    field = window.dock.detection.panel.text.native
 
     QTest.keyClicks(field, "disk; dot, not speck")
     QTest.keyClick(field, Qt.Key.Key_Return)
 
-    window.until(lambda: len(window.dock.controller.finder.concepts) == 2)
-    window.until(lambda: not window.dock.controller.work.finding.is_busy)
-    names = [one.name for one in window.dock.controller.finder.concepts]
+    window.until(lambda: len(window.dock.controller.search.concepts) == 2)
+    window.until(lambda: not window.dock.controller.work.detection.is_busy)
+    names = [one.name for one in window.dock.controller.search.concepts]
     assert names == ["disk", "dot, not speck"]
     window.settle()
-    assert "A box finds more than text." in window.dock.finding.panel.told.value
+    assert "A box finds more than text." in window.dock.detection.panel.told.value
 
 
 def test_nonsense_is_refused_in_a_sentence(
@@ -144,7 +144,7 @@ def test_nonsense_is_refused_in_a_sentence(
 ) -> None:
     backend.reads_text = True
     window.settle()
-    field = window.dock.finding.panel.text.native
+    field = window.dock.detection.panel.text.native
 
     QTest.keyClicks(field, "not debris")
     QTest.keyClick(field, Qt.Key.Key_Return)
@@ -154,7 +154,7 @@ def test_nonsense_is_refused_in_a_sentence(
 
 def test_what_unfolds_takes_the_room_of_what_comes_later(window: Window) -> None:
     height = window.dock.minimumSizeHint().height()
-    panel = window.dock.finding.panel
+    panel = window.dock.detection.panel
 
     panel.more.native.click()
     window.settle()
@@ -170,7 +170,7 @@ def test_what_unfolds_takes_the_room_of_what_comes_later(window: Window) -> None
 
 def test_controls_say_why_they_cannot_be_used(window: Window) -> None:
     window.settle()
-    panel = window.dock.finding.panel
+    panel = window.dock.detection.panel
 
     for control in (panel.object, panel.objects, panel.find, panel.sliders.threshold):
         assert not control.enabled
@@ -180,7 +180,7 @@ def test_controls_say_why_they_cannot_be_used(window: Window) -> None:
 def test_exemplars_are_kept_in_the_library(window: Window) -> None:
     window.key(Qt.Key.Key_E)
     box(window, CENTRES[0])
-    section = window.dock.finding
+    section = window.dock.detection
     section.panel.library_wanted.emit()
 
     QTest.keyClicks(section.library.name.native, "my disks")
@@ -189,7 +189,7 @@ def test_exemplars_are_kept_in_the_library(window: Window) -> None:
     section.library.names.value = ["my disks"]
     section.library.use.native.click()
 
-    window.until(lambda: window.dock.controller.finder.current.name == "my disks")
-    window.until(lambda: window.dock.controller.finder.tally)
+    window.until(lambda: window.dock.controller.search.current.name == "my disks")
+    window.until(lambda: window.dock.controller.search.tally)
     assert not section.library.pictures.native.pixmap().isNull()
     section.library.close()

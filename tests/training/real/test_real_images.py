@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.io import imread, imsave
 
-from napari_sam3.training.real.real_images import RealPairs, labels_of, pictures_in
+from napari_sam3.training.real.real_images import RealPairs, images_in, labels_of
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def folder(tmp_path):
 
 def test_a_folder_without_pictures_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="Check `real`"):
-        pictures_in(tmp_path)
+        images_in(tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_labels_stay_on_their_objects(folder, seed):
-    pair = RealPairs(pictures_in(folder))(np.random.default_rng(seed))
+    pair = RealPairs(images_in(folder))(np.random.default_rng(seed))
 
     assert pair.shape == (2, 6, 256, 256)
     for frame in pair:
@@ -49,7 +49,7 @@ def test_pictures_are_exposed_by_what_is_on_them(folder, scale, ground, dtype):
         imsave(path.with_suffix(".tif"), image.astype(dtype), check_contrast=False)
         path.unlink()
 
-    pair = RealPairs(pictures_in(folder))(np.random.default_rng(0))
+    pair = RealPairs(images_in(folder))(np.random.default_rng(0))
 
     bright, dark = (pair[0][:3, seen].mean() for seen in (pair[0][3] > 0, pair[0][3] == 0))
     assert (dark, bright) == pytest.approx((0, 255), abs=10)
@@ -59,14 +59,14 @@ def test_labels_are_found_whatever_their_suffix(folder):
     for path in (folder / "images").iterdir():
         path.rename(path.with_suffix(".tiff"))
 
-    assert [labels_of(image).name for image in pictures_in(folder)] == ["coloured.png", "grey.png"]
+    assert [labels_of(image).name for image in images_in(folder)] == ["coloured.png", "grey.png"]
 
 
 def test_a_picture_without_labels_is_named(folder):
     (folder / "labels" / "grey.png").unlink()
 
     with pytest.raises(FileNotFoundError, match=r"No labels for .*grey\.png"):
-        pictures_in(folder)
+        images_in(folder)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def movie(tmp_path):
 
 
 def test_objects_of_a_movie_keep_their_numbers(movie):
-    make = RealPairs(pictures_in(movie))
+    make = RealPairs(images_in(movie))
 
     for seed in range(8):
         pair = make(np.random.default_rng(seed))
@@ -96,20 +96,20 @@ def test_objects_of_a_movie_keep_their_numbers(movie):
 
 
 def test_an_object_that_ends_in_a_movie_is_gone(movie):
-    make = RealPairs(pictures_in(movie))
+    make = RealPairs(images_in(movie))
     pairs = [make(np.random.default_rng(seed)) for seed in range(20)]
 
     assert any(set(np.unique(now[3])) < set(np.unique(before[3])) for before, now in pairs)
 
 
 def test_pictures_from_large_sources_are_drawn_less(folder, movie):
-    make = RealPairs([Path("many/images") / f"{n}.png" for n in range(16)] + pictures_in(movie))
+    make = RealPairs([Path("many/images") / f"{n}.png" for n in range(16)] + images_in(movie))
 
     assert make.shares[-1] == pytest.approx(4 * make.shares[0])
 
 
 def test_objects_are_sometimes_painted_over(folder):
-    make = RealPairs(pictures_in(folder))
+    make = RealPairs(images_in(folder))
 
     pairs = [make(np.random.default_rng(seed)) for seed in range(40)]
 

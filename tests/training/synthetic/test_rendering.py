@@ -6,7 +6,7 @@ import pytest
 from napari_sam3.training.synthetic import appearance as colours
 from napari_sam3.training.synthetic import appearance as looks
 from napari_sam3.training.synthetic.movies import Change, next_scene
-from napari_sam3.training.synthetic.rendering import LOOKS, choose_look, film, focused_on
+from napari_sam3.training.synthetic.rendering import LOOKS, choose_appearance, film, focused_on
 from napari_sam3.training.synthetic.scenes import Scene, draw_scene
 
 EVERY_LOOK = sorted({look for several in LOOKS.values() for look in several}, key=repr)
@@ -61,5 +61,5 @@ def test_there_is_a_look_for_every_scene():
     rng = np.random.default_rng(0)
 
     for _ in range(10):
-        look = choose_look(rng, draw_scene(rng, 96).kind)
+        look = choose_appearance(rng, draw_scene(rng, 96).kind)
         assert callable(look)

@@ -37,10 +37,10 @@ class Embedding(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class Prediction:
     """What a model says about one object on one image."""
 
-    readings: tuple[Reading, ...]  # best first, at least one; pixels (H, W) of the image
+    hypotheses: tuple[Reading, ...]  # best first, at least one; pixels (H, W) of the image
     presence: float = 1.0  # how sure the model is that the object is on the image, 0..1
     # The model's own: what refines each reading, by its name, or what remembers a followed object
     memory: Any = field(default=None, repr=False)
@@ -53,13 +53,13 @@ class Answer:
     @property
     def pixels(self) -> NDArray[np.bool_]:
         """The best reading, (H, W)."""
-        return self.readings[0].pixels
+        return self.hypotheses[0].pixels
 
     @property
     def nbytes(self) -> int:
         """Bytes of the masks, and of what the model needs to refine them."""
         known = self.memory.values() if isinstance(self.memory, Mapping) else ()
-        masks = sum(reading.patch.nbytes for reading in self.readings)
+        masks = sum(hypothesis.patch.nbytes for hypothesis in self.hypotheses)
         return masks + sum(one.nbytes for one in known)
 
 
@@ -99,8 +99,8 @@ class Backend(Protocol):
         self,
         embedding: Embedding,
         prompts: Sequence[Prompts],
-        previous: Sequence[Answer | None],
-    ) -> list[Answer]:
+        previous: Sequence[Prediction | None],
+    ) -> list[Prediction]:
         """Answer the prompts of several objects in one pass.
 
         ``previous`` holds for each object the answer that its prompts extend, or None.
@@ -115,14 +115,14 @@ class Backend(Protocol):
     def appearance(self, embedding: Embedding, box: Box) -> Appearance:
         """Return what objects like the one in a box of the image are recognised by elsewhere."""
 
-    def remember(self, track: Any | None, embedding: Embedding, answer: Answer) -> Any:
+    def update_memory(self, track: Any | None, embedding: Embedding, answer: Prediction) -> Any:
         """Return the track of an object that is on the embedded image as answered.
 
         ``track`` is the object's track so far, or None where it starts. The answer is one of
-        `follow`, or `Answer.given`; its best reading is not empty.
+        `propagate`, or `Answer.given`; its best reading is not empty.
         """
 
-    def follow(self, embedding: Embedding, tracks: Sequence[Any]) -> list[Answer]:
+    def propagate(self, embedding: Embedding, tracks: Sequence[Any]) -> list[Prediction]:
         """Find the tracked objects on the next image, in one pass.
 
         An object that is not there answers with an empty mask and a low presence.

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from ...values import NoRoomError
+from ...values import DeviceMemoryError
 
 MOST = 32
 """Objects in one pass; more of them are not faster."""
@@ -33,10 +33,10 @@ def enough_memory() -> Iterator[None]:
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
-        raise NoRoomError(TOO_SMALL) from error
+        raise DeviceMemoryError(TOO_SMALL) from error
 
 
-class Passes:
+class MicroBatches:
     """Sends items of one kind through a model together, as many as its memory holds.
 
     Where it is too small, passes become half as large, and stay so.
@@ -72,7 +72,7 @@ class Passes:
 
     def _shrink(self, tried: int, error: torch.cuda.OutOfMemoryError) -> None:
         if tried == 1:
-            raise NoRoomError(TOO_SMALL) from error
+            raise DeviceMemoryError(TOO_SMALL) from error
         self._most = tried // 2
 
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from ...storage import SPARE_BYTES, free_bytes
 from ..backends.base import Packed
 from ..images.frames import Frames
-from ..images.model_input import Picture
+from ..images.model_input import ModelInput
 from ..images.windows import Window
 from .content_hash import Origin, Signature, pixels_digest, window_text
 from .entries import UNREADABLE, DamagedError, measure_entry, read_entry, read_origin, write_entry
-from .quota import Room, discard, folder_bytes, folders, mark_used, shared_group
+from .quota import Quota, discard, folder_bytes, folders, mark_used, shared_group
 
 logger = logging.getLogger(__name__)
 
@@ -55,20 +55,20 @@ class EmbeddingStore:
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder
-        self.trouble = ""
-        self._room = Room(folder, max_bytes)
+        self.warning = ""
+        self._quota = Quota(folder, max_bytes)
         self._is_begun = False
 
     @property
     def nbytes(self) -> int:
         """Bytes on disk."""
-        return self._room.nbytes
+        return self._quota.nbytes
 
     @property
     def room(self) -> int:
         """Bytes that there may be, as far as the disk has them."""
         free = max(free_bytes(self.folder) - SPARE_BYTES, 0)
-        return min(self._room.max_bytes, self._room.nbytes + free)
+        return min(self._quota.max_bytes, self._quota.nbytes + free)
 
     def __contains__(self, signature: Signature) -> bool:
         return os.path.isdir(self._entry(signature))  # False where nobody may look
@@ -97,15 +97,15 @@ class EmbeddingStore:
 
     def put(self, signature: Signature, packed: Packed, origin: Origin | None = None) -> None:
         """Write an embedding, unless it is there or there is no room for it."""
-        if signature in self or packed.nbytes > self._room.max_bytes:
+        if signature in self or packed.nbytes > self._quota.max_bytes:
             return
-        draft = self._room.draft()
+        draft = self._quota.draft()
         try:
             self._write(draft, signature, packed, origin)
         except UNREADABLE as error:
             self._tell(error)
         else:
-            self.trouble = ""
+            self.warning = ""
         finally:
             discard(draft)
 
@@ -131,10 +131,10 @@ class EmbeddingStore:
             raise OSError(errno.ENOSPC, "No space left on device")
         if not self._is_begun:
             shared_group(self.folder)
-            self._room.tidy()
+            self._quota.tidy()
             self._is_begun = True
         write_entry(draft, signature, packed, origin)
-        self._room.make(folder_bytes(draft))
+        self._quota.make(folder_bytes(draft))
         try:
             draft.rename(self._entry(signature))
         except OSError as error:
@@ -143,7 +143,7 @@ class EmbeddingStore:
 
     def _remove(self, entry: Path) -> None:
         try:
-            self._room.remove(entry)
+            self._quota.remove(entry)
         except OSError as error:
             self._tell(error)
 
@@ -152,13 +152,13 @@ class EmbeddingStore:
             return
         is_full = isinstance(error, OSError) and error.errno in FULL
         what = "there is no room left" if is_full else f"it cannot be written ({error})"
-        trouble = (
+        warning = (
             f"What the model has seen is not kept in {self.folder}: {what}. Free some space or "
             "choose another folder; until then images are embedded again when you come back."
         )
-        if not self.trouble:
-            logger.warning("%s", trouble)
-        self.trouble = trouble
+        if not self.warning:
+            logger.warning("%s", warning)
+        self.warning = warning
 
     def _entry(self, signature: Signature) -> Path:
         return self.folder / signature.name
@@ -170,7 +170,7 @@ def _says_the_end(error: BaseException | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class CacheLocation:
     """Where one embedding lies, if it was written."""
 
     store: EmbeddingStore
@@ -195,7 +195,7 @@ class Place:
         self.store.put(self.signature, packed, self.origin)
 
 
-class Shelves:
+class DiskCaches:
     """Knows the store of each stack, and what was seen of its frames in this process.
 
     Whether an embedding belongs to a frame is told from the frame's pixels. They are read for
@@ -230,16 +230,16 @@ class Shelves:
         """Keep the embeddings of stacks for which no folder was named."""
         self._otherwise = self._store(folder)
 
-    def keeps(self, picture: Picture) -> bool:
+    def keeps(self, picture: ModelInput) -> bool:
         """Whether embeddings of a stack are kept on disk."""
         return self._store_of(picture) is not None
 
-    def room(self, picture: Picture) -> int:
+    def room(self, picture: ModelInput) -> int:
         """Return the bytes that the embeddings of a stack may occupy on disk; 0 if none may."""
         store = self._store_of(picture)
         return 0 if store is None else store.room
 
-    def known_place(self, picture: Picture, revision: str) -> Place | None:
+    def known_location(self, picture: ModelInput, revision: str) -> CacheLocation | None:
         """Return the place of an embedding whose picture was read before."""
         store = self._store_of(picture)
         digest = self._digests.get(picture.frames, {}).get((picture.frame, picture.window))
@@ -247,7 +247,9 @@ class Shelves:
             return None
         return _place(store, picture, revision, digest)
 
-    def place(self, picture: Picture, revision: str, pixels: NDArray[Any]) -> Place | None:
+    def place(
+        self, picture: ModelInput, revision: str, pixels: NDArray[Any]
+    ) -> CacheLocation | None:
         """Return the place of an embedding; None if it is not to be kept.
 
         Parameters
@@ -266,7 +268,7 @@ class Shelves:
         self._digests.setdefault(picture.frames, {})[picture.frame, picture.window] = digest
         return _place(store, picture, revision, digest)
 
-    def remembered(self, picture: Picture, revision: str) -> list[int]:
+    def remembered(self, picture: ModelInput, revision: str) -> list[int]:
         """Return the frames of a stack of which there may be embeddings, as far as not read."""
         store = self._store_of(picture)
         if store is None:
@@ -275,7 +277,7 @@ class Shelves:
         alike = _signature(replace(picture, window=None), revision, "")
         return [one for one in store.frames_of(_shape(picture), alike) if one not in read]
 
-    def _store_of(self, picture: Picture) -> EmbeddingStore | None:
+    def _store_of(self, picture: ModelInput) -> EmbeddingStore | None:
         return self._chosen.get(picture.frames, self._otherwise)
 
     def _store(self, folder: Path) -> EmbeddingStore:
@@ -285,15 +287,15 @@ class Shelves:
         return known
 
 
-def _place(store: EmbeddingStore, picture: Picture, revision: str, digest: str) -> Place:
+def _place(store: EmbeddingStore, picture: ModelInput, revision: str, digest: str) -> CacheLocation:
     origin = Origin(_shape(picture), picture.frame)
-    return Place(store, _signature(picture, revision, digest), origin)
+    return CacheLocation(store, _signature(picture, revision, digest), origin)
 
 
-def _shape(picture: Picture) -> tuple[int, int, int, int]:
+def _shape(picture: ModelInput) -> tuple[int, int, int, int]:
     frames = picture.frames
     return frames.count, *frames.shape, frames.channels
 
 
-def _signature(picture: Picture, revision: str, digest: str) -> Signature:
+def _signature(picture: ModelInput, revision: str, digest: str) -> Signature:
     return Signature(revision, picture.contrast.token, window_text(picture.window), digest)

@@ -21,7 +21,7 @@ LEFT_BEHIND_S = 3600
 """A draft this old was left by a process that has ended."""
 
 
-class Room:
+class Quota:
     """The entries of a folder, which together occupy no more than so many bytes.
 
     An entry is a folder that is never changed; the time of its last change is when it was last

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from ..backends.base import Backend, Embedding, Packed
 from ..bounded_cache import BoundedCache
 from ..images.frames import Frames
-from ..images.model_input import EmbeddingKey, Picture
+from ..images.model_input import EmbeddingKey, ModelInput
 from .budgets import Budgets
-from .disk_cache import Place, Shelves
+from .disk_cache import CacheLocation, DiskCaches
 
 MOST_WAITING = 2
 """One that is being written and one that waits; who brings another one waits for the first."""
@@ -71,7 +71,7 @@ class Source:
 
     packed: Packed | None = None
     image: NDArray[np.float32] | None = None  # (H, W, 3) in 0..1, where nothing was kept
-    place: Place | None = None  # where it is to be kept
+    place: CacheLocation | None = None  # where it is to be kept
 
 
 class Embeddings:
@@ -91,7 +91,7 @@ class Embeddings:
         near, far = (budgets.memory, 0) if is_one else (budgets.device, budgets.memory)
         self.on_device: BoundedCache[EmbeddingKey, Embedding] = BoundedCache(near)
         self.in_memory: BoundedCache[EmbeddingKey, Packed] = BoundedCache(far)
-        self.shelves = Shelves(budgets.disk)
+        self.disk_caches = DiskCaches(budgets.disk)
         self._writer = Writer()
         self._kept_bytes: WeakKeyDictionary[Frames, int] = WeakKeyDictionary()
 
@@ -111,30 +111,30 @@ class Embeddings:
     @property
     def on_disk(self) -> int:
         """Bytes in the folders of all stacks that were opened; they are counted on the disk."""
-        return sum(store.nbytes for store in self.shelves.stores)
+        return sum(store.nbytes for store in self.disk_caches.stores)
 
     @property
-    def trouble(self) -> str:
+    def warning(self) -> str:
         """Why embeddings are not kept on disk, for the user; empty when they are."""
-        return next((store.trouble for store in self.shelves.stores if store.trouble), "")
+        return next((store.warning for store in self.disk_caches.stores if store.warning), "")
 
     def keep(self, frames: Frames, folder: Path) -> None:
         """Keep what is seen of a stack in a folder."""
-        self.shelves.keep(frames, folder)
+        self.disk_caches.keep(frames, folder)
 
     def keep_others(self, folder: Path) -> None:
         """Keep what is seen of stacks for which no folder was named in this one."""
-        self.shelves.keep_others(folder)
+        self.disk_caches.keep_others(folder)
 
-    def has(self, picture: Picture, revision: str) -> bool:
+    def has(self, picture: ModelInput, revision: str) -> bool:
         """Whether an embedding is known, as far as that can be told without reading its frame."""
         key = picture.key(revision)
         if key in self.on_device or key in self.in_memory:
             return True
-        place = self.shelves.known_place(picture, revision)
+        place = self.disk_caches.known_location(picture, revision)
         return place is not None and place.is_taken
 
-    def recognise(self, picture: Picture, revision: str) -> None:
+    def recognise(self, picture: ModelInput, revision: str) -> None:
         """Read a frame, so that it is known whether its embedding is on disk."""
         self._sought(picture, revision)
 
@@ -150,7 +150,7 @@ class Embeddings:
             if fits and self.in_memory.get(old) is None:
                 self.in_memory.put(old, backend.pack(gone))
 
-    def source(self, picture: Picture, revision: str) -> Source:
+    def source(self, picture: ModelInput, revision: str) -> Source:
         """Return what is kept of an embedding; the frame is read at most once, and only if needed.
 
         The image is drawn where nothing is kept.
@@ -164,7 +164,7 @@ class Embeddings:
             return Source(packed)
         return self._drawn(picture, revision, place, pixels)
 
-    def missing(self, picture: Picture, revision: str) -> Source | None:
+    def missing(self, picture: ModelInput, revision: str) -> Source | None:
         """Return what an embedding is to be made from, or None if one is kept as a whole.
 
         What is on disk stays there, and the frame is read at most once.
@@ -199,13 +199,19 @@ class Embeddings:
         self.on_device.clear()
         self.in_memory.clear()
 
-    def _sought(self, picture: Picture, revision: str) -> tuple[Place | None, NDArray[Any] | None]:
+    def _sought(
+        self, picture: ModelInput, revision: str
+    ) -> tuple[CacheLocation | None, NDArray[Any] | None]:
         """Return where an embedding lies on disk, and the pixels if they were read for that."""
-        place = self.shelves.known_place(picture, revision)
+        place = self.disk_caches.known_location(picture, revision)
         return self._named(picture, revision) if place is None else (place, None)
 
     def _drawn(
-        self, picture: Picture, revision: str, place: Place | None, pixels: NDArray[Any] | None
+        self,
+        picture: ModelInput,
+        revision: str,
+        place: CacheLocation | None,
+        pixels: NDArray[Any] | None,
     ) -> Source:
         """Draw what is to be kept at a place.
 
@@ -215,10 +221,12 @@ class Embeddings:
             place, pixels = self._named(picture, revision)
         return Source(None, picture.contrast.compose(pixels), place)
 
-    def _named(self, picture: Picture, revision: str) -> tuple[Place | None, NDArray[Any]]:
+    def _named(
+        self, picture: ModelInput, revision: str
+    ) -> tuple[CacheLocation | None, NDArray[Any]]:
         """Read a picture, and return the place of its embedding and the pixels."""
         pixels = picture.read().copy()  # a stack may be written to while these are looked at
-        return self.shelves.place(picture, revision, pixels), pixels
+        return self.disk_caches.place(picture, revision, pixels), pixels
 
 
 def _make_read_only(embedding: Any) -> None:

@@ -24,7 +24,7 @@ class EmbeddingKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class ModelInput:
     """One frame as the user sees it."""
 
     frames: Frames

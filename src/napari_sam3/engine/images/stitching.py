@@ -22,7 +22,7 @@ Boxes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pieces:
+class Fragments:
     """The candidates of several windows together."""
 
     found: Candidates  # N of them, in pixels of the frame
@@ -32,16 +32,16 @@ class Pieces:
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
+class FragmentPair:
     """Two pieces of different windows that share pixels."""
 
     one: int
     other: int
     shared: int  # pixels that belong to both
-    likeness: float  # intersection over union of what both windows show of them
+    similarity: float  # intersection over union of what both windows show of them
 
 
-def collected(parts: Iterable[tuple[Window, Candidates]], shape: tuple[int, int]) -> Pieces:
+def collected(parts: Iterable[tuple[Window, Candidates]], shape: tuple[int, int]) -> Fragments:
     """Bring the candidates of windows to their frame (H, W), one window after the other."""
     placed: list[Candidates] = []
     is_cut: list[NDArray[np.bool_]] = []
@@ -51,7 +51,7 @@ def collected(parts: Iterable[tuple[Window, Candidates]], shape: tuple[int, int]
         is_cut.append(_cut(placed[-1].boxes, window, shape))
         seen.append(window.box(shape))
     windows = [np.full(len(found), position) for position, found in enumerate(placed)]
-    return Pieces(
+    return Fragments(
         _together(placed, shape),
         np.concatenate([np.zeros(0, bool), *is_cut]),
         np.concatenate([np.zeros(0, np.int64), *windows]),
@@ -59,7 +59,7 @@ def collected(parts: Iterable[tuple[Window, Candidates]], shape: tuple[int, int]
     )
 
 
-def meetings(pieces: Pieces) -> Iterator[Meeting]:
+def fragment_pairs(pieces: Fragments) -> Iterator[FragmentPair]:
     """Yield all pairs of pieces from different windows that share pixels."""
     boxes = pieces.found.boxes
     for window, seen in enumerate(pieces.seen):
@@ -67,12 +67,12 @@ def meetings(pieces: Pieces) -> Iterator[Meeting]:
         others = np.flatnonzero((pieces.windows > window) & _overlap(boxes, seen))
         pairs = np.argwhere(_overlap(boxes[own][:, None], boxes[others]))
         for first, second in pairs.tolist():
-            meeting = _meeting(pieces, int(own[first]), int(others[second]))
-            if meeting.shared:
-                yield meeting
+            fragment_pair = _fragment_pair(pieces, int(own[first]), int(others[second]))
+            if fragment_pair.shared:
+                yield fragment_pair
 
 
-def _meeting(pieces: Pieces, one: int, other: int) -> Meeting:
+def _fragment_pair(pieces: Fragments, one: int, other: int) -> FragmentPair:
     boxes, masks, windows = pieces.found.boxes, pieces.found.masks, pieces.windows
     both = _intersection(pieces.seen[windows[one]], pieces.seen[windows[other]])
     sizes = [
@@ -81,7 +81,7 @@ def _meeting(pieces: Pieces, one: int, other: int) -> Meeting:
     common = _intersection(boxes[one], boxes[other])
     parts = [_part(masks[index], boxes[index], common) for index in (one, other)]
     shared = int(np.count_nonzero(parts[0] & parts[1]))
-    return Meeting(one, other, shared, shared / max(sum(sizes) - shared, 1))
+    return FragmentPair(one, other, shared, shared / max(sum(sizes) - shared, 1))
 
 
 def _part(mask: NDArray[np.bool_], box: Boxes, wanted: Boxes) -> NDArray[np.bool_]:
@@ -107,12 +107,12 @@ def _cut(boxes: Boxes, window: Window, shape: tuple[int, int]) -> NDArray[np.boo
 
 def _on_frame(found: Candidates, window: Window, shape: tuple[int, int]) -> Candidates:
     """Turn candidates of a window into some of its frame (H, W)."""
-    readings = [
+    hypotheses = [
         on_frame(Reading("whole", mask, 1.0, MaskPlace(top, left, window.shape)), window, shape)
         for mask, (top, left) in zip(found.masks, found.boxes[:, :2].tolist(), strict=True)
     ]
-    boxes = np.array([reading.box for reading in readings], np.int64).reshape(-1, 4)
-    masks = tuple(reading.patch for reading in readings)
+    boxes = np.array([hypothesis.box for hypothesis in hypotheses], np.int64).reshape(-1, 4)
+    masks = tuple(hypothesis.patch for hypothesis in hypotheses)
     return replace(found, shape=shape, boxes=boxes, masks=masks)
 
 
@@ -124,7 +124,7 @@ def _together(parts: list[Candidates], shape: tuple[int, int]) -> Candidates:
         np.concatenate([np.zeros(0), *(part.scores for part in parts)]),
         parts[0].frame if parts else 0,
         any(part.is_saturated for part in parts),
-        sum(part.windows_looked_at for part in parts),
+        sum(part.tiles_searched for part in parts),
     )
 
 
@@ -162,7 +162,7 @@ def merged(parts: Iterable[tuple[Window, Candidates]], shape: tuple[int, int]) -
     alike the better one stays. Other scores stay as they are.
     """
     pieces = collected(parts, shape)
-    met = list(meetings(pieces))
+    met = list(fragment_pairs(pieces))
     is_kept = np.ones(len(pieces.found), bool)
     _leave_out_what_is_whole_elsewhere(met, pieces, is_kept)
     _leave_out_doubles(met, pieces, is_kept)
@@ -185,7 +185,7 @@ def _starts(first: float, last: float, size: int, side: int) -> list[int]:
 
 
 def _leave_out_what_is_whole_elsewhere(
-    met: Sequence[Meeting], pieces: Pieces, is_kept: Kept
+    met: Sequence[FragmentPair], pieces: Fragments, is_kept: Kept
 ) -> None:
     areas = pieces.found.areas
     for pair in met:
@@ -195,20 +195,20 @@ def _leave_out_what_is_whole_elsewhere(
                 is_kept[own] = False
 
 
-def _leave_out_doubles(met: Sequence[Meeting], pieces: Pieces, is_kept: Kept) -> None:
-    for pair in sorted(met, key=lambda pair: -pair.likeness):
+def _leave_out_doubles(met: Sequence[FragmentPair], pieces: Fragments, is_kept: Kept) -> None:
+    for pair in sorted(met, key=lambda pair: -pair.similarity):
         own = [pair.one, pair.other]
-        if pair.likeness >= ALIKE and is_kept[own].all() and not pieces.is_cut[own].any():
+        if pair.similarity >= ALIKE and is_kept[own].all() and not pieces.is_cut[own].any():
             is_kept[min(own, key=lambda index: pieces.found.scores[index])] = False
 
 
-def _joined(met: Sequence[Meeting], pieces: Pieces, is_kept: Kept) -> list[list[int]]:
+def _joined(met: Sequence[FragmentPair], pieces: Fragments, is_kept: Kept) -> list[list[int]]:
     """Group the pieces that are kept, those of one object together."""
     open_ends = is_kept & pieces.is_cut
     pairs = [
         (pair.one, pair.other)
         for pair in met
-        if pair.likeness >= ALIKE and open_ends[pair.one] and open_ends[pair.other]
+        if pair.similarity >= ALIKE and open_ends[pair.one] and open_ends[pair.other]
     ]
     first, second = np.array(pairs, np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(pairs)), (first, second)), (len(is_kept), len(is_kept)))

@@ -57,7 +57,7 @@ def window_for(prompts: Prompts, shape: tuple[int, int], visible: Box | None = N
     return window_around(extent, level, shape)
 
 
-def windows_to_follow(
+def propagation_windows(
     masks: Iterable[ObjectMask], current: Mapping[int, Window]
 ) -> dict[int, Window]:
     """Choose the windows in which objects are looked for next, by their ids; few serve many.
@@ -195,25 +195,25 @@ def mask_in(mask: Patched, window: Window) -> NDArray[np.bool_]:
     return seen
 
 
-def on_frame(reading: Reading, window: Window, shape: tuple[int, int]) -> Reading:
+def on_frame(hypothesis: Reading, window: Window, shape: tuple[int, int]) -> Reading:
     """Turn a reading of a window into one of its frame (H, W).
 
     Outlines from a coarser level are drawn smoothly through its pixels.
     """
     scale = window.scale
-    row, col = reading.box[:2]
+    row, col = hypothesis.box[:2]
     top, left = (row + window.top) * scale, (col + window.left) * scale
-    patch = reading.patch if scale == 1 else enlarged(reading.patch, scale)
+    patch = hypothesis.patch if scale == 1 else enlarged(hypothesis.patch, scale)
     patch = patch[: shape[0] - top, : shape[1] - left]
     patch.setflags(write=False)
-    return Reading(reading.name, patch, reading.score, MaskPlace(top, left, shape))
+    return Reading(hypothesis.name, patch, hypothesis.score, MaskPlace(top, left, shape))
 
 
 def placed(
-    readings: Sequence[Reading], window: Window, shape: tuple[int, int]
+    hypotheses: Sequence[Reading], window: Window, shape: tuple[int, int]
 ) -> tuple[Reading, ...]:
     """Turn readings (h, w) of a window into those of its frame (H, W), without empty space."""
-    return tuple(on_frame(trimmed(reading), window, shape) for reading in readings)
+    return tuple(on_frame(trimmed(hypothesis), window, shape) for hypothesis in hypotheses)
 
 
 def enlarged(patch: NDArray[np.bool_], scale: int) -> NDArray[np.bool_]:

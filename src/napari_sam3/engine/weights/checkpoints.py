@@ -83,11 +83,11 @@ MODEL_TYPES: dict[str, Kind] = {
     "edgetam_video": "edgetam",
     "sam": "sam1",
 }
-FOLLOWING = ("vision_encoder", "prompt_encoder", "mask_decoder", "memory_attention")
+PROPAGATION = ("vision_encoder", "prompt_encoder", "mask_decoder", "memory_attention")
 PARTS: dict[Kind, tuple[str, ...]] = {
     "sam3": ("detector_model", "tracker_model", "tracker_neck"),
-    "sam2": FOLLOWING,
-    "edgetam": FOLLOWING,
+    "sam2": PROPAGATION,
+    "edgetam": PROPAGATION,
     "sam1": ("vision_encoder", "prompt_encoder", "mask_decoder"),
 }
 """What the names of a model's tensors begin with; all of it must be there."""

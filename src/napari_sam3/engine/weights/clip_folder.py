@@ -140,7 +140,7 @@ def known_clip(name: str) -> CatalogModel | None:
     return next((model for model in CLIPS if model.id == name), None)
 
 
-def clip_place(place: str | Path) -> Path:
+def clip_path(place: str | Path) -> Path:
     """Return the folder that a place or a name on the hub stands for.
 
     Raises

@@ -24,7 +24,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented
 
-from ...storage import check_room
+from ...storage import check_free_space
 from ...values import ModelError, Sam3Error, StorageError
 from .catalog import HUB
 from .checkpoints import CONFIG, WEIGHTS
@@ -231,7 +231,7 @@ def _fetch(model_id: str, files: Sequence[Any], weights: str | None, watched: _W
     missing = [file for file in files if file.will_download]
     total = sum(file.file_size or 0 for file in files)
     left = sum(file.file_size or 0 for file in missing)
-    check_room(Path(constants.HF_HUB_CACHE), left, f"The download of {model_id}")
+    check_free_space(Path(constants.HF_HUB_CACHE), left, f"The download of {model_id}")
     transfer = _Transfer(total, total - left, watched)
     bar = _bar_of(transfer)
     for file in sorted(missing, key=lambda one: one.file_size or 0):

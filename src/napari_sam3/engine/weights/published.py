@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ...storage import check_room
+from ...storage import check_free_space
 from ...values import DAMAGED, StorageError, WeightsError
 from .. import without_triton  # noqa: F401  before torch or transformers are imported
 from .checkpoints import WEIGHTS
@@ -245,7 +245,7 @@ def write_folder(
     """
     if folder.exists():
         raise StorageError(f"{folder} is there already: choose it, or remove it first.")
-    check_room(folder, sum(tensor.nbytes for tensor in tensors.values()), "The conversion")
+    check_free_space(folder, sum(tensor.nbytes for tensor in tensors.values()), "The conversion")
     unfinished: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

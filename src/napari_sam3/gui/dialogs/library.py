@@ -31,7 +31,7 @@ GREEN, ORANGE = "#33e64d", "#ff801a"
 class LibraryDialog(QDialog):
     """A list of names, pictures of one of them, and what can be done."""
 
-    name_chosen = Signal(str)
+    name_selected = Signal(str)
     use_wanted = Signal(str)
     removal_wanted = Signal(str)
     keeping_wanted = Signal(str)
@@ -52,7 +52,7 @@ class LibraryDialog(QDialog):
             self.names, self.pictures, row(self.use, self.remove), row(self.name, self.keep)
         )
         QVBoxLayout(self).addWidget(content.native)
-        self.names.changed.connect(self._on_name_chosen)
+        self.names.changed.connect(self._on_name_selected)
         self.name.changed.connect(self._allow)
         self.use.clicked.connect(self._on_use_clicked)
         self.remove.clicked.connect(self._on_remove_clicked)
@@ -88,10 +88,10 @@ class LibraryDialog(QDialog):
         unnamed = "" if self.name.value.strip() else NO_NAME
         allow(self.keep, KEEP_TIP, self._why_not_kept or unnamed)
 
-    def _on_name_chosen(self) -> None:
+    def _on_name_selected(self) -> None:
         self._allow()
         if self.chosen:
-            self.name_chosen.emit(self.chosen)
+            self.name_selected.emit(self.chosen)
 
     def _on_use_clicked(self) -> None:
         self.use_wanted.emit(self.chosen)

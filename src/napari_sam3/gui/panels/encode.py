@@ -32,10 +32,10 @@ class EncodePanel:
 
     def show(self, controller: Controller) -> None:
         """Show how things stand with the stack that is looked at."""
-        stack = controller.ahead.stack
+        stack = controller.prefetch.stack
         is_running = stack.state == "running"
         self.run.text = WORDS[stack.state]
-        allow(self.run, PAUSE_TIP if is_running else TIP, "" if is_running else stack.obstacle)
+        allow(self.run, PAUSE_TIP if is_running else TIP, "" if is_running else stack.why_disabled)
         outlook = stack.outlook
         self.outlook.value = "" if outlook is None else _told(outlook)
 

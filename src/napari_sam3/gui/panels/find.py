@@ -10,13 +10,13 @@ from psygnal import Signal
 
 from ...controller import (
     EXTENTS,
+    CandidateCount,
+    ConceptState,
     Controller,
     FindAction,
-    FoundConcept,
-    Tally,
     Tool,
     is_busy,
-    obstacle_to,
+    why_find_disabled,
 )
 from ...engine import TEXT_IS_WEAK, Selection
 from ...layers import data_shape
@@ -31,7 +31,7 @@ BOXES_FIND_MORE = "A box finds more than text."
 
 def found_sentence(controller: Controller) -> str:
     """Say in a few words what was found of the current concept on the frame looked at."""
-    concept, tally = controller.finder.current, controller.finder.tally
+    concept, tally = controller.search.current, controller.search.tally
     if is_busy(controller):
         return _under_way(controller)
     if concept is None or concept.description.is_empty:
@@ -50,7 +50,7 @@ def found_sentence(controller: Controller) -> str:
 
 def found_details(controller: Controller) -> str:
     """Say all that there is to say of what was found, a line each."""
-    concept, tally = controller.finder.current, controller.finder.tally
+    concept, tally = controller.search.current, controller.search.tally
     if concept is None or tally is None:
         return ""
     lines = [f"{tally.told}."]
@@ -63,7 +63,7 @@ def found_details(controller: Controller) -> str:
 
 
 def _under_way(controller: Controller) -> str:
-    progress = None if controller.work is None else controller.work.finding.progress
+    progress = None if controller.work is None else controller.work.detection.progress
     if progress is None:
         return "looking …"
     left = progress.seconds_left
@@ -71,12 +71,12 @@ def _under_way(controller: Controller) -> str:
     return f"looking, {progress.done} of {progress.total} frames{waiting}"
 
 
-def _span(tally: Tally) -> str:
+def _span(tally: CandidateCount) -> str:
     low, high = tally.scores or (0.0, 0.0)
     return f"{low:.2f} to {high:.2f}"
 
 
-def _warnings(concept: FoundConcept, tally: Tally) -> list[str]:
+def _warnings(concept: ConceptState, tally: CandidateCount) -> list[str]:
     """Say what stands against the count, in the order of weight."""
     asked = concept.description
     by_text_alone = bool(asked.text) and not asked.boxes and not asked.borrowed
@@ -217,13 +217,13 @@ NEW = "new concept"
 class ConceptPanel:
     """Six rows, and more that unfold."""
 
-    tool_chosen = Signal(str)
+    tool_selected = Signal(str)
     text_wanted = Signal(str)
     everything_wanted = Signal()
     again_wanted = Signal()
     stop_wanted = Signal()
-    extent_chosen = Signal(str)
-    concept_chosen = Signal(object)  # a FoundConcept, or None for a new one
+    extent_selected = Signal(str)
+    concept_selected = Signal(object)  # a FoundConcept, or None for a new one
     object_wanted = Signal()
     objects_wanted = Signal()
     exemplar_wanted = Signal()
@@ -259,7 +259,7 @@ class ConceptPanel:
             widget.native.setChecked(controller.tool == tool)
         self._show_concepts(controller)
         with self.extent.changed.blocked():
-            self.extent.value = controller.finder.extent
+            self.extent.value = controller.search.extent
         self.told.value = found_sentence(controller)
         self.told.tooltip = found_details(controller) or TOLD_TIP
         self._show_levels(controller)
@@ -293,7 +293,7 @@ class ConceptPanel:
         for widget in (*self.tools.values(), self.more):
             widget.native.setCheckable(True)
         for tool, widget in self.tools.items():
-            widget.native.clicked.connect(lambda _, tool=tool: self.tool_chosen.emit(tool))
+            widget.native.clicked.connect(lambda _, tool=tool: self.tool_selected.emit(tool))
         self.more.native.toggled.connect(self._on_more_toggled)
         self.text.native.returnPressed.connect(self._on_text_entered)
         self.find.clicked.connect(self._on_find_clicked)
@@ -308,25 +308,25 @@ class ConceptPanel:
         self.remove.clicked.connect(self.removal_wanted.emit)
 
     def _show_concepts(self, controller: Controller) -> None:
-        concepts = controller.finder.concepts
+        concepts = controller.search.concepts
         choices = [(one.name, one) for one in concepts] if concepts is not None else []
         with self.concept.changed.blocked():
             self.concept.choices = [*choices, (NEW, None)]
-            self.concept.value = controller.finder.current
+            self.concept.value = controller.search.current
 
     def _show_levels(self, controller: Controller) -> None:
-        image, concept = controller.focus.image, controller.finder.current
+        image, concept = controller.focus.image, controller.search.current
         if image is not None and concept is not None:
             rows, cols = data_shape(image)[-2:]
             self.sliders.show(concept.levels, rows * cols)
-        self.sliders.allow(obstacle_to(controller, "select"))
+        self.sliders.allow(why_find_disabled(controller, "select"))
 
     def _allow(self, controller: Controller) -> None:
         busy = is_busy(controller)
-        in_the_way = obstacle_to(controller, "find_text")
+        in_the_way = why_find_disabled(controller, "find_text")
         self.text.visible, self.no_text.visible = not in_the_way, bool(in_the_way)
         self.find.text = "Stop" if busy else "Find"
-        is_idle = in_the_way and obstacle_to(controller, "find_again")
+        is_idle = in_the_way and why_find_disabled(controller, "find_again")
         allow(self.find, STOP_TIP if busy else FIND_TIP, "" if busy else is_idle)
         whats: list[tuple[Widget, str, FindAction]] = [
             (self.tools["exemplar"], TOOLS["exemplar"][1], "draw_exemplar"),
@@ -341,7 +341,7 @@ class ConceptPanel:
             (self.remove, REMOVE_TIP, "remove_concept"),
         ]
         for widget, tip, action in whats:
-            allow(widget, tip, obstacle_to(controller, action))
+            allow(widget, tip, why_find_disabled(controller, action))
 
     def _on_more_toggled(self, is_down: bool) -> None:
         if is_down:  # others make room first, or the window would grow
@@ -362,7 +362,7 @@ class ConceptPanel:
             self.again_wanted.emit()
 
     def _on_extent_changed(self, extent: str) -> None:
-        self.extent_chosen.emit(extent)
+        self.extent_selected.emit(extent)
 
-    def _on_concept_changed(self, concept: FoundConcept | None) -> None:
-        self.concept_chosen.emit(concept)
+    def _on_concept_changed(self, concept: ConceptState | None) -> None:
+        self.concept_selected.emit(concept)

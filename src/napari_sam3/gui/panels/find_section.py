@@ -5,7 +5,7 @@ from __future__ import annotations
 from psygnal import Signal
 from qtpy.QtWidgets import QWidget
 
-from ...controller import Controller, FoundConcept, obstacle_to
+from ...controller import ConceptState, Controller, why_find_disabled
 from ...engine import Selection, split
 from ...values import PromptError
 from ..dialogs.library import LibraryDialog
@@ -50,33 +50,33 @@ class FindSection:
         self._settled.stop()
 
     def _connect(self) -> None:
-        panel, finder = self.panel, self._controller.finder
+        panel, search = self.panel, self._controller.search
         picking = self._controller.picking
-        panel.tool_chosen.connect(self._controller.choose_tool)
+        panel.tool_selected.connect(self._controller.choose_tool)
         panel.text_wanted.connect(self._on_text_wanted)
-        panel.everything_wanted.connect(finder.find_everything)
-        panel.again_wanted.connect(finder.find_again)
+        panel.everything_wanted.connect(search.find_everything)
+        panel.again_wanted.connect(search.find_again)
         panel.stop_wanted.connect(self._on_stop_wanted)
-        panel.extent_chosen.connect(finder.choose_extent)
-        panel.concept_chosen.connect(self._on_concept_chosen)
+        panel.extent_selected.connect(search.choose_extent)
+        panel.concept_selected.connect(self._on_concept_selected)
         panel.object_wanted.connect(picking.make_object)
         panel.objects_wanted.connect(picking.make_objects)
         panel.exemplar_wanted.connect(picking.use_as_exemplar)
-        panel.removal_wanted.connect(finder.remove_concept)
+        panel.removal_wanted.connect(search.remove_concept)
         panel.sliders.moved.connect(self._on_levels_wanted)
         panel.library_wanted.connect(self._on_library_wanted)
         self._connect_library()
 
     def _connect_library(self) -> None:
         library, keeping = self.library, self._controller.keeping
-        library.name_chosen.connect(self._on_name_chosen)
+        library.name_selected.connect(self._on_name_selected)
         library.use_wanted.connect(keeping.use)
         library.removal_wanted.connect(keeping.remove)
         library.keeping_wanted.connect(keeping.keep)
         keeping.changed.connect(self._show_library)
 
     def _show_library(self) -> None:
-        why_not = obstacle_to(self._controller, "keep_exemplars")
+        why_not = why_find_disabled(self._controller, "keep_exemplars")
         self.library.show_names(self._controller.keeping.names(), why_not)
 
     def _on_library_wanted(self) -> None:
@@ -84,7 +84,7 @@ class FindSection:
         self.library.show()
         self.library.raise_()
 
-    def _on_name_chosen(self, name: str) -> None:
+    def _on_name_selected(self, name: str) -> None:
         self.library.show_exemplars(self._controller.keeping.exemplars(name))
 
     def _on_text_wanted(self, text: str) -> None:
@@ -97,14 +97,14 @@ class FindSection:
         remark = "" if engine is None else engine.remark(text)
         if remark:
             self.told.emit(remark)
-        self._controller.finder.find_texts([str(phrase) for phrase in phrases])
+        self._controller.search.find_texts([str(phrase) for phrase in phrases])
 
     def _on_stop_wanted(self) -> None:
-        self._controller.finder.stop()
-        self._controller.works.stop_looking()
+        self._controller.search.stop()
+        self._controller.works.stop_encoding()
 
-    def _on_concept_chosen(self, concept: FoundConcept | None) -> None:
-        self._controller.finder.choose_concept(concept)
+    def _on_concept_selected(self, concept: ConceptState | None) -> None:
+        self._controller.search.choose_concept(concept)
         self.panel.show_text("" if concept is None else concept.description.text)
 
     def _on_levels_wanted(self, levels: Selection) -> None:
@@ -115,7 +115,7 @@ class FindSection:
     def _on_sliders_moved(self) -> None:
         levels, self._levels = self._levels, None
         if levels is not None:
-            self._controller.finder.select(levels)
+            self._controller.search.select(levels)
 
     def _on_sliders_settled(self) -> None:
-        self._controller.finder.settle()
+        self._controller.search.settle()

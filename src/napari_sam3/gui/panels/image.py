@@ -17,8 +17,8 @@ AXIS_TIP = "The axis that objects are followed along: z-slices or time."
 class ImagePanel:
     """Two choices in a row."""
 
-    image_chosen = Signal(object)  # an Image, or None
-    axis_chosen = Signal(object)  # an int, or None
+    image_selected = Signal(object)  # an Image, or None
+    axis_selected = Signal(object)  # an int, or None
 
     def __init__(self) -> None:
         self.image = choice([], IMAGE_TIP, "image")
@@ -46,7 +46,7 @@ class ImagePanel:
         allow(self.axis, AXIS_TIP, "" if axes else "The image has a single frame.")
 
     def _on_image_changed(self, image: Image | None) -> None:
-        self.image_chosen.emit(image)
+        self.image_selected.emit(image)
 
     def _on_axis_changed(self, axis: int | None) -> None:
-        self.axis_chosen.emit(axis)
+        self.axis_selected.emit(axis)

@@ -23,8 +23,8 @@ LIST_WIDTH = 260  # screen pixels of the open list, so that names can be read in
 class ModelPanel:
     """The choice of a model and of a device, and what they are doing."""
 
-    model_chosen = Signal(str)
-    device_chosen = Signal(str)
+    model_selected = Signal(str)
+    device_selected = Signal(str)
     more_wanted = Signal()
 
     def __init__(self) -> None:
@@ -72,10 +72,10 @@ class ModelPanel:
         self._hint_row.visible = bool(hint)
 
     def _on_model_changed(self, model: str) -> None:
-        self.model_chosen.emit(model)
+        self.model_selected.emit(model)
 
     def _on_device_changed(self, device: str) -> None:
-        self.device_chosen.emit(device)
+        self.device_selected.emit(device)
 
 
 def _entry(model: CatalogModel, here: Collection[str]) -> str:

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ...controller import Controller, obstacle
+from ...controller import Controller, why_disabled
 from ...values import SegmentedObject
 
 LIST_TIP = "Click an object to bring its prompts back; double click to rename it."
@@ -28,7 +28,7 @@ ID = Qt.ItemDataRole.UserRole
 class ObjectsPanel:
     """A table of objects, the current one selected."""
 
-    object_chosen = Signal(int)
+    object_selected = Signal(int)
     object_renamed = Signal(int, str)
     removal_wanted = Signal(int)
 
@@ -55,34 +55,34 @@ class ObjectsPanel:
 
     def show(self, controller: Controller) -> None:
         """Show the objects of the image that is worked on."""
-        things = [] if controller.work is None else list(controller.work.workspace.objects)
+        objs = [] if controller.work is None else list(controller.work.workspace.objects)
         self.table.blockSignals(True)
-        while self.table.topLevelItemCount() > len(things):
+        while self.table.topLevelItemCount() > len(objs):
             self.table.takeTopLevelItem(self.table.topLevelItemCount() - 1)
-        for index, thing in enumerate(things):
-            self._show_object(index, thing, controller)
+        for index, obj in enumerate(objs):
+            self._show_object(index, obj, controller)
         self.table.blockSignals(False)
-        in_the_way = obstacle(controller, "remove")
+        in_the_way = why_disabled(controller, "remove")
         self.remove.setEnabled(not in_the_way)
         self.remove.setToolTip(f"{REMOVE_TIP}\n{in_the_way}" if in_the_way else REMOVE_TIP)
 
-    def _show_object(self, index: int, thing: SegmentedObject, controller: Controller) -> None:
+    def _show_object(self, index: int, obj: SegmentedObject, controller: Controller) -> None:
         item = self.table.topLevelItem(index)
         if item is None:
             item = QTreeWidgetItem()
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
             self.table.addTopLevelItem(item)
-        if item.data(0, ID) != thing.id:
-            item.setData(0, ID, thing.id)
-            item.setIcon(0, _swatch(thing))
-        item.setText(0, thing.name)
-        item.setText(1, controller.progress_of(thing))
-        item.setText(2, "" if thing.score is None else f"{thing.score:.2f}")
-        if thing is controller.current:
+        if item.data(0, ID) != obj.id:
+            item.setData(0, ID, obj.id)
+            item.setIcon(0, _swatch(obj))
+        item.setText(0, obj.name)
+        item.setText(1, controller.progress_of(obj))
+        item.setText(2, "" if obj.score is None else f"{obj.score:.2f}")
+        if obj is controller.current:
             self.table.setCurrentItem(item)
 
     def _on_item_clicked(self, item: QTreeWidgetItem) -> None:
-        self.object_chosen.emit(item.data(0, ID))
+        self.object_selected.emit(item.data(0, ID))
 
     def _on_item_changed(self, item: QTreeWidgetItem, column: int) -> None:
         if column == 0:
@@ -94,7 +94,7 @@ class ObjectsPanel:
             self.removal_wanted.emit(item.data(0, ID))
 
 
-def _swatch(thing: SegmentedObject) -> QIcon:
+def _swatch(obj: SegmentedObject) -> QIcon:
     pixmap = QPixmap(12, 12)
-    pixmap.fill(QColor.fromRgbF(*thing.color))
+    pixmap.fill(QColor.fromRgbF(*obj.color))
     return QIcon(pixmap)

@@ -6,7 +6,7 @@ from magicgui.widgets import CheckBox, Container
 from magicgui.widgets.bases import Widget
 from psygnal import Signal
 
-from ...controller import Controller, obstacle
+from ...controller import Controller, why_disabled
 from ..controls import allow, choice, heading, row
 
 LAYOUTS = ("layer per object", "one layer")
@@ -17,8 +17,8 @@ OVERWRITE_TIP = "Let an object take pixels that belong to another one; off, they
 class OutputPanel:
     """The layout of the results."""
 
-    layout_chosen = Signal(str)
-    overwriting_chosen = Signal(bool)
+    layout_selected = Signal(str)
+    overwriting_selected = Signal(bool)
 
     def __init__(self) -> None:
         self.layout = choice(LAYOUTS, LAYOUT_TIP, "layout")
@@ -32,14 +32,14 @@ class OutputPanel:
         with self.layout.changed.blocked(), self.overwrite.changed.blocked():
             self.layout.value = controller.works.layout
             self.overwrite.value = not controller.works.keeps_committed
-        allow(self.layout, LAYOUT_TIP, obstacle(controller, "change_layout"))
+        allow(self.layout, LAYOUT_TIP, why_disabled(controller, "change_layout"))
         needless = (
             "" if controller.works.layout == "one layer" else "Objects have layers of their own."
         )
         allow(self.overwrite, OVERWRITE_TIP, needless)
 
     def _on_layout_changed(self, layout: str) -> None:
-        self.layout_chosen.emit(layout)
+        self.layout_selected.emit(layout)
 
     def _on_overwrite_changed(self, value: bool) -> None:
-        self.overwriting_chosen.emit(value)
+        self.overwriting_selected.emit(value)

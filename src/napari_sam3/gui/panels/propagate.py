@@ -6,7 +6,7 @@ from magicgui.widgets import Container, Label, ProgressBar, SpinBox
 from magicgui.widgets.bases import Widget
 from psygnal import Signal
 
-from ...controller import Controller, Direction, Progress, Reach, obstacle
+from ...controller import Controller, Direction, Progress, Reach, why_disabled
 from ..controls import allow, button, choice, column, heading, row
 
 DIRECTIONS: tuple[Direction, ...] = ("both", "forward", "backward")
@@ -61,8 +61,8 @@ class PropagatePanel:
             for box, value in ((self.first, 0), (self.last, last)):
                 box.max = last
                 box.value = value
-        allow(self.run, RUN_TIP, obstacle(controller, "run"))
-        allow(self.stop, STOP_TIP, obstacle(controller, "stop"))
+        allow(self.run, RUN_TIP, why_disabled(controller, "run"))
+        allow(self.stop, STOP_TIP, why_disabled(controller, "stop"))
         self._show_progress(controller.progress)
 
     def _show_progress(self, run: Progress | None) -> None:

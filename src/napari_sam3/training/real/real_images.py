@@ -37,7 +37,7 @@ FAR_APART = 0.3
 """Share of the pairs that leave out a frame between the two."""
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
     """List the pictures of a folder of images and labels, or of the folders in it.
 
     Raises
@@ -125,17 +125,17 @@ def three_channels(frames: npt.NDArray[Any]) -> Picture:
     pictures = np.moveaxis(coloured, -1, 1)
     if pictures.shape[1] < 3:
         pictures = pictures[:, :1].repeat(3, 1)
-    return _exposed_bytes(pictures) if frames.dtype == np.uint8 else _exposed(pictures)
+    return _augmented_bytes(pictures) if frames.dtype == np.uint8 else _augmented(pictures)
 
 
-def _exposed_bytes(pictures: npt.NDArray[np.uint8]) -> Picture:
+def _augmented_bytes(pictures: npt.NDArray[np.uint8]) -> Picture:
     """Brighten bytes, whose 0 is black."""
     shares = pictures / np.float32(255)
     bright = np.percentile(shares, 99.9)
     return np.asarray(shares / max(bright, 0.02), np.float32)
 
 
-def _exposed(pictures: npt.NDArray[Any]) -> Picture:
+def _augmented(pictures: npt.NDArray[Any]) -> Picture:
     """Spread what a camera or a program wrote, of which nobody knows the range, over 0..1."""
     values = pictures.astype(np.float32)
     dark, bright = np.percentile(values, (0.1, 99.9))

@@ -48,7 +48,7 @@ STAINED = (appearance.section, appearance.labelled_section)
 GLOWING = (appearance.fluorescence, appearance.ring, appearance.membrane)
 
 
-def choose_look(rng: Random, kind: Kind) -> Look:
+def choose_appearance(rng: Random, kind: Kind) -> Look:
     """Pick a look that suits the objects."""
     if rng.random() < 0.04:
         return appearance.textured

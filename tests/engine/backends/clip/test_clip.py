@@ -21,7 +21,7 @@ from napari_sam3.engine.backends.clip.enhanced_phrases import EnhancedPhrases
 from napari_sam3.engine.images import frames as engine_frames
 from napari_sam3.engine.images.contrast import Contrast
 from napari_sam3.engine.images.frames import Frames
-from napari_sam3.engine.images.model_input import Picture
+from napari_sam3.engine.images.model_input import ModelInput
 from napari_sam3.values.candidates import Candidates
 from napari_sam3.values.errors import PromptError
 from tests.clips import NAMES, ColourModel
@@ -99,14 +99,14 @@ def test_another_phrase_costs_only_the_reading_of_it(clip, image, candidates, mo
     clip.ranked(image, candidates, Phrase.parse("blue"))
 
     assert model.looks == 1
-    assert model.readings == 2
+    assert model.hypotheses == 2
     assert model.read == ["image of blue", "blue", "sky blue"]
 
 
 def test_all_words_are_read_in_one_go(clip, image, candidates, model):
     clip.ranked(image, candidates, Phrase.parse("red or green, not blue"))
 
-    assert (model.looks, model.readings) == (1, 1)
+    assert (model.looks, model.hypotheses) == (1, 1)
 
 
 def test_candidates_that_were_chosen_among_those_seen_are_not_looked_at_again(
@@ -170,7 +170,7 @@ def test_no_candidates_cost_nothing(clip, image, candidates, model):
     ranked = clip.ranked(image, candidates.taken([]), RED)
 
     assert len(ranked) == 0
-    assert (model.looks, model.readings) == (0, 0)
+    assert (model.looks, model.hypotheses) == (0, 0)
 
 
 def test_a_phrase_that_cannot_be_read_is_refused_before_anything_is_looked_at(
@@ -212,7 +212,7 @@ def test_nothing_accepted_suggests_nothing(clip, image, candidates):
 
 def test_phrases_that_the_user_edits_count_at_once(image, candidates, model, tmp_path, monkeypatch):
     file = tmp_path / "phrases.toml"
-    monkeypatch.setattr(enhanced_phrases, "user_file", lambda: file)
+    monkeypatch.setattr(enhanced_phrases, "edited_file", lambda: file)
     clip = Clip(model)
     before = clip.similarities(image, candidates, Phrase.parse("thing"))
 
@@ -235,13 +235,13 @@ RED_FRAMES = Phrase.parse("red")
 
 
 @pytest.fixture
-def picture() -> Picture:
+def picture() -> ModelInput:
     """Return a large frame with squares that are red and blue in turn."""
     image = np.zeros((SIDE, SIDE, 3), np.uint8)
     for n, (row, col) in enumerate(PLACES):
         image[row : row + 20, col : col + 20, 2 * (n % 2)] = 255
     frames = Frames.from_array(image[None])
-    return Picture(frames, Contrast.estimate(frames), 0)
+    return ModelInput(frames, Contrast.estimate(frames), 0)
 
 
 @pytest.fixture

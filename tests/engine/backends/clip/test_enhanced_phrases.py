@@ -19,7 +19,7 @@ from napari_sam3.values.errors import PromptError, StorageError
 @pytest.fixture
 def own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "config" / "phrases.toml"
-    monkeypatch.setattr(enhanced_phrases, "user_file", lambda: file)
+    monkeypatch.setattr(enhanced_phrases, "edited_file", lambda: file)
     return file
 
 

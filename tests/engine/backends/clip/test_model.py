@@ -90,7 +90,7 @@ def test_pictures_are_seen_as_open_clip_sees_them(folders, models, name, tmp_pat
     pictures = np.random.default_rng(0).random((2, *side, 3), np.float32)
     scaled = (torch.tensor(pictures) - PREPROCESSING["mean"][0]) / PREPROCESSING["std"][0]
 
-    vectors = models[name].picture_vectors(pictures)
+    vectors = models[name].image_vectors(pictures)
 
     network = stock(folders[name], tmp_path)
     expected = network.encode_image(scaled.permute(0, 3, 1, 2), normalize=True)
@@ -147,7 +147,7 @@ def test_pictures_of_any_size_are_seen_in_passes_of_bounded_size(models, monkeyp
     pictures = (np.zeros((size, size, 3), np.float32) for size in (8, 50, 9, 200))
 
     with visits(model._network.visual) as seen:
-        vectors = model.picture_vectors(pictures)
+        vectors = model.image_vectors(pictures)
 
     assert len(seen) == 2
     assert vectors.shape == (4, 16)

@@ -158,7 +158,7 @@ def test_an_appearance_is_a_few_numbers_that_stay(backend, embedding):
     look = Look.of(kept)
 
     assert sum(part.nbytes for part in kept.values()) < 1000
-    assert look.likeness(look) == pytest.approx(2, abs=1e-4)
+    assert look.similarity(look) == pytest.approx(2, abs=1e-4)
 
 
 def test_unlike_objects_have_a_low_likeness(backend, embedding):
@@ -167,8 +167,8 @@ def test_unlike_objects_have_a_low_likeness(backend, embedding):
         for where in [(CELLS[0], RADIUS), (CELLS[2], RADIUS), (SPECKS[0], SPECK)]
     )
 
-    assert cell.likeness(same) > 1
-    assert cell.likeness(speck) < 0
+    assert cell.similarity(same) > 1
+    assert cell.similarity(speck) < 0
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from napari_sam3.engine import Prompts
-from napari_sam3.engine.backends.embedded.decoder_queries import Guess
+from napari_sam3.engine.backends.embedded.decoder_queries import DecoderOutput
 from napari_sam3.engine.backends.embedded.mask_decoding import (
     CORRECTED,
     FINER,
     crops_around,
-    questions_on,
+    queries_on,
     ranked,
 )
 from napari_sam3.engine.backends.embedded.pyramid import ZOOM, Crop, Level, Pyramid
@@ -27,10 +27,10 @@ def square(side: float) -> np.ndarray:
     return np.array([100.0, 100.0, 100.0 + side, 100.0 + side])
 
 
-def guess(scale: float, value: float, score: float) -> Guess:
+def guess(scale: float, value: float, score: float) -> DecoderOutput:
     logits = np.full((56, 56), -5.0, np.float32)
     logits[20:36, 20:36] = value
-    return Guess(Crop.around(100, 100, scale), logits, score)
+    return DecoderOutput(Crop.around(100, 100, scale), logits, score)
 
 
 def test_finest_scale_is_for_what_is_tiny(pyramid: Pyramid) -> None:
@@ -49,8 +49,8 @@ def test_corrections_are_looked_at_closer(pyramid: Pyramid) -> None:
 def test_box_is_asked_about_on_two_scales_and_a_correction_on_one(pyramid: Pyramid) -> None:
     boxed = Prompts(boxes=[square(40)])
 
-    first = questions_on(boxed, None, pyramid)
-    corrected = questions_on(boxed, guess(1.0, 3.0, 0.9), pyramid)
+    first = queries_on(boxed, None, pyramid)
+    corrected = queries_on(boxed, guess(1.0, 3.0, 0.9), pyramid)
 
     assert [question.crop.scale for question in first] == [1.0, 0.5]
     assert len(corrected) == 1

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam3.engine.backends.base import Answer
+from napari_sam3.engine.backends.base import Prediction
 from napari_sam3.engine.backends.embedded import memory_bank as tracks
-from napari_sam3.engine.backends.embedded.decoder_queries import Guess
+from napari_sam3.engine.backends.embedded.decoder_queries import DecoderOutput
 from napari_sam3.engine.backends.embedded.memory_bank import (
     Track,
     as_drawn,
+    memory_query,
     presence_of,
-    question_about,
 )
 from napari_sam3.engine.backends.embedded.model import EmbeddedBackend
 from napari_sam3.engine.backends.embedded.pyramid import Crop
@@ -27,12 +27,12 @@ BRIGHT = Track(
 )
 
 
-def guess() -> Guess:
+def guess() -> DecoderOutput:
     """An object of 10 x 10 cells, with a rim one cell wide that is just left out."""
     logits = np.full((56, 56), -5, np.float32)
     logits[19:31, 19:31] = -1
     logits[20:30, 20:30] = 3
-    return Guess(CROP, logits, score=0.9, presence=0.8)
+    return DecoderOutput(CROP, logits, score=0.9, presence=0.8)
 
 
 def test_outlines_lie_as_far_out_as_the_first_mask() -> None:
@@ -90,7 +90,7 @@ def followed(side: int) -> tuple[EmbeddedBackend, Track]:
     mask = np.zeros((256, 256), bool)
     mask[100 : 100 + side, 90 : 90 + side] = True
     image = np.repeat(mask[..., None] * np.float32(0.8), 3, axis=2)
-    return backend, backend.remember(None, backend.encode(image), Answer.given(mask))
+    return backend, backend.update_memory(None, backend.encode(image), Prediction.given(mask))
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_an_object_is_compared_to_the_first_frame_on_the_scale_it_is_seen_on() -
     small[110:128, 100:118] = True
     image = np.repeat(small[..., None] * np.float32(0.8), 3, axis=2)
 
-    later = backend.remember(track, backend.encode(image), Answer.given(small))
+    later = backend.update_memory(track, backend.encode(image), Prediction.given(small))
 
     assert later.first is track.first
-    assert question_about(track).first is track.first[track.crop.scale]
-    assert question_about(later).first is track.first[max(track.first)]
+    assert memory_query(track).first is track.first[track.crop.scale]
+    assert memory_query(later).first is track.first[max(track.first)]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from napari_sam3.engine.backends.base import Answer
+from napari_sam3.engine.backends.base import Prediction
 from napari_sam3.engine.backends.embedded import pyramid as embedded_levels
 from napari_sam3.engine.backends.embedded.model import FORMAT, EmbeddedBackend, shipped_weights
 from napari_sam3.engine.backends.embedded.pyramid import Pyramid
@@ -36,7 +36,7 @@ def iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float(np.count_nonzero(one & other) / np.count_nonzero(one | other))
 
 
-def ask(backend: EmbeddedBackend, embedding: Pyramid, prompts: Prompts) -> Answer:
+def ask(backend: EmbeddedBackend, embedding: Pyramid, prompts: Prompts) -> Prediction:
     return backend.segment(embedding, [prompts], [None])[0]
 
 
@@ -59,17 +59,17 @@ def embedding(backend: EmbeddedBackend, cells: list[NDArray[np.bool_]]) -> Pyram
 def test_a_click_gives_the_cell_under_it(backend, embedding, cells):
     answer = ask(backend, embedding, Prompts([(30, 30)]))
 
-    best = answer.readings[0]
+    best = answer.hypotheses[0]
     assert iou(best.pixels, cells[0]) > 0.8
     assert best.score > 0.5
 
 
 def test_readings_are_ordered_by_score_and_named_by_size(backend, embedding):
-    readings = ask(backend, embedding, Prompts([(30, 30)])).readings
+    hypotheses = ask(backend, embedding, Prompts([(30, 30)])).hypotheses
 
-    scores = [reading.score for reading in readings]
-    areas = {reading.name: reading.pixels.sum() for reading in readings}
-    assert 1 <= len(readings) <= 3
+    scores = [hypothesis.score for hypothesis in hypotheses]
+    areas = {hypothesis.name: hypothesis.pixels.sum() for hypothesis in hypotheses}
+    assert 1 <= len(hypotheses) <= 3
     assert scores == sorted(scores, reverse=True)
     assert max(areas, key=areas.get) == "whole"
 
@@ -79,7 +79,9 @@ def test_a_mask_contains_every_positive_click(backend, embedding):
 
     answer = ask(backend, embedding, Prompts(clicks))
 
-    assert all(reading.pixels[row, col] for reading in answer.readings for row, col in clicks)
+    assert all(
+        hypothesis.pixels[row, col] for hypothesis in answer.hypotheses for row, col in clicks
+    )
 
 
 def test_a_mask_contains_no_negative_click(backend, embedding):
@@ -87,10 +89,10 @@ def test_a_mask_contains_no_negative_click(backend, embedding):
 
     answer = ask(backend, embedding, Prompts(clicks, [True, False, False]))
 
-    for reading in answer.readings:
-        assert reading.pixels[30, 30]
-        assert not reading.pixels[30, 34]
-        assert not reading.pixels[22, 30]
+    for hypothesis in answer.hypotheses:
+        assert hypothesis.pixels[30, 30]
+        assert not hypothesis.pixels[30, 34]
+        assert not hypothesis.pixels[22, 30]
 
 
 def test_a_box_contains_its_mask(backend, embedding):
@@ -98,8 +100,8 @@ def test_a_box_contains_its_mask(backend, embedding):
 
     answer = ask(backend, embedding, Prompts(boxes=[box]))
 
-    for reading in answer.readings:
-        rows, cols = np.nonzero(reading.pixels)
+    for hypothesis in answer.hypotheses:
+        rows, cols = np.nonzero(hypothesis.pixels)
         assert box[0] <= rows.min() <= rows.max() <= box[2]
         assert box[1] <= cols.min() <= cols.max() <= box[3]
 
@@ -109,7 +111,7 @@ def test_two_boxes_hold_a_piece_each(backend, embedding, cells):
 
     answer = ask(backend, embedding, Prompts(boxes=boxes))
 
-    assert iou(answer.readings[0].pixels, cells[0] | cells[2]) > 0.6
+    assert iou(answer.hypotheses[0].pixels, cells[0] | cells[2]) > 0.6
 
 
 def test_a_rough_outline_becomes_the_cell(backend, embedding, cells):
@@ -117,7 +119,7 @@ def test_a_rough_outline_becomes_the_cell(backend, embedding, cells):
 
     answer = ask(backend, embedding, Prompts(mask=outline))
 
-    assert iou(answer.readings[0].pixels, cells[0]) > iou(outline, cells[0])
+    assert iou(answer.hypotheses[0].pixels, cells[0]) > iou(outline, cells[0])
 
 
 def test_an_outline_reaches_the_model_beside_a_click(backend, embedding):
@@ -126,7 +128,7 @@ def test_an_outline_reaches_the_model_beside_a_click(backend, embedding):
 
     plain, guided = (ask(backend, embedding, prompts) for prompts in (click, outlined))
 
-    assert guided.readings[0].score != plain.readings[0].score
+    assert guided.hypotheses[0].score != plain.hypotheses[0].score
 
 
 def test_a_second_click_starts_from_the_first_answer(backend, embedding):
@@ -136,7 +138,7 @@ def test_a_second_click_starts_from_the_first_answer(backend, embedding):
     refined = backend.segment(embedding, [second], [first])[0]
     fresh = ask(backend, embedding, second)
 
-    scores = [[reading.score for reading in one.readings] for one in (refined, fresh)]
+    scores = [[hypothesis.score for hypothesis in one.hypotheses] for one in (refined, fresh)]
     assert scores[0] != scores[1]
 
 
@@ -158,8 +160,8 @@ def test_an_object_gets_the_same_answer_alone_and_among_others(backend, embeddin
     alone = ask(backend, embedding, click)
     among = backend.segment(embedding, [*others, click], [None] * (count + 1))[-1]
 
-    assert np.array_equal(alone.readings[0].pixels, among.readings[0].pixels)
-    assert alone.readings[0].score == pytest.approx(among.readings[0].score, abs=1e-4)
+    assert np.array_equal(alone.hypotheses[0].pixels, among.hypotheses[0].pixels)
+    assert alone.hypotheses[0].score == pytest.approx(among.hypotheses[0].score, abs=1e-4)
 
 
 def test_questions_leave_an_embedding_as_it_was(backend, embedding):
@@ -177,7 +179,7 @@ def test_questions_leave_an_embedding_as_it_was(backend, embedding):
 def test_masks_are_read_only(backend, embedding):
     answer = ask(backend, embedding, Prompts([(30, 30)]))
 
-    assert not any(reading.pixels.flags.writeable for reading in answer.readings)
+    assert not any(hypothesis.pixels.flags.writeable for hypothesis in answer.hypotheses)
 
 
 @pytest.mark.parametrize("radius", [4, 60, 230])
@@ -189,7 +191,7 @@ def test_small_and_large_objects_are_found_by_a_box(backend, radius):
 
     answer = ask(backend, embedding, Prompts(boxes=[box]))
 
-    assert iou(answer.readings[0].pixels, mask) > 0.75
+    assert iou(answer.hypotheses[0].pixels, mask) > 0.75
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (1, 40), (7, 300), (97, 16)])
@@ -199,13 +201,13 @@ def test_images_of_any_size_are_answered(backend, shape):
 
     answer = ask(backend, embedding, Prompts([(0, 1)]))
     found = backend.everything(embedding)
-    track = backend.remember(None, embedding, answer)
-    followed = backend.follow(embedding, [track])[0]
+    track = backend.update_memory(None, embedding, answer)
+    followed = backend.propagate(embedding, [track])[0]
 
-    assert answer.readings[0].pixels.shape == shape
-    assert answer.readings[0].pixels[0, 1]
+    assert answer.hypotheses[0].pixels.shape == shape
+    assert answer.hypotheses[0].pixels[0, 1]
     assert found.labels(0).shape == shape
-    assert followed.readings[0].pixels.shape == shape
+    assert followed.hypotheses[0].pixels.shape == shape
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
@@ -215,7 +217,7 @@ def test_a_constant_image_gives_finite_scores(backend, value):
     answer = ask(backend, embedding, Prompts([(20, 20)]))
     found = backend.everything(embedding)
 
-    assert all(0 <= reading.score <= 1 for reading in answer.readings)
+    assert all(0 <= hypothesis.score <= 1 for hypothesis in answer.hypotheses)
     assert np.isfinite(found.scores).all()
 
 
@@ -231,7 +233,7 @@ def test_tiles_give_the_same_as_the_whole(backend, monkeypatch):
         assert torch.allclose(one.fine, other.fine, atol=0.15)
         assert torch.allclose(one.dense, other.dense, atol=0.4)
     click = Prompts([(250, 250)])
-    masks = [ask(backend, embedding, click).readings[0].pixels for embedding in (whole, tiled)]
+    masks = [ask(backend, embedding, click).hypotheses[0].pixels for embedding in (whole, tiled)]
     assert iou(*masks) > 0.98
 
 
@@ -243,7 +245,7 @@ def test_zooming_into_patches_gives_the_same_as_zooming_into_all(backend):
     few = ask(backend, embedding, box)
     many = backend.segment(embedding, [box] * 40, [None] * 40)[0]
 
-    assert iou(few.readings[0].pixels, many.readings[0].pixels) > 0.9
+    assert iou(few.hypotheses[0].pixels, many.hypotheses[0].pixels) > 0.9
 
 
 def test_everything_finds_the_cells(backend, embedding, cells):
@@ -258,32 +260,34 @@ def test_everything_finds_the_cells(backend, embedding, cells):
 def test_a_moved_cell_is_followed(backend, cells):
     shape = (128, 140)
     before, after = disc(shape, 60, 60, 13), disc(shape, 64, 65, 13)
-    track = backend.remember(None, backend.encode(picture(before)), Answer.given(before))
+    track = backend.update_memory(None, backend.encode(picture(before)), Prediction.given(before))
 
-    answer = backend.follow(backend.encode(picture(after)), [track])[0]
+    answer = backend.propagate(backend.encode(picture(after)), [track])[0]
 
-    assert iou(answer.readings[0].pixels, after) > 0.75
+    assert iou(answer.hypotheses[0].pixels, after) > 0.75
     assert answer.presence > 0.5
 
 
 def test_a_vanished_cell_ends(backend):
     shape = (128, 140)
     before, other = disc(shape, 40, 40, 13), disc(shape, 100, 110, 13)
-    track = backend.remember(None, backend.encode(picture(before, other)), Answer.given(before))
+    track = backend.update_memory(
+        None, backend.encode(picture(before, other)), Prediction.given(before)
+    )
 
-    answer = backend.follow(backend.encode(picture(other)), [track])[0]
+    answer = backend.propagate(backend.encode(picture(other)), [track])[0]
 
-    assert not answer.readings[0].pixels.any()
+    assert not answer.hypotheses[0].pixels.any()
     assert answer.presence < 0.5
 
 
 def test_following_leaves_a_track_as_it_was(backend, embedding, cells):
-    track = backend.remember(None, embedding, Answer.given(cells[0]))
+    track = backend.update_memory(None, embedding, Prediction.given(cells[0]))
 
-    first = backend.follow(embedding, [track, track])
-    again = backend.follow(embedding, [track])
+    first = backend.propagate(embedding, [track, track])
+    again = backend.propagate(embedding, [track])
 
-    assert np.array_equal(first[0].readings[0].pixels, again[0].readings[0].pixels)
+    assert np.array_equal(first[0].hypotheses[0].pixels, again[0].hypotheses[0].pixels)
 
 
 def test_the_embedding_of_another_model_is_refused(backend):
@@ -416,7 +420,9 @@ def test_brightness_says_nothing_about_the_end_of_an_object_that_hardly_stands_o
     faint, clear = noise + 0.1 * cell[..., None], noise * 0.1 + 0.8 * cell[..., None]
 
     tracks = [
-        backend.remember(None, backend.encode(image.astype(np.float32)), Answer.given(cell))
+        backend.update_memory(
+            None, backend.encode(image.astype(np.float32)), Prediction.given(cell)
+        )
         for image in (faint / 1.1, clear)
     ]
 

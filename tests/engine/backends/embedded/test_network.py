@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 from napari_sam3.engine.backends.embedded.model import shipped_weights
 from napari_sam3.engine.backends.embedded.network import (
     Memory,
+    MemoryAttention,
     Network,
-    Recall,
     fold_batchnorm,
     prepare,
 )
@@ -114,9 +114,9 @@ def test_what_is_followed_gets_three_scored_readings_in_any_company(network):
     fine, coarse, maps = crops(3)
     memory, first = remembered(3), remembered(3)
 
-    together = network.follow(fine, coarse, maps, memory, first)
+    together = network.propagate(fine, coarse, maps, memory, first)
     last, origin = (Memory(one.coarse[2:], one.mask[2:]) for one in (memory, first))
-    alone = network.follow(fine[2:], coarse[2:], maps[2:], last, origin)
+    alone = network.propagate(fine[2:], coarse[2:], maps[2:], last, origin)
 
     assert together.logits.shape == (3, 3, 56, 56)
     assert together.scores.shape == (3, 3)
@@ -130,10 +130,10 @@ def test_decoder_and_follower_count_alike_where_both_follow(network):
     fine, coarse, maps = crops(1)
     memory, first = remembered(1), remembered(1)
 
-    both = network.follow(fine, coarse, maps, memory, first)
+    both = network.propagate(fine, coarse, maps, memory, first)
 
     one = network.decoder(fine, coarse, maps, memory)
-    other = network.follower(fine, coarse, maps, memory, first)
+    other = network.propagation_decoder(fine, coarse, maps, memory, first)
     torch.testing.assert_close(both.logits, (one.logits + other.logits) / 2)
     torch.testing.assert_close(both.presence, (one.presence + other.presence) / 2)
 
@@ -145,7 +145,7 @@ def test_the_first_frame_tells_an_object_from_what_surrounds_it():
     mask = remembered(1).mask
     frame = inside * mask + outside * (1 - mask)
 
-    carried, object_like, ground_like = Recall(64).compared(frame, Memory(frame, mask))[0]
+    carried, object_like, ground_like = MemoryAttention(64).compared(frame, Memory(frame, mask))[0]
 
     there = mask[0, 0] > 0
     assert object_like[there].min() > object_like[~there].max()
@@ -161,7 +161,7 @@ def test_recall_finds_a_moved_object():
     mask[..., 8:14, 8:14] = 1
     now = before.roll((4, 2), (2, 3))
 
-    carried = Recall(64)(now, Memory(before, mask))[0, 0]
+    carried = MemoryAttention(64)(now, Memory(before, mask))[0, 0]
 
     moved = mask.roll((4, 2), (2, 3))[0, 0] > 0
     assert carried[moved].mean() > 0.9

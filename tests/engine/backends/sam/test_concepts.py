@@ -214,7 +214,7 @@ def test_a_text_is_read_as_the_stock_model_reads_it(tiny_sam3, texts):
 
     expected = stock.get_text_features(**said).pooler_output
     torch.testing.assert_close(phrase.features, expected)
-    assert phrase.is_said.sum() == 6  # four letters between a start and an end
+    assert phrase.has_text.sum() == 6  # four letters between a start and an end
 
 
 @torch.inference_mode()
@@ -237,7 +237,7 @@ def test_phrases_do_not_pile_up(texts):
 def test_a_text_that_just_fits_is_read(texts):
     phrase = texts.read("x" * 30)
 
-    assert phrase.is_said.all()
+    assert phrase.has_text.all()
 
 
 def test_a_text_that_is_too_long_is_refused_with_what_is_too_much(texts):

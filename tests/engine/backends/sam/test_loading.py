@@ -132,7 +132,7 @@ def test_a_model_has_the_name_of_its_folder_or_that_on_the_hub(place, name):
 
 @pytest.mark.parametrize("built_for", ["float32", "bfloat16"])
 def test_a_processor_calculates_with_what_it_is_built_for_unless_told(monkeypatch, built_for):
-    monkeypatch.setattr(precision, "arithmetic", lambda _: built_for)
+    monkeypatch.setattr(precision, "compute_dtype", lambda _: built_for)
 
     assert checked_precision("cpu") == built_for
     assert checked_precision("cpu", "float32") == "float32"

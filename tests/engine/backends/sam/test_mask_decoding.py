@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam3.engine.backends.base import Answer
+from napari_sam3.engine.backends.base import Prediction
 from napari_sam3.engine.backends.sam import mask_decoding as drawing
 from napari_sam3.engine.backends.sam.mask_decoding import (
+    DecoderQuery,
     PromptDecoder,
-    Question,
     draw,
-    draw_readings,
+    draw_hypotheses,
     outline_logits,
 )
 from napari_sam3.engine.backends.sam.preprocessing import Maps, Scaling
@@ -32,7 +32,7 @@ def test_masks_are_those_of_the_stock_processor(tiny_sam2, logits):
     processor = load_tiny("Sam2Processor", tiny_sam2)
     expected = processor.post_process_masks([logits[None]], [SHAPE])[0][0]
 
-    masks = [draw(one, Scaling.squeezed(SHAPE, 128)) for one in logits]
+    masks = [draw(one, Scaling.resized(SHAPE, 128)) for one in logits]
 
     np.testing.assert_array_equal(masks, expected)
 
@@ -49,7 +49,7 @@ def test_masks_of_a_fitted_image_are_those_of_the_stock_processor(tiny_sam1, log
 
 
 def test_nothing_is_drawn_where_all_logits_are_negative():
-    mask = draw(torch.full((32, 32), -3.0), Scaling.squeezed(SHAPE, 128))
+    mask = draw(torch.full((32, 32), -3.0), Scaling.resized(SHAPE, 128))
 
     assert mask.shape == SHAPE
     assert not mask.any()
@@ -58,9 +58,9 @@ def test_nothing_is_drawn_where_all_logits_are_negative():
 def test_readings_are_ordered_by_score_and_keep_their_logits(logits):
     logits = logits + torch.tensor([-1.0, 1.0, 0.0])[:, None, None]
 
-    readings, known = draw_readings(logits, [0.2, 0.5, 0.9], Scaling.squeezed(SHAPE, 128))
+    hypotheses, known = draw_hypotheses(logits, [0.2, 0.5, 0.9], Scaling.resized(SHAPE, 128))
 
-    assert [reading.name for reading in readings] == ["part", "whole", "sub-part"]
+    assert [hypothesis.name for hypothesis in hypotheses] == ["part", "whole", "sub-part"]
     for name, index in (("sub-part", 0), ("whole", 1), ("part", 2)):
         torch.testing.assert_close(known[name], logits[index])
 
@@ -75,7 +75,7 @@ def test_masks_are_enlarged_one_by_one(logits, monkeypatch):
 
     monkeypatch.setattr(drawing.F, "interpolate", counted)
 
-    draw_readings(logits, [0.1, 0.2, 0.3], Scaling.squeezed(SHAPE, 128))
+    draw_hypotheses(logits, [0.1, 0.2, 0.3], Scaling.resized(SHAPE, 128))
 
     assert sizes == [(1, 1)] * 3
 
@@ -83,7 +83,7 @@ def test_masks_are_enlarged_one_by_one(logits, monkeypatch):
 def test_an_answer_keeps_nothing_of_others(logits):
     together = logits.expand(16, -1, -1, -1).clone()
 
-    _, known = draw_readings(together[3], [0.1, 0.2, 0.3], Scaling.squeezed(SHAPE, 128))
+    _, known = draw_hypotheses(together[3], [0.1, 0.2, 0.3], Scaling.resized(SHAPE, 128))
 
     for one in known.values():
         assert one.untyped_storage().nbytes() == one.nbytes
@@ -172,10 +172,10 @@ def test_prompts_are_answered_as_by_the_stock_model(request, maps, asked, folder
     answer = PromptDecoder(stock, side, torch.float32, "cpu").segment(maps, [prompts], [None])[0]
 
     order = expected.iou_scores[0, 0].argsort(descending=True)
-    for reading, index in zip(answer.readings, order, strict=True):
-        assert reading.score == pytest.approx(float(expected.iou_scores[0, 0, index]), abs=1e-5)
+    for hypothesis, index in zip(answer.hypotheses, order, strict=True):
+        assert hypothesis.score == pytest.approx(float(expected.iou_scores[0, 0, index]), abs=1e-5)
         torch.testing.assert_close(
-            answer.memory[reading.name], expected.pred_masks[0, 0, index], atol=1e-4, rtol=0
+            answer.memory[hypothesis.name], expected.pred_masks[0, 0, index], atol=1e-4, rtol=0
         )
     presence = torch.sigmoid(expected.object_score_logits).item()
     assert answer.presence == pytest.approx(presence, abs=1e-5)
@@ -209,7 +209,7 @@ def test_what_else_is_asked_changes_no_answer(decoder, maps):
     alone = [decoder.segment(maps, [one], [None])[0] for one in asked]
 
     for one, other in zip(together, alone, strict=True):
-        assert [r.name for r in one.readings] == [r.name for r in other.readings]
+        assert [r.name for r in one.hypotheses] == [r.name for r in other.hypotheses]
         for name, logits in one.memory.items():
             torch.testing.assert_close(logits, other.memory[name], atol=1e-5, rtol=0)
 
@@ -219,20 +219,20 @@ def test_a_click_may_mean_three_things_and_clear_prompts_one(decoder, maps):
 
     answers = decoder.segment(maps, asked, [None] * len(asked))
 
-    assert [len(answer.readings) for answer in answers] == [3, 1, 1, 1]
+    assert [len(answer.hypotheses) for answer in answers] == [3, 1, 1, 1]
 
 
 def test_a_second_click_corrects_the_reading_that_is_preferred(sam2, decoder, maps):
     first = decoder.segment(maps, [CLICK], [None])[0]
-    preferred = replace(first, readings=first.readings[::-1])
-    with_logits = first.memory[first.readings[-1].name]
+    preferred = replace(first, hypotheses=first.hypotheses[::-1])
+    with_logits = first.memory[first.hypotheses[-1].name]
     expected = sam2.prompt_encoder.mask_embed(with_logits[None, None])
 
     corrected = decoder.encoder.encode([decoder.view(maps).question(CLICKS, preferred)])
     answer = decoder.segment(maps, [CLICKS], [preferred])[0]
 
     torch.testing.assert_close(corrected.masks, expected)
-    assert len(answer.readings) == 1
+    assert len(answer.hypotheses) == 1
     assert not torch.equal(
         answer.memory["whole"], decoder.segment(maps, [CLICKS], [None])[0].memory["whole"]
     )
@@ -250,7 +250,7 @@ def test_the_embedding_for_no_memory_is_seen(decoder, sam2, maps):
 def test_masks_have_the_shape_of_the_image(decoder, maps):
     answer = decoder.segment(maps, [CLICK], [None])[0]
 
-    assert {reading.pixels.shape for reading in answer.readings} == {SHAPE_PROMPTING}
+    assert {hypothesis.pixels.shape for hypothesis in answer.hypotheses} == {SHAPE_PROMPTING}
 
 
 def test_neighbouring_clicks_are_told_apart_in_short_numbers(tiny_sam2, maps):
@@ -282,20 +282,20 @@ def test_a_small_graphics_card_gets_fewer_objects_at_once(decoder, maps, monkeyp
 
 
 SHAPE_QUESTIONS = (64, 128)
-SQUARE = Scaling.squeezed(SHAPE_QUESTIONS, 128)
+SQUARE = Scaling.resized(SHAPE_QUESTIONS, 128)
 CLICK_QUESTIONS = Prompts([(10, 20)])
 
 
-def question(prompts: Prompts, previous: Answer | None = None) -> Question:
-    return Question.of(prompts, previous, SQUARE, 32)
+def question(prompts: Prompts, previous: Prediction | None = None) -> DecoderQuery:
+    return DecoderQuery.of(prompts, previous, SQUARE, 32)
 
 
-def answered(first: str) -> Answer:
+def answered(first: str) -> Prediction:
     """Return an answer of two readings whose logits are 1 and 2."""
     empty = np.zeros(SHAPE_QUESTIONS, bool)
     names = ["whole", "part"] if first == "whole" else ["part", "whole"]
     logits = {"whole": torch.full((32, 32), 1.0), "part": torch.full((32, 32), 2.0)}
-    return Answer(tuple(Reading(name, empty, 0.5) for name in names), memory=logits)
+    return Prediction(tuple(Reading(name, empty, 0.5) for name in names), memory=logits)
 
 
 @pytest.fixture
@@ -340,7 +340,7 @@ def test_an_outline_that_was_answered_before_is_not_drawn_again(outline):
 
 
 def test_an_answer_that_remembers_nothing_is_not_corrected(outline):
-    asked = question(CLICK_QUESTIONS, Answer.given(outline))
+    asked = question(CLICK_QUESTIONS, Prediction.given(outline))
 
     assert asked.drawn is None
 
@@ -362,7 +362,7 @@ def test_an_outline_is_shrunk_to_shares_of_pixels():
     outline = np.zeros((64, 64), bool)
     outline[:30] = True
 
-    logits = outline_logits(outline, Scaling.squeezed((64, 64), 64), 16)
+    logits = outline_logits(outline, Scaling.resized((64, 64), 64), 16)
 
     assert logits.shape == (16, 16)
     torch.testing.assert_close(logits[:6], torch.full((6, 16), 10.0))

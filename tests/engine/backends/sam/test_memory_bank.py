@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam3.engine.backends.base import Answer
+from napari_sam3.engine.backends.base import Prediction
 from napari_sam3.engine.backends.sam.mask_decoding import PromptDecoder
 from napari_sam3.engine.backends.sam.memory_bank import Memory, Sighting, Span, Track, Tracker
 from napari_sam3.engine.backends.sam.preprocessing import Maps
@@ -142,17 +142,17 @@ MASKS = [box(20, 30, 60, 80), box(10, 60, 30, 130)]
 
 
 def start(tracker: Tracker, maps: Maps, masks: Sequence[np.ndarray] = MASKS) -> list[Track]:
-    return [tracker.remember(None, maps, Answer.given(mask)) for mask in masks]
+    return [tracker.update_memory(None, maps, Prediction.given(mask)) for mask in masks]
 
 
-def follow(tracker: Tracker, images: Sequence[Maps], tracks: Sequence[Track]) -> torch.Tensor:
+def propagate(tracker: Tracker, images: Sequence[Maps], tracks: Sequence[Track]) -> torch.Tensor:
     """Follow objects over images; return their logits, (F, N, h, w)."""
     logits = []
     for maps in images:
-        answers = tracker.follow(maps, tracks)
+        answers = tracker.propagate(maps, tracks)
         logits.append(torch.stack([answer.memory.logits for answer in answers]))
         tracks = [
-            tracker.remember(track, maps, answer)
+            tracker.update_memory(track, maps, answer)
             for track, answer in zip(tracks, answers, strict=True)
         ]
     return torch.stack(logits)
@@ -174,7 +174,7 @@ def stock_logits(movie: Movie, frame: int, path: Sequence[int]) -> torch.Tensor:
 def test_objects_are_followed_forward_as_by_the_stock_model(any_movie):
     path = range(1, FRAMES)
 
-    found = follow(
+    found = propagate(
         any_movie.tracker,
         [any_movie.maps[i] for i in path],
         start(any_movie.tracker, any_movie.maps[0]),
@@ -187,7 +187,7 @@ def test_objects_are_followed_forward_as_by_the_stock_model(any_movie):
 def test_objects_are_followed_backward_as_by_the_stock_model(any_movie):
     path = range(FRAMES - 2, 5, -1)
 
-    found = follow(
+    found = propagate(
         any_movie.tracker,
         [any_movie.maps[i] for i in path],
         start(any_movie.tracker, any_movie.maps[-1]),
@@ -200,9 +200,9 @@ def test_objects_are_followed_backward_as_by_the_stock_model(any_movie):
 def test_objects_followed_together_are_found_as_alone(any_movie):
     tracks = start(any_movie.tracker, any_movie.maps[0])
 
-    together = follow(any_movie.tracker, any_movie.maps[1:5], tracks)
+    together = propagate(any_movie.tracker, any_movie.maps[1:5], tracks)
 
-    alone = [follow(any_movie.tracker, any_movie.maps[1:5], [track]) for track in tracks]
+    alone = [propagate(any_movie.tracker, any_movie.maps[1:5], [track]) for track in tracks]
     torch.testing.assert_close(together, torch.cat(alone, dim=1), atol=ROUNDING, rtol=0)
 
 
@@ -210,7 +210,7 @@ def test_sixteen_objects_are_one_look_into_the_memory(any_movie):
     tracks = start(any_movie.tracker, any_movie.maps[0], [MASKS[0]] * 16)
 
     with visits(any_movie.stock.memory_attention) as seen:
-        answers = any_movie.tracker.follow(any_movie.maps[1], tracks)
+        answers = any_movie.tracker.propagate(any_movie.maps[1], tracks)
 
     assert len(answers) == 16
     assert len(seen) == 1
@@ -219,11 +219,11 @@ def test_sixteen_objects_are_one_look_into_the_memory(any_movie):
 def test_a_track_does_not_grow(sam2):
     tracker, maps = sam2.tracker, sam2.maps[1]
     track = start(tracker, sam2.maps[0])[0]
-    answer = tracker.follow(maps, [track])[0]
+    answer = tracker.propagate(maps, [track])[0]
 
     sizes = []
     for _ in range(300):
-        track = tracker.remember(track, maps, answer)
+        track = tracker.update_memory(track, maps, answer)
         sizes.append(track.nbytes)
 
     assert set(sizes[20:]) == {sizes[20]}
@@ -233,16 +233,16 @@ def test_a_track_does_not_grow(sam2):
 def test_tracks_of_different_ages_are_followed_together_once_they_are_long(sam2):
     tracker, maps = sam2.tracker, sam2.maps[1]
     old, older = start(tracker, sam2.maps[0])
-    answers = tracker.follow(maps, [old, older])
+    answers = tracker.propagate(maps, [old, older])
     for _ in range(15):
-        old = tracker.remember(old, maps, answers[0])
+        old = tracker.update_memory(old, maps, answers[0])
     for _ in range(25):
-        older = tracker.remember(older, maps, answers[1])
+        older = tracker.update_memory(older, maps, answers[1])
 
     with visits(sam2.stock.memory_attention) as seen:
-        together = tracker.follow(maps, [old, older])
+        together = tracker.propagate(maps, [old, older])
 
-    alone = [tracker.follow(maps, [track])[0] for track in (old, older)]
+    alone = [tracker.propagate(maps, [track])[0] for track in (old, older)]
     assert len(seen) == 1
     for one, other in zip(together, alone, strict=True):
         torch.testing.assert_close(one.memory.logits, other.memory.logits, atol=ROUNDING, rtol=0)
@@ -252,13 +252,13 @@ def test_an_object_that_is_not_seen_has_an_empty_mask(sam2):
     tracks = start(sam2.tracker, sam2.maps[0])
 
     with unseen(sam2.stock):
-        answers = sam2.tracker.follow(sam2.maps[1], tracks)
+        answers = sam2.tracker.propagate(sam2.maps[1], tracks)
 
     for answer in answers:
         assert not answer.pixels.any()
         assert answer.pixels.shape == SHAPE
         assert answer.presence < 0.5
-        assert answer.readings[0].score == 0
+        assert answer.hypotheses[0].score == 0
 
 
 def test_where_the_decoder_sees_no_object_the_given_mask_points_to_none(sam2):
@@ -280,7 +280,7 @@ def test_the_smallest_mask_is_remembered(sam2):
 def test_a_mask_given_later_is_remembered_beside_the_first(sam2):
     track = start(sam2.tracker, sam2.maps[0])[0]
 
-    longer = sam2.tracker.remember(track, sam2.maps[1], Answer.given(MASKS[1]))
+    longer = sam2.tracker.update_memory(track, sam2.maps[1], Prediction.given(MASKS[1]))
 
     assert longer.first is track.first
     assert len(longer.frames) == 1
@@ -294,11 +294,11 @@ def test_a_read_only_mask_is_taken(sam2):
 
 
 def test_an_answer_remembers_what_was_seen(sam2):
-    answer = sam2.tracker.follow(sam2.maps[1], start(sam2.tracker, sam2.maps[0]))[0]
+    answer = sam2.tracker.propagate(sam2.maps[1], start(sam2.tracker, sam2.maps[0]))[0]
 
     assert isinstance(answer.memory, Sighting)
     assert answer.pixels.shape == SHAPE
-    assert 0 <= answer.readings[0].score <= 1
+    assert 0 <= answer.hypotheses[0].score <= 1
     assert answer.presence > 0.5
 
 

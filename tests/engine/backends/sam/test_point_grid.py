@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam3.engine.backends.micro_batches import Passes
-from napari_sam3.engine.backends.sam.mask_decoding import Guess, Question, View
+from napari_sam3.engine.backends.micro_batches import MicroBatches
+from napari_sam3.engine.backends.sam.mask_decoding import DecoderOutput, DecoderQuery, View
 from napari_sam3.engine.backends.sam.point_grid import distinct, find_all, stability
 from napari_sam3.engine.backends.sam.preprocessing import Scaling
 
@@ -27,23 +27,23 @@ class Scene:
 
     def __init__(self, objects: Sequence[tuple[torch.Tensor, float]]) -> None:
         self.objects = objects
-        self.passes: list[int] = []
+        self.micro_batches: list[int] = []
 
     def view(self, scaling: Scaling) -> View:
-        return View(self.ask, scaling, MASK_SIDE, Passes())
+        return View(self.ask, scaling, MASK_SIDE, MicroBatches())
 
-    def ask(self, questions: Sequence[Question]) -> list[Guess]:
-        self.passes.append(len(questions))
+    def ask(self, questions: Sequence[DecoderQuery]) -> list[DecoderOutput]:
+        self.micro_batches.append(len(questions))
         return [self.guess(*(one.points[0] * MASK_SIDE / SIDE).astype(int)) for one in questions]
 
-    def guess(self, col: int, row: int) -> Guess:
+    def guess(self, col: int, row: int) -> DecoderOutput:
         hit = [(mask, score) for mask, score in self.objects if mask[row, col] > 0]
         masks, scores = zip(*(hit or [(square(0, 0, 0), 0.9)]), strict=True)
-        return Guess(torch.stack(masks), torch.tensor(scores))
+        return DecoderOutput(torch.stack(masks), torch.tensor(scores))
 
 
 def found_in(*objects: tuple[torch.Tensor, float], scaling: Scaling | None = None):
-    return find_all(Scene(objects).view(scaling or Scaling.squeezed(SHAPE, SIDE)))
+    return find_all(Scene(objects).view(scaling or Scaling.resized(SHAPE, SIDE)))
 
 
 def test_every_object_is_found_once_at_its_place_best_first():
@@ -59,9 +59,9 @@ def test_every_object_is_found_once_at_its_place_best_first():
 def test_clicks_are_answered_many_at_once():
     scene = Scene([])
 
-    find_all(scene.view(Scaling.squeezed(SHAPE, SIDE)))
+    find_all(scene.view(Scaling.resized(SHAPE, SIDE)))
 
-    assert scene.passes == [32, 32]
+    assert scene.micro_batches == [32, 32]
 
 
 def test_an_image_without_objects_has_no_candidates():
@@ -120,6 +120,6 @@ def test_nothing_is_distinct_among_nothing():
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 400)])
 def test_the_smallest_images_are_searched(shape):
-    found = found_in((square(4, 8, 16), 0.9), scaling=Scaling.squeezed(shape, SIDE))
+    found = found_in((square(4, 8, 16), 0.9), scaling=Scaling.resized(shape, SIDE))
 
     assert found.shape == shape

@@ -14,9 +14,9 @@ from napari_sam3.engine.loading import load_backend
 from tests.tiny_models import SAM2_SIDE, SAM3_SIDE, load_tiny, visits
 
 STOCK = [
-    ("tiny_sam2", "Sam2Processor", IMAGENET, Scaling.squeezed, SAM2_SIDE),
-    ("tiny_edgetam", "Sam2Processor", IMAGENET, Scaling.squeezed, SAM2_SIDE),
-    ("tiny_sam3", "Sam3TrackerProcessor", CENTRED, Scaling.squeezed, SAM3_SIDE),
+    ("tiny_sam2", "Sam2Processor", IMAGENET, Scaling.resized, SAM2_SIDE),
+    ("tiny_edgetam", "Sam2Processor", IMAGENET, Scaling.resized, SAM2_SIDE),
+    ("tiny_sam3", "Sam3TrackerProcessor", CENTRED, Scaling.resized, SAM3_SIDE),
     ("tiny_sam1", "SamProcessor", IMAGENET, Scaling.fitted, SAM2_SIDE),
 ]
 SHAPES = [(90, 140), (300, 210), (128, 128), (40, 30)]
@@ -56,7 +56,7 @@ def test_clicks_are_where_the_stock_processor_puts_them(stock, shape):
 
 
 @pytest.mark.parametrize("shape", [(5000, 300), (64, 64), (7, 9000)])
-@pytest.mark.parametrize("scale", [Scaling.squeezed, Scaling.fitted])
+@pytest.mark.parametrize("scale", [Scaling.resized, Scaling.fitted])
 def test_clicks_on_the_corners_are_inside_after_the_model_has_added_half_a_pixel(shape, scale):
     scaling = scale(shape, 1024)
     corners = np.array([(-0.5, -0.5), (0, 0), np.array(shape) - 1, np.array(shape) - 0.5])
@@ -117,7 +117,7 @@ def test_each_layer_tells_how_many_are_done(loaded: tuple[Engine, list[nn.Module
 def test_cancel_ends_before_the_next_layer(loaded: tuple[Engine, list[nn.Module]]) -> None:
     engine, layers = loaded
     session = engine.open(IMAGE)
-    hook = after(layers[0], session.stop_looking)
+    hook = after(layers[0], session.stop_encoding)
 
     with visits(layers[1]) as reached, pytest.raises(CancelledError):
         session.segment(0, CLICK)
@@ -129,7 +129,7 @@ def test_cancel_ends_before_the_next_layer(loaded: tuple[Engine, list[nn.Module]
 def test_same_click_is_answered_after_a_cancel(loaded: tuple[Engine, list[nn.Module]]) -> None:
     engine, layers = loaded
     session = engine.open(IMAGE)
-    hook = after(layers[0], session.stop_looking)
+    hook = after(layers[0], session.stop_encoding)
     with pytest.raises(CancelledError):
         session.segment(0, CLICK)
     hook.remove()
@@ -142,6 +142,6 @@ def test_same_click_is_answered_after_a_cancel(loaded: tuple[Engine, list[nn.Mod
 
 
 def steps(session: Session) -> tuple[int, int]:
-    looking = session.looking
-    assert looking is not None
-    return looking.done, looking.total
+    encoding_progress = session.encoding_progress
+    assert encoding_progress is not None
+    return encoding_progress.done, encoding_progress.total

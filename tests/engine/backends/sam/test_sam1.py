@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_sam3.engine import Engine, Prompts
-from napari_sam3.engine.backends.base import Answer
+from napari_sam3.engine.backends.base import Prediction
 from napari_sam3.engine.backends.embedded.model import EmbeddedBackend
 from napari_sam3.engine.backends.sam.sam1 import Sam1Backend
 from napari_sam3.values.candidates import Concept
@@ -90,7 +90,7 @@ def test_prompts_are_answered_as_by_the_stock_model(
     answer = unrounded.segment(unrounded.encode(seen), [prompts], [None])[0]
 
     best = expected.iou_scores[0, 0].argmax()
-    logits = answer.memory[answer.readings[0].name]
+    logits = answer.memory[answer.hypotheses[0].name]
     torch.testing.assert_close(logits, expected.pred_masks[0, 0, best], atol=1e-4, rtol=0)
     np.testing.assert_array_equal(answer.pixels, masks[best])
 
@@ -126,15 +126,15 @@ def test_an_outline_is_seen(sam1, seen):
 def test_scores_are_shares(sam1, seen):
     answers = sam1.segment(sam1.encode(seen), [CLICK], [None])
 
-    assert all(0 <= reading.score <= 1 for reading in answers[0].readings)
+    assert all(0 <= hypothesis.score <= 1 for hypothesis in answers[0].hypotheses)
 
 
 def test_an_object_is_followed_by_what_is_where_it_was(trusting, seen):
     embedding = trusting.encode(seen)
     same = trusting.segment(embedding, [Prompts(mask=outline())], [None])[0]
 
-    track = trusting.remember(None, embedding, Answer.given(outline()))
-    answer = trusting.follow(embedding, [track])[0]
+    track = trusting.update_memory(None, embedding, Prediction.given(outline()))
+    answer = trusting.propagate(embedding, [track])[0]
 
     np.testing.assert_array_equal(answer.pixels, same.pixels)
     assert answer.presence == pytest.approx(0.9)
@@ -142,13 +142,13 @@ def test_an_object_is_followed_by_what_is_where_it_was(trusting, seen):
 
 def test_an_object_whose_mask_is_not_trusted_is_gone(sam1, seen, monkeypatch):
     embedding = sam1.encode(seen)
-    track = sam1.remember(None, embedding, Answer.given(outline()))
+    track = sam1.update_memory(None, embedding, Prediction.given(outline()))
 
-    answer = with_score(sam1, monkeypatch, 0.2).follow(embedding, [track])[0]
+    answer = with_score(sam1, monkeypatch, 0.2).propagate(embedding, [track])[0]
 
     assert not answer.pixels.any()
     assert answer.presence == pytest.approx(0.2)
-    assert answer.readings[0].score == 0
+    assert answer.hypotheses[0].score == 0
 
 
 def test_objects_are_followed_through_a_stack(trusting):

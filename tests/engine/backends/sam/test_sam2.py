@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_sam3.engine import Engine, Prompts
-from napari_sam3.engine.backends.base import Answer
+from napari_sam3.engine.backends.base import Prediction
 from napari_sam3.engine.backends.embedded.model import EmbeddedBackend
 from napari_sam3.engine.backends.sam.sam2 import Sam2Backend
 from napari_sam3.values.candidates import Concept
@@ -85,7 +85,7 @@ def test_prompts_on_an_image_are_answered_as_by_the_stock_model(
 
     best = expected.iou_scores[0, 0].argmax()
     logits = expected.pred_masks[0, 0, best]
-    name = answer.readings[0].name
+    name = answer.hypotheses[0].name
     torch.testing.assert_close(answer.memory[name], logits, atol=1e-4, rtol=0)
     assert sizes.tolist() == [list(answer.pixels.shape)]
 
@@ -114,10 +114,10 @@ def test_short_numbers_change_little(tiny_sam2, sam2, seen):
 def test_objects_are_followed_in_short_numbers(tiny_sam2, seen):
     backend = Sam2Backend.load(tiny_sam2, "cpu", "bfloat16")
     embedding = backend.encode(seen)
-    track = backend.remember(None, embedding, Answer.given(outline()))
+    track = backend.update_memory(None, embedding, Prediction.given(outline()))
 
-    answer = backend.follow(embedding, [track])[0]
-    longer = backend.remember(track, embedding, answer)
+    answer = backend.propagate(embedding, [track])[0]
+    longer = backend.update_memory(track, embedding, answer)
 
     assert answer.pixels.any()
     assert longer.steps == 1

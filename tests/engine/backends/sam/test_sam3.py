@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_sam3.engine import Engine, Prompts
-from napari_sam3.engine.backends.base import Answer
+from napari_sam3.engine.backends.base import Prediction
 from napari_sam3.engine.backends.embedded.model import EmbeddedBackend
 from napari_sam3.engine.backends.sam.sam3 import Sam3Backend
 from napari_sam3.engine.images.frames import Frames
@@ -120,7 +120,7 @@ def test_a_click_is_answered_as_the_stock_tracker_answers_it(tiny_sam3, backend)
     answer = backend.segment(embedding, [CLICK], [None])[0]
 
     best = expected.iou_scores[0, 0].argmax()
-    logits = answer.memory[answer.readings[0].name]
+    logits = answer.memory[answer.hypotheses[0].name]
     torch.testing.assert_close(logits, expected.pred_masks[0, 0, best], atol=1e-4, rtol=0)
 
 
@@ -191,9 +191,11 @@ def test_a_click_is_answered_the_same_after_following(tiny_sam3):
     short = Sam3Backend.load(tiny_sam3, "cpu", "bfloat16")
     image = np.random.default_rng(0).random((*SHAPE, 3), np.float32)
     fresh, followed = short.encode(image), short.encode(image)
-    short.follow(followed, [short.remember(None, followed, Answer.given(image[..., 0] > 0.5))])
+    short.propagate(
+        followed, [short.update_memory(None, followed, Prediction.given(image[..., 0] > 0.5))]
+    )
 
     answers = [short.segment(embedding, [CLICK], [None])[0] for embedding in (fresh, followed)]
 
-    assert answers[0].readings[0].score == answers[1].readings[0].score
+    assert answers[0].hypotheses[0].score == answers[1].hypotheses[0].score
     assert np.array_equal(*(answer.pixels for answer in answers))

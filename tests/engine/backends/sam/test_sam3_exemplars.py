@@ -50,7 +50,7 @@ def test_a_full_detector_is_asked_about_parts(session, monkeypatch):
     found = session.find(0, text="cell", exemplars=[BOX])
 
     assert found.is_saturated
-    assert found.windows_looked_at == 4
+    assert found.tiles_searched == 4
 
 
 def test_an_exemplar_of_another_model_is_refused(session):

@@ -36,7 +36,7 @@ def words(tiny_sam3):
 
 
 @pytest.fixture(scope="module")
-def follower(tiny_sam3):
+def propagation_decoder(tiny_sam3):
     return load_tiny("Sam3TrackerVideoModel", tiny_sam3)
 
 
@@ -52,33 +52,35 @@ def movie(prompter):
 
 
 @torch.inference_mode()
-def test_a_correction_on_a_followed_frame_is_lost(follower, prompter, movie):
+def test_a_correction_on_a_followed_frame_is_lost(propagation_decoder, prompter, movie):
     """When this fails, compare `Tracker` with `Sam3TrackerVideoModel` again: it may do instead.
 
     Until then a corrected frame starts a new track of our own.
     """
     prompter.add_inputs_to_inference_session(movie, 0, 1, **CLICK)
-    list(follower.propagate_in_video_iterator(movie, start_frame_idx=0))
+    list(propagation_decoder.propagate_in_video_iterator(movie, start_frame_idx=0))
     prompter.add_inputs_to_inference_session(movie, 2, 1, **CORRECTION)
-    corrected = follower(movie, frame_idx=2).pred_masks.clone()
+    corrected = propagation_decoder(movie, frame_idx=2).pred_masks.clone()
 
-    again = next(iter(follower.propagate_in_video_iterator(movie, start_frame_idx=2)))
+    again = next(iter(propagation_decoder.propagate_in_video_iterator(movie, start_frame_idx=2)))
 
     assert again.frame_idx == 2
     assert not torch.equal(again.pred_masks, corrected)
 
 
 @torch.inference_mode()
-def test_a_frame_without_prompts_is_answered_and_remembered_all_the_same(follower, prompter, movie):
+def test_a_frame_without_prompts_is_answered_and_remembered_all_the_same(
+    propagation_decoder, prompter, movie
+):
     """When this fails, inference sessions of transformers can be trusted with several objects.
 
     Until then `Tracker` keeps the memory of each object itself.
     """
     prompter.add_inputs_to_inference_session(movie, 0, 1, **CLICK)
-    follower(movie, frame_idx=0)
+    propagation_decoder(movie, frame_idx=0)
     prompter.add_inputs_to_inference_session(movie, 3, 2, **CLICK)
 
-    follower(movie, frame_idx=1)  # object 2 was never prompted here
+    propagation_decoder(movie, frame_idx=1)  # object 2 was never prompted here
 
     second = movie.obj_id_to_idx(2)
     assert 1 in movie.output_dict_per_obj[second]["cond_frame_outputs"]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....values import Candidates, PromptError
-from ...images.model_input import Picture
+from ...images.model_input import ModelInput
 from ...images.stitching import tiles_of
 from ...images.windows import Window
 from .enhanced_phrases import EnhancedPhrases, english_remark
@@ -158,10 +158,10 @@ class Clip:
         WeightsError
             If its files cannot be used.
         """
-        from ...weights.clip_folder import clip_place
+        from ...weights.clip_folder import clip_path
         from .model import ClipModel  # torch takes seconds to import
 
-        model = ClipModel.load(clip_place(place), device)
+        model = ClipModel.load(clip_path(place), device)
         model.name = str(place) if not Path(place).exists() else model.name
         return cls(model)
 
@@ -222,7 +222,7 @@ class Clip:
         self.check(phrase)
         phrases = self._now()
         said = (*phrase.wanted, *phrase.unwanted)
-        pictures = self._vectors.of_pictures(image, candidates, range(len(candidates)))
+        pictures = self._vectors.of_crops(image, candidates, range(len(candidates)))
         shares = self._shares(pictures, [*said, *phrases.others(said)], phrases)
         return shares[:, : len(phrase.wanted)].sum(axis=1)
 
@@ -251,7 +251,7 @@ class Clip:
         if not len(positions) or not asked:
             return []
         some = positions[:: -(-len(positions) // ENOUGH)]
-        pictures = self._vectors.of_pictures(image, candidates, some)
+        pictures = self._vectors.of_crops(image, candidates, some)
         shares = self._shares(pictures, [*asked, *known.others(asked)], known).mean(axis=0)
         best = np.argsort(-shares[: len(asked)], kind="stable")[:SUGGESTED]
         return [(asked[n], float(shares[n])) for n in best]
@@ -261,8 +261,8 @@ class Clip:
     ) -> NDArray[np.float64]:
         """Return the share of every word in pictures (N, C): (N, W), each row together 1."""
         meanings = self._vectors.of_words([phrases.sentences(word) for word in words])
-        likeness = (pictures @ meanings.T).astype(np.float64) * self._model.scale
-        shares = np.exp(likeness - likeness.max(axis=1, keepdims=True))
+        similarity = (pictures @ meanings.T).astype(np.float64) * self._model.scale
+        shares = np.exp(similarity - similarity.max(axis=1, keepdims=True))
         return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
     def _now(self) -> EnhancedPhrases:
@@ -270,7 +270,7 @@ class Clip:
 
 
 def ranked_on_frame(
-    clip: Clip, picture: Picture, candidates: Candidates, phrase: Phrase
+    clip: Clip, picture: ModelInput, candidates: Candidates, phrase: Phrase
 ) -> Candidates:
     """Return the candidates of a frame with scores for how well a phrase fits them.
 
@@ -291,7 +291,7 @@ def ranked_on_frame(
 
 
 def suggested_on_frame(
-    clip: Clip, picture: Picture, candidates: Candidates, positions: Sequence[int]
+    clip: Clip, picture: ModelInput, candidates: Candidates, positions: Sequence[int]
 ) -> list[tuple[str, float]]:
     """Return which phrases fit some candidates of a frame, with their shares, the best first.
 
@@ -309,7 +309,7 @@ def suggested_on_frame(
     return clip.suggestions(shown, part, range(len(part)))
 
 
-def _tiled(picture: Picture, candidates: Candidates) -> tuple[list[Window], NDArray[np.int64]]:
+def _tiled(picture: ModelInput, candidates: Candidates) -> tuple[list[Window], NDArray[np.int64]]:
     """Cover candidates with tiles, and return for each of them, (N,), the tile to see it on."""
     first, last = candidates.boxes[:, :2].min(axis=0), candidates.boxes[:, 2:].max(axis=0)
     tiles = tiles_of(picture.frames, (*first.tolist(), *last.tolist()))
@@ -317,7 +317,7 @@ def _tiled(picture: Picture, candidates: Candidates) -> tuple[list[Window], NDAr
 
 
 def _seen(
-    picture: Picture, candidates: Candidates, tile: Window
+    picture: ModelInput, candidates: Candidates, tile: Window
 ) -> tuple[NDArray[np.float32], Candidates]:
     """Draw a tile of a frame, (h, w, 3), and its candidates."""
     return replace(picture, window=tile).draw(), _on_tile(candidates, tile)

@@ -112,7 +112,7 @@ class EnhancedPhrases:
             If it cannot be read.
         """
         packaged = cls.packaged()
-        place = user_file() if file is None else file
+        place = edited_file() if file is None else file
         if not place.is_file():
             return packaged
         own = _read(place)
@@ -157,7 +157,7 @@ class EnhancedPhrases:
         StorageError
             If it cannot be written.
         """
-        place = user_file() if file is None else file
+        place = edited_file() if file is None else file
         try:
             _write_at_once(place, self._text())
         except OSError as error:
@@ -171,7 +171,7 @@ class EnhancedPhrases:
         return "\n".join([comment, "", *lists, "", "[words]", *words, ""])
 
 
-def user_file() -> Path:
+def edited_file() -> Path:
     """Return where the user's own phrases are; the file need not exist yet."""
     return user_config_path("napari-sam3", appauthor=False) / "phrases.toml"
 
@@ -184,7 +184,7 @@ def editable_phrases() -> Path:
     StorageError
         If it cannot be written.
     """
-    place = user_file()
+    place = edited_file()
     return place if place.is_file() else EnhancedPhrases.packaged().save(place)
 
 

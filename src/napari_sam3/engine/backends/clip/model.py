@@ -229,7 +229,7 @@ class ClipModel:
         return float(self._network.logit_scale.exp())
 
     @torch.inference_mode()
-    def picture_vectors(self, pictures: Iterable[NDArray[np.float32]]) -> Vectors:
+    def image_vectors(self, pictures: Iterable[NDArray[np.float32]]) -> Vectors:
         """Look at pictures, each (h, w, 3) in 0..1 and of any size."""
         count = max(1, BATCH_BYTES // (3 * self.side[0] * self.side[1] * 4))
         seen = [self._seen(batch) for batch in _batches(pictures, count)]

@@ -67,7 +67,7 @@ def _squared(picture: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     return np.pad(picture, [*around, (0, 0)], mode="edge")
 
 
-PICTURE_BYTES = 2**25
+CROP_BYTES = 2**25
 """What the vectors of pictures may occupy: those of some ten thousand candidates."""
 WORD_BYTES = 2**22
 """The same for words."""
@@ -86,7 +86,7 @@ class ClipVectors:
     def __init__(self, model: ClipModel) -> None:
         self._model = model
         self._lock = Lock()
-        self._pictures: BoundedCache[bytes, Vectors] = BoundedCache(PICTURE_BYTES)
+        self._crops: BoundedCache[bytes, Vectors] = BoundedCache(CROP_BYTES)
         self._words: BoundedCache[tuple[str, ...], Vectors] = BoundedCache(WORD_BYTES)
 
     def check(self, sentences: Iterable[str]) -> None:
@@ -95,7 +95,7 @@ class ClipVectors:
             for sentence in sentences:
                 self._model.check(sentence)
 
-    def of_pictures(
+    def of_crops(
         self, image: NDArray[np.float32], candidates: Candidates, positions: Sequence[int]
     ) -> Vectors:
         """Return the vectors of some candidates on an image (H, W, 3) of 0..1."""
@@ -104,10 +104,10 @@ class ClipVectors:
 
         def look(new: Sequence[int]) -> Vectors:
             chosen = [positions[n] for n in new]
-            return self._model.picture_vectors(pictures_of(image, candidates, chosen))
+            return self._model.image_vectors(pictures_of(image, candidates, chosen))
 
         with self._lock:
-            return _completed(self._pictures, keys, look)
+            return _completed(self._crops, keys, look)
 
     def of_words(self, words: Sequence[tuple[str, ...]]) -> Vectors:
         """Return the vectors of words, each given by all sentences that are said for it."""

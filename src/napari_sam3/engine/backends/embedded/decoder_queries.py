@@ -92,7 +92,7 @@ OUTSIDE = -10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Question:
+class DecoderQuery:
     """What is asked on one crop."""
 
     crop: Crop
@@ -102,7 +102,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Guess:
+class DecoderOutput:
     """One reading of one crop."""
 
     crop: Crop
@@ -158,12 +158,14 @@ class Guess:
         return np.asarray(moved, np.float32)
 
 
-def ask(network: Network, pyramid: Pyramid, questions: Sequence[Question]) -> list[list[Guess]]:
+def ask(
+    network: Network, pyramid: Pyramid, questions: Sequence[DecoderQuery]
+) -> list[list[DecoderOutput]]:
     """Answer questions on one image: for each, its three readings.
 
     Either all questions come with a memory or none does.
     """
-    answers: list[list[Guess]] = []
+    answers: list[list[DecoderOutput]] = []
     for start in range(0, len(questions), BATCH):
         batch = questions[start : start + BATCH]
         features = pyramid.cut(network, [question.crop for question in batch])
@@ -172,13 +174,13 @@ def ask(network: Network, pyramid: Pyramid, questions: Sequence[Question]) -> li
     return answers
 
 
-def _decode(network: Network, features: Features, batch: Sequence[Question]) -> Decoded:
+def _decode(network: Network, features: Features, batch: Sequence[DecoderQuery]) -> Decoded:
     maps = torch.from_numpy(np.stack([question.maps for question in batch]))
     fine, coarse, maps = map(_last, (features.fine, features.coarse, maps.to(features.fine.device)))
     memories = [question.memory for question in batch if question.memory is not None]
     firsts = [question.first for question in batch if question.first is not None]
     if memories:
-        return network.follow(fine, coarse, maps, _together(memories), _together(firsts))
+        return network.propagate(fine, coarse, maps, _together(memories), _together(firsts))
     return network.decode(fine, coarse, maps)
 
 
@@ -196,13 +198,15 @@ def _last(tensor: Tensor) -> Tensor:
     return tensor.float().contiguous(memory_format=torch.channels_last)
 
 
-def _guesses(batch: Sequence[Question], decoded: Decoded, middles: Tensor) -> list[list[Guess]]:
+def _guesses(
+    batch: Sequence[DecoderQuery], decoded: Decoded, middles: Tensor
+) -> list[list[DecoderOutput]]:
     logits = decoded.logits.float().cpu().numpy()
     scores = decoded.scores.float().clamp(0, 1).cpu().numpy()
     presence = torch.sigmoid(decoded.presence.float()).cpu().numpy()
     return [
         [
-            Guess(
+            DecoderOutput(
                 question.crop,
                 logits[n, k].copy(),  # so that one guess does not keep those of its whole batch
                 float(scores[n, k]),

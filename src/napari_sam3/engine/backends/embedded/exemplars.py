@@ -25,10 +25,10 @@ from ....values import (
 )
 from ...selection import neighbours
 from .automatic_masks import Peaks, Piece, candidates_of, pieces_of
-from .decoder_queries import Guess
-from .mask_decoding import TYPICAL, draw_part, question_on
+from .decoder_queries import DecoderOutput
+from .mask_decoding import TYPICAL, draw_part, query_on
 from .network import FINE_STRIDE, Network
-from .prediction import answer_prompts, ask_each
+from .prediction import decode_each, predict_prompted
 from .pyramid import Crop, Pyramid
 
 FAINT = Peaks(rise=0.15, height=0.2)
@@ -91,9 +91,9 @@ def compared(outlined: Sequence[Piece], clicked: Sequence[Piece]) -> list[Propos
     """Note for every mask how well one that was drawn the other way agrees with it."""
     pieces = [*outlined, *clicked]
     agreement = np.zeros(len(pieces))
-    for one, other, likeness in overlaps(pieces, AGREEING):
+    for one, other, similarity in overlaps(pieces, AGREEING):
         if (one < len(outlined)) != (other < len(outlined)):
-            agreement[[one, other]] = np.maximum(agreement[[one, other]], likeness)
+            agreement[[one, other]] = np.maximum(agreement[[one, other]], similarity)
     return [
         Proposal(piece, n >= len(outlined), float(agreement[n])) for n, piece in enumerate(pieces)
     ]
@@ -110,9 +110,9 @@ def overlaps(pieces: Sequence[Piece], least: float) -> Iterator[tuple[int, int, 
         most = np.minimum((last - first).prod(1), np.minimum(areas[one], areas[later]))
         for other in later[most >= least * (areas[one] + areas[later] - most)].tolist():
             shared = shared_area(pieces[one].part, pieces[other].part)
-            likeness = shared / (areas[one] + areas[other] - shared)
-            if likeness >= least:
-                yield one, other, likeness
+            similarity = shared / (areas[one] + areas[other] - shared)
+            if similarity >= least:
+                yield one, other, similarity
 
 
 def innermost(mask: NDArray[np.bool_]) -> tuple[int, int]:
@@ -140,19 +140,19 @@ def _clicked(
 ) -> list[Piece]:
     prompts = [Prompts(points=[seed]) for seed in seeds]
     questions = [
-        [question_on(one, Crop.around(float(row), float(col), scale))]
+        [query_on(one, Crop.around(float(row), float(col), scale))]
         for one, (row, col) in zip(prompts, seeds, strict=True)
     ]
     pieces = [
         _drawn(guess, one, pyramid.shape)
-        for one, guesses in zip(prompts, ask_each(network, pyramid, questions), strict=True)
+        for one, guesses in zip(prompts, decode_each(network, pyramid, questions), strict=True)
         for guess in guesses
         if size.holds(guess.size**2)
     ]
     return [piece for piece in pieces if size.holds(piece.area)]
 
 
-def _drawn(guess: Guess, prompts: Prompts, shape: tuple[int, int]) -> Piece:
+def _drawn(guess: DecoderOutput, prompts: Prompts, shape: tuple[int, int]) -> Piece:
     place, mask = draw_part(guess, prompts, shape)
     return Piece(place, mask, guess.score).trimmed()
 
@@ -181,7 +181,7 @@ class Look:
     elongation: float  # logarithm of length over width
     length: float  # longer side of the box around it, in pixels of the image
 
-    def likeness(self, other: Look) -> float:
+    def similarity(self, other: Look) -> float:
         """How alike two objects are, as log odds: at most 2, far below 0 for different ones."""
         norms = float(np.linalg.norm(self.features) * np.linalg.norm(other.features))
         cosine = float(self.features @ other.features) / (norms + 1e-6)
@@ -291,16 +291,16 @@ class Meaning:
     def odds(self, look: Look, proposal: Proposal) -> float:
         """Log odds of a proposal of this look being an object of the meant kind."""
         trust = proposal.piece.score
-        likeness = max(look.likeness(one) for one in self.looks)
+        similarity = max(look.similarity(one) for one in self.looks)
         drawn = TRUST * float(logit(np.clip(trust, *SURE))) + AGREEMENT * trust * proposal.agreement
-        return PRIOR + likeness + drawn
+        return PRIOR + similarity + drawn
 
     def limit(self, look: Look) -> float:
         """Log odds of something of this look being meant rather than one of the others."""
         if not self.others:
             return inf
-        likeness = max(look.likeness(one) for one in self.looks)
-        return UNLIKE * (likeness - max(look.likeness(one) for one in self.others))
+        similarity = max(look.similarity(one) for one in self.looks)
+        return UNLIKE * (similarity - max(look.similarity(one) for one in self.others))
 
 
 def appearance_in(network: Network, pyramid: Pyramid, box: Box) -> Appearance:
@@ -310,7 +310,7 @@ def appearance_in(network: Network, pyramid: Pyramid, box: Box) -> Appearance:
     return _eye(network, pyramid, sought)[1].look(piece).kept()
 
 
-def find_alike(network: Network, pyramid: Pyramid, concept: Concept) -> Candidates:
+def find_similar(network: Network, pyramid: Pyramid, concept: Concept) -> Candidates:
     """Find the objects of an image that are like the exemplars of a concept."""
     shown = [_pieces(network, pyramid, kind) for kind in (concept.exemplars, concept.negatives)]
     size = _size(shown[0], _looks(concept.exemplars))
@@ -373,7 +373,7 @@ def distinct(shown: Sequence[Piece], found: Sequence[Piece]) -> list[Piece]:
 
 def piece_in(network: Network, pyramid: Pyramid, box: Box) -> Piece:
     """Outline the object in a box; the box is filled where the network sees none in it."""
-    answer = answer_prompts(network, pyramid, [Prompts(boxes=[box])], [None])[0]
+    answer = predict_prompted(network, pyramid, [Prompts(boxes=[box])], [None])[0]
     pixels = np.array(answer.pixels)
     if not pixels.any():
         corners = np.sort(np.reshape(box, (2, 2)), axis=0)

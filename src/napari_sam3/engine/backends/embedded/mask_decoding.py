@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ....values import Part, Prompts, Span, bounds
-from ..base import Answer
-from .decoder_queries import OUTSIDE, SIDE, Guess, Question, render
+from ..base import Prediction
+from .decoder_queries import OUTSIDE, SIDE, DecoderOutput, DecoderQuery, render
 from .pyramid import ZOOM, Crop, Pyramid
 
 TYPICAL = 36.0
@@ -32,7 +32,9 @@ MARGIN = 6.0
 """Free space between a click and the border of a crop, in pixels of the level."""
 
 
-def questions_on(prompts: Prompts, before: Guess | None, pyramid: Pyramid) -> list[Question]:
+def queries_on(
+    prompts: Prompts, before: DecoderOutput | None, pyramid: Pyramid
+) -> list[DecoderQuery]:
     """Ask about one object, on all levels on which it may be recognised.
 
     What was drawn before is corrected, but clicks alone are also looked at afresh: a first guess
@@ -43,7 +45,7 @@ def questions_on(prompts: Prompts, before: Guess | None, pyramid: Pyramid) -> li
         crops = crops_on_clicks(prompts, pyramid)
     else:
         crops = [] if corrections else _two_crops(_joined(_extent(prompts), prompts), pyramid)
-    return corrections + [question_on(prompts, crop) for crop in crops]
+    return corrections + [query_on(prompts, crop) for crop in crops]
 
 
 def _two_crops(box: NDArray[np.float64], pyramid: Pyramid) -> list[Crop]:
@@ -52,11 +54,11 @@ def _two_crops(box: NDArray[np.float64], pyramid: Pyramid) -> list[Crop]:
     return [first, *[crop for crop in others if crop.scale != ZOOM][:1]]
 
 
-def _corrections(prompts: Prompts, before: Guess, pyramid: Pyramid) -> list[Question]:
+def _corrections(prompts: Prompts, before: DecoderOutput, pyramid: Pyramid) -> list[DecoderQuery]:
     if np.isnan(before.box).any():
         return []
     crops = crops_around(_joined(before.box, prompts), pyramid, CORRECTED)
-    return [question_on(prompts, crops[0], before)]
+    return [query_on(prompts, crops[0], before)]
 
 
 def crops_around(box: NDArray[np.float64], pyramid: Pyramid, pixels: float = TYPICAL) -> list[Crop]:
@@ -81,17 +83,17 @@ def crops_on_clicks(prompts: Prompts, pyramid: Pyramid) -> list[Crop]:
     return [crop for crop in crops if crop.holds(clicks, MARGIN)] or crops[-1:]
 
 
-def closer_question(prompts: Prompts, best: Guess, pyramid: Pyramid) -> Question | None:
+def closer_query(prompts: Prompts, best: DecoderOutput, pyramid: Pyramid) -> DecoderQuery | None:
     """Ask again, enlarged, where the best guess is too small to be seen well."""
     if _encloses(prompts) or best.size > TINY or best.crop.scale == ZOOM or not best.size:
         return None
     clicks = prompts.points[prompts.positive]
     row, col = (clicks.min(0) + clicks.max(0)) / 2
     crop = Crop.around(row, col, ZOOM)
-    return question_on(prompts, crop) if crop.holds(clicks, MARGIN) else None
+    return query_on(prompts, crop) if crop.holds(clicks, MARGIN) else None
 
 
-def ranked(guesses: Sequence[Guess], prompts: Prompts) -> list[Guess]:
+def ranked(guesses: Sequence[DecoderOutput], prompts: Prompts) -> list[DecoderOutput]:
     """Order guesses, the most trusted first; of a box, before them all, the mean of two scales."""
     ordered = sorted(guesses, key=lambda guess: -trust(guess, prompts))
     crops = {guess.crop for guess in ordered}
@@ -100,7 +102,7 @@ def ranked(guesses: Sequence[Guess], prompts: Prompts) -> list[Guess]:
     return [_mean([next(one for one in ordered if one.crop == crop) for crop in crops]), *ordered]
 
 
-def _mean(guesses: Sequence[Guess]) -> Guess:
+def _mean(guesses: Sequence[DecoderOutput]) -> DecoderOutput:
     """Average guesses from several scales on the finest, which draws outlines best and counts most.
 
     What they agree on is seldom wrong.
@@ -118,7 +120,7 @@ def _encloses(prompts: Prompts) -> bool:
     return len(prompts.boxes) > 0 or prompts.mask is not None
 
 
-def trust(guess: Guess, prompts: Prompts) -> float:
+def trust(guess: DecoderOutput, prompts: Prompts) -> float:
     """How good a guess must be thought to be, 0..1: by its score, its level and the prompts."""
     value = guess.score
     if len(prompts.points):
@@ -130,7 +132,7 @@ def trust(guess: Guess, prompts: Prompts) -> float:
     return float(value * _likelihood(guess.crop))
 
 
-def can_win(question: Question, best: float, prompts: Prompts) -> bool:
+def can_win(question: DecoderQuery, best: float, prompts: Prompts) -> bool:
     """Whether an answer to this question could be trusted more than the best guess so far."""
     return best < (1.0 if len(prompts.boxes) else _likelihood(question.crop))
 
@@ -140,11 +142,11 @@ def _likelihood(crop: Crop) -> float:
     return float(COARSER ** max(-np.log2(crop.scale), 0))
 
 
-def previous_guess(previous: Answer | None) -> Guess | None:
+def previous_output(previous: Prediction | None) -> DecoderOutput | None:
     """Return what the model drew when it was asked before."""
     if previous is None or not previous.memory:
         return None
-    guess: Guess = previous.memory[previous.readings[0].name]
+    guess: DecoderOutput = previous.memory[previous.hypotheses[0].name]
     return guess
 
 
@@ -153,7 +155,7 @@ def extent_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array(bounds(mask)) - 0.5
 
 
-def question_on(prompts: Prompts, crop: Crop, before: Guess | None = None) -> Question:
+def query_on(prompts: Prompts, crop: Crop, before: DecoderOutput | None = None) -> DecoderQuery:
     """Ask about one object on a crop, where it was perhaps drawn before."""
     box = crop.box(_extent(prompts)) if len(prompts.boxes) else None
     maps = render(
@@ -163,7 +165,7 @@ def question_on(prompts: Prompts, crop: Crop, before: Guess | None = None) -> Qu
         None if before is None else before.seen_from(crop),
         None if prompts.mask is None else crop.cut(prompts.mask),
     )
-    return Question(crop, maps)
+    return DecoderQuery(crop, maps)
 
 
 def _extent(prompts: Prompts) -> NDArray[np.float64]:
@@ -198,7 +200,7 @@ REACH = 3.0
 _CENTRES = np.arange(SIDE) * 2 + 0.5
 
 
-def draw_part(guess: Guess, prompts: Prompts, shape: tuple[int, int]) -> Part:
+def draw_part(guess: DecoderOutput, prompts: Prompts, shape: tuple[int, int]) -> Part:
     """Return where on an image (H, W) the mask of a guess lies, and the mask there."""
     window, logits = guess.crop.spread(bend(guess, prompts), shape)
     mask = (logits > 0) & _allowed(prompts, window)
@@ -210,7 +212,7 @@ def draw_part(guess: Guess, prompts: Prompts, shape: tuple[int, int]) -> Part:
     return window, mask
 
 
-def bend(guess: Guess, prompts: Prompts) -> NDArray[np.float32]:
+def bend(guess: DecoderOutput, prompts: Prompts) -> NDArray[np.float32]:
     """Raise or lower the logits (56, 56) smoothly around clicks they disagree with."""
     logits = guess.logits
     signs = np.where(prompts.positive, 1.0, -1.0)

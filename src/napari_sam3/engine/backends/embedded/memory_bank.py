@@ -13,7 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from ....values import Reading
-from .decoder_queries import SIDE, Guess, Question, ask, halved, render
+from .decoder_queries import SIDE, DecoderOutput, DecoderQuery, ask, halved, render
 from .mask_decoding import TINY, crops_around, extent_of
 from .network import COARSE_STRIDE, Memory, Network
 from .pyramid import ZOOM, Crop, Pyramid
@@ -73,14 +73,14 @@ def start_track(network: Network, track: Track | None, pyramid: Pyramid, found: 
     return replace(first, margin=_margin(network, first, pyramid))
 
 
-def question_about(track: Track) -> Question:
+def memory_query(track: Track) -> DecoderQuery:
     """Ask where a tracked object is now."""
     scale = min(track.first, key=lambda one: abs(np.log(one / track.crop.scale)))
     memory = _memory(track.coarse, track.mask)
-    return Question(track.crop, render(mask=track.mask), memory, track.first[scale])
+    return DecoderQuery(track.crop, render(mask=track.mask), memory, track.first[scale])
 
 
-def as_drawn(guesses: Sequence[Guess], track: Track) -> list[Guess]:
+def as_drawn(guesses: Sequence[DecoderOutput], track: Track) -> list[DecoderOutput]:
     """Move the outlines of guesses as far out as the first mask of a track was drawn.
 
     People outline a cell with its halo or without. A network that sees it smaller would take off
@@ -89,12 +89,12 @@ def as_drawn(guesses: Sequence[Guess], track: Track) -> list[Guess]:
     return [replace(guess, logits=guess.logits + np.float32(track.margin)) for guess in guesses]
 
 
-def nearest(guesses: list[Guess], track: Track) -> list[Guess]:
+def nearest(guesses: list[DecoderOutput], track: Track) -> list[DecoderOutput]:
     """Order guesses, first those that look like the object did before."""
-    return sorted(guesses, key=lambda guess: -guess.score * _likeness(guess, track))
+    return sorted(guesses, key=lambda guess: -guess.score * _similarity(guess, track))
 
 
-def presence_of(guess: Guess, track: Track, pyramid: Pyramid) -> float:
+def presence_of(guess: DecoderOutput, track: Track, pyramid: Pyramid) -> float:
     """How sure it is that the guess shows the tracked object, 0..1.
 
     What the network says counts, and how well the latest masks fit: a poor fit on one frame is no
@@ -156,7 +156,7 @@ def _first_contrast(cut: NDArray[np.float32], crop: Crop, pyramid: Pyramid) -> f
 
 def _margin(network: Network, track: Track, pyramid: Pyramid) -> float:
     """Find out how far out a first mask lies, by asking for it on its own frame."""
-    guess = nearest(ask(network, pyramid, [question_about(track)])[0], track)[0]
+    guess = nearest(ask(network, pyramid, [memory_query(track)])[0], track)[0]
     logits = ndimage.zoom(guess.logits, 2, order=1, mode="nearest", grid_mode=True)
     fits = [_overlap(logits + margin > 0, track.mask > 0.5) for margin in MARGINS]
     return float(MARGINS[np.argmax(np.round(fits, 2))])
@@ -173,7 +173,7 @@ def _brightness(
     return grey[inside & seen], grey[ring & seen]
 
 
-def _likeness(guess: Guess, track: Track) -> float:
+def _similarity(guess: DecoderOutput, track: Track) -> float:
     return _overlap(guess.logits > 0, track.cells > 0.5) ** 0.5
 
 

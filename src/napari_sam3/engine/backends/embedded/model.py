@@ -15,15 +15,15 @@ from torch import Tensor
 
 from ....values import Appearance, Box, Candidates, Concept, Prompts, WeightsError
 from ...devices import checked_device, finish
-from ..base import Answer, Embedding, Packed, own, reads_no_text
+from ..base import Embedding, Packed, Prediction, own, reads_no_text
 from ..micro_batches import enough_memory
 from ..tensors import packed_tensors, unpacked_tensors
 from .automatic_masks import find_everything
-from .exemplars import appearance_in, find_alike
+from .exemplars import appearance_in, find_similar
 from .memory_bank import Track, start_track
 from .network import Network, fold_batchnorm
-from .prediction import answer_prompts, answer_tracks
-from .pyramid import Level, Pyramid, arithmetic, encode_pyramids
+from .prediction import predict_prompted, predict_propagated
+from .pyramid import Level, Pyramid, compute_dtype, encode_pyramids
 
 PARTS = ("fine", "coarse", "dense")
 
@@ -92,7 +92,12 @@ def _read(path: Path) -> dict[str, Tensor]:
         ) from error
     with file:
         _check_format(path, file.metadata() or {})
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return {_current_name(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def _current_name(name: str) -> str:
+    """Return how a tensor is called today: earlier files name the propagation decoder otherwise."""
+    return name.replace("follower.", "propagation_decoder.", 1)
 
 
 def _check_format(path: Path, facts: dict[str, str]) -> None:
@@ -162,7 +167,7 @@ class EmbeddedBackend:
         """
         path = path or shipped_weights()
         chosen = checked_device(device)
-        return cls(load_network(path), chosen, f"{weights_revision(path)}-{arithmetic(chosen)}")
+        return cls(load_network(path), chosen, f"{weights_revision(path)}-{compute_dtype(chosen)}")
 
     @torch.inference_mode()
     def encode(self, image: NDArray[np.float32]) -> Pyramid:
@@ -190,10 +195,10 @@ class EmbeddedBackend:
         self,
         embedding: Embedding,
         prompts: Sequence[Prompts],
-        previous: Sequence[Answer | None],
-    ) -> list[Answer]:
+        previous: Sequence[Prediction | None],
+    ) -> list[Prediction]:
         """Answer the prompts of several objects in one pass."""
-        return answer_prompts(self._network, own(embedding, Pyramid), prompts, previous)
+        return predict_prompted(self._network, own(embedding, Pyramid), prompts, previous)
 
     @torch.inference_mode()
     def everything(self, embedding: Embedding) -> Candidates:
@@ -205,7 +210,7 @@ class EmbeddedBackend:
         """Find all objects of the image that are like exemplars; texts are refused."""
         if concept.has_text:
             raise reads_no_text(self.name)
-        return find_alike(self._network, own(embedding, Pyramid), concept)
+        return find_similar(self._network, own(embedding, Pyramid), concept)
 
     @torch.inference_mode()
     def appearance(self, embedding: Embedding, box: Box) -> Appearance:
@@ -213,11 +218,11 @@ class EmbeddedBackend:
         return appearance_in(self._network, own(embedding, Pyramid), box)
 
     @torch.inference_mode()
-    def remember(self, track: Track | None, embedding: Embedding, answer: Answer) -> Track:
+    def update_memory(self, track: Track | None, embedding: Embedding, answer: Prediction) -> Track:
         """Return the track of an object that is on the embedded image as answered."""
-        return start_track(self._network, track, own(embedding, Pyramid), answer.readings[0])
+        return start_track(self._network, track, own(embedding, Pyramid), answer.hypotheses[0])
 
     @torch.inference_mode()
-    def follow(self, embedding: Embedding, tracks: Sequence[Track]) -> list[Answer]:
+    def propagate(self, embedding: Embedding, tracks: Sequence[Track]) -> list[Prediction]:
         """Find the tracked objects on the next image, in one pass."""
-        return answer_tracks(self._network, own(embedding, Pyramid), tracks)
+        return predict_propagated(self._network, own(embedding, Pyramid), tracks)

@@ -18,7 +18,7 @@ COARSE_STRIDE = 4
 FINE_CHANNELS = 32
 COARSE_CHANNELS = 64
 PROMPT_MAPS = 7
-READINGS = 3
+HYPOTHESES = 3
 MULTIPLE = 16
 """Height and width of an encoded picture are multiples of this."""
 
@@ -99,7 +99,7 @@ AROUND = 9
 """Width of the surroundings of an object, and of the object in their midst, in coarse cells."""
 
 
-class Recall(nn.Module):
+class MemoryAttention(nn.Module):
     """Finds the object of the previous frame again, by likeness and nearness."""
 
     distances: Tensor
@@ -144,8 +144,8 @@ class Recall(nn.Module):
         around = F.max_pool2d(memory.mask, AROUND, 1, AROUND // 2) * (1 - memory.mask)
         mean = self.means(memory.coarse, around)
         now = F.normalize(self.key(coarse).flatten(2), dim=1)
-        likeness = (mean @ now).unflatten(2, coarse.shape[-2:])
-        return torch.cat([carried, likeness.to(carried.dtype)], dim=1)
+        similarity = (mean @ now).unflatten(2, coarse.shape[-2:])
+        return torch.cat([carried, similarity.to(carried.dtype)], dim=1)
 
     def _search(self, coarse: Tensor, memory: Memory) -> Tensor:
         now = F.normalize(self.key(coarse).flatten(2), dim=1)
@@ -155,11 +155,11 @@ class Recall(nn.Module):
         match = self.sharpness * (now.transpose(1, 2) @ before) - nearness
         carried = mask @ torch.softmax(match, dim=2).transpose(1, 2)
         mean = F.normalize((before * mask).sum(2, keepdim=True), dim=1)
-        likeness = (now * mean).sum(1, keepdim=True)
-        return torch.cat([carried, likeness], dim=1).unflatten(2, coarse.shape[-2:])
+        similarity = (now * mean).sum(1, keepdim=True)
+        return torch.cat([carried, similarity], dim=1).unflatten(2, coarse.shape[-2:])
 
 
-COMPARED = 4 * READINGS
+COMPARED = 4 * HYPOTHESES
 """How each reading's look and size compare to the first frame and to the one before."""
 LARGEST_CHANGE = 2.0
 """Size is compared by its logarithm, no farther than this."""
@@ -179,7 +179,7 @@ class Drawing(nn.Module):
         self.prompt = conv_group_act(PROMPT_MAPS, 16)
         self.prompt4 = nn.Conv2d(16, wide, 3, 2, 1)
         self.image4 = nn.Conv2d(COARSE_CHANNELS, wide, 1)
-        self.recall = Recall(COARSE_CHANNELS)
+        self.recall = MemoryAttention(COARSE_CHANNELS)
         self.memory4 = nn.Conv2d(2 * COARSE_CHANNELS + 3, wide, 3, 1, 1, bias=False)
         self.first4 = conv_group_act(wide, wide)
         self.second4 = conv_group_act(wide, wide)
@@ -196,9 +196,9 @@ class Drawing(nn.Module):
         self.prompt2 = nn.Conv2d(16, slim, 1)
         self.first2 = conv_group_act(slim, slim)
         self.second2 = conv_group_act(slim, slim)
-        self.masks = nn.Conv2d(slim, READINGS, 1)
-        seen = deep + READINGS * wide + further
-        self.scores = nn.Sequential(nn.Linear(seen, 96), nn.SiLU(), nn.Linear(96, READINGS))
+        self.masks = nn.Conv2d(slim, HYPOTHESES, 1)
+        seen = deep + HYPOTHESES * wide + further
+        self.scores = nn.Sequential(nn.Linear(seen, 96), nn.SiLU(), nn.Linear(96, HYPOTHESES))
         self.presence = nn.Sequential(nn.Linear(seen, 48), nn.SiLU(), nn.Linear(48, 1))
 
     def drawn(
@@ -247,7 +247,7 @@ class Decoder(Drawing):
         return self.judged(*self.drawn(fine, coarse, maps, remembered))
 
 
-class Follower(Drawing):
+class PropagationDecoder(Drawing):
     """Goes on from the frame before, and remembers the one on which the user outlined the object.
 
     How alike both are is measured everywhere and inside each reading. That, and how the reading
@@ -257,7 +257,7 @@ class Follower(Drawing):
 
     def __init__(self) -> None:
         super().__init__(COMPARED)
-        self.origin = Recall(COARSE_CHANNELS)
+        self.origin = MemoryAttention(COARSE_CHANNELS)
         self.origin4 = nn.Conv2d(2 * COARSE_CHANNELS + 4, 64, 3, 1, 1, bias=False)
 
     def forward(
@@ -361,7 +361,7 @@ class Network(nn.Module):
         super().__init__()
         self.encoder = Encoder()
         self.decoder = Decoder()
-        self.follower = Follower()
+        self.propagation_decoder = PropagationDecoder()
 
     def encode(self, rgb: Tensor) -> Features:
         """Encode whole pictures.
@@ -389,7 +389,7 @@ class Network(nn.Module):
         decoded: Decoded = self.decoder(fine, coarse, maps, memory)
         return decoded
 
-    def follow(
+    def propagate(
         self, fine: Tensor, coarse: Tensor, maps: Tensor, memory: Memory, first: Memory
     ) -> Decoded:
         """Find objects of other frames on crops around where they were.
@@ -405,7 +405,7 @@ class Network(nn.Module):
         """
         answers = (
             self.decoder(fine, coarse, maps, memory),
-            self.follower(fine, coarse, maps, memory, first),
+            self.propagation_decoder(fine, coarse, maps, memory, first),
         )
         return Decoded(*((one + other) / 2 for one, other in zip(*answers, strict=True)))
 

@@ -8,27 +8,27 @@ from dataclasses import replace
 import numpy as np
 
 from ....values import (
-    READING_NAMES,
+    HYPOTHESIS_NAMES,
     MaskPlace,
     Part,
     Prompts,
     Reading,
-    named_readings,
+    named_hypotheses,
     overlap,
     trimmed,
 )
-from ..base import Answer
-from .decoder_queries import Guess, Question, ask
+from ..base import Prediction
+from .decoder_queries import DecoderOutput, DecoderQuery, ask
 from .mask_decoding import (
     can_win,
-    closer_question,
+    closer_query,
     draw_part,
-    previous_guess,
-    questions_on,
+    previous_output,
+    queries_on,
     ranked,
     trust,
 )
-from .memory_bank import Track, as_drawn, nearest, presence_of, question_about
+from .memory_bank import Track, as_drawn, memory_query, nearest, presence_of
 from .network import Network
 from .pyramid import Pyramid
 
@@ -38,95 +38,101 @@ ALIKE = 0.85
 FEW = 8
 """Of so many objects at once, all readings are sought."""
 
-Drawn = tuple[Guess, Part]
+Drawn = tuple[DecoderOutput, Part]
 
 
-def answer_prompts(
+def predict_prompted(
     network: Network,
     pyramid: Pyramid,
     prompts: Sequence[Prompts],
-    previous: Sequence[Answer | None],
-) -> list[Answer]:
+    previous: Sequence[Prediction | None],
+) -> list[Prediction]:
     """Answer the prompts of several objects of one image."""
     asked = [
-        questions_on(one, previous_guess(before), pyramid)
+        queries_on(one, previous_output(before), pyramid)
         for one, before in zip(prompts, previous, strict=True)
     ]
-    guesses = ask_in_turn(network, pyramid, prompts, asked)
+    guesses = decode_in_turn(network, pyramid, prompts, asked)
     closer = [
-        closer_question(one, ranked(own, one)[0], pyramid)
+        closer_query(one, ranked(own, one)[0], pyramid)
         for one, own in zip(prompts, guesses, strict=True)
     ]
-    further = ask_each(network, pyramid, [[] if one is None else [one] for one in closer])
+    further = decode_each(network, pyramid, [[] if one is None else [one] for one in closer])
     return [
         _answer(ranked(own + more, one), one, pyramid.shape)
         for one, own, more in zip(prompts, guesses, further, strict=True)
     ]
 
 
-def answer_tracks(network: Network, pyramid: Pyramid, tracks: Sequence[Track]) -> list[Answer]:
+def predict_propagated(
+    network: Network, pyramid: Pyramid, tracks: Sequence[Track]
+) -> list[Prediction]:
     """Find tracked objects on the next image."""
-    answers = ask_each(network, pyramid, [[question_about(track)] for track in tracks])
+    answers = decode_each(network, pyramid, [[memory_query(track)] for track in tracks])
     return [
-        _followed(nearest(as_drawn(guesses, track), track), track, pyramid)
+        _propagated(nearest(as_drawn(guesses, track), track), track, pyramid)
         for guesses, track in zip(answers, tracks, strict=True)
     ]
 
 
-def ask_each(
-    network: Network, pyramid: Pyramid, questions: Sequence[Sequence[Question]]
-) -> list[list[Guess]]:
+def decode_each(
+    network: Network, pyramid: Pyramid, questions: Sequence[Sequence[DecoderQuery]]
+) -> list[list[DecoderOutput]]:
     """Ask several questions about each of several objects, all in one pass."""
     answers = iter(ask(network, pyramid, [one for own in questions for one in own]))
     return [[guess for _ in own for guess in next(answers)] for own in questions]
 
 
-def ask_in_turn(
+def decode_in_turn(
     network: Network,
     pyramid: Pyramid,
     prompts: Sequence[Prompts],
-    questions: Sequence[Sequence[Question]],
-) -> list[list[Guess]]:
+    questions: Sequence[Sequence[DecoderQuery]],
+) -> list[list[DecoderOutput]]:
     """Ask several questions about each of several objects; of many, only those that matter.
 
     The first guess is the same in either case. The questions that can no longer change it are
     what tells other readings of one object, and what takes long for a hundred.
     """
     if len(prompts) <= FEW:
-        return ask_each(network, pyramid, questions)
-    found: list[list[Guess]] = [[] for _ in prompts]
+        return decode_each(network, pyramid, questions)
+    found: list[list[DecoderOutput]] = [[] for _ in prompts]
     best = [0.0] * len(prompts)
     for turn in range(max(map(len, questions))):
         wanted = [
             own[turn : turn + 1] if turn < len(own) and can_win(own[turn], most, one) else []
             for own, most, one in zip(questions, best, prompts, strict=True)
         ]
-        for index, more in enumerate(ask_each(network, pyramid, wanted)):
+        for index, more in enumerate(decode_each(network, pyramid, wanted)):
             found[index].extend(more)
             best[index] = max([best[index], *(trust(guess, prompts[index]) for guess in more)])
     return found
 
 
-def _answer(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int]) -> Answer:
+def _answer(
+    guesses: Sequence[DecoderOutput], prompts: Prompts, shape: tuple[int, int]
+) -> Prediction:
     drawn = distinct(guesses, prompts, shape)
     first, *others = [trust(guess, prompts) for guess, _ in drawn]
     return _of_drawn(drawn, [max([first, *others]), *others], shape)
 
 
-def _followed(guesses: Sequence[Guess], track: Track, pyramid: Pyramid) -> Answer:
+def _propagated(guesses: Sequence[DecoderOutput], track: Track, pyramid: Pyramid) -> Prediction:
     presence = presence_of(guesses[0], track, pyramid)
     if presence < 0.5:
         nothing, nowhere = np.zeros((0, 0), bool), MaskPlace(0, 0, pyramid.shape)
-        return Answer((Reading("whole", nothing, 0.0, nowhere),), presence)
+        return Prediction((Reading("whole", nothing, 0.0, nowhere),), presence)
     drawn = distinct(guesses, Prompts(), pyramid.shape)
     answer = _of_drawn(drawn, [guess.score for guess, _ in drawn], pyramid.shape)
     nearest_first = sorted(
-        answer.readings, key=lambda one: answer.memory[one.name] is not guesses[0]
+        answer.hypotheses, key=lambda one: answer.memory[one.name] is not guesses[0]
     )
-    return replace(answer, readings=tuple(nearest_first), presence=presence)
+    return replace(answer, hypotheses=tuple(nearest_first), presence=presence)
 
 
-def distinct(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int]) -> list[Drawn]:
+def distinct(
+    guesses: Sequence[DecoderOutput], prompts: Prompts, shape: tuple[int, int]
+) -> list[Drawn]:
     """Draw guesses, best first, until there are as many different masks as readings."""
     kept: list[Drawn] = []
     for guess in guesses:
@@ -135,16 +141,18 @@ def distinct(guesses: Sequence[Guess], prompts: Prompts, shape: tuple[int, int])
         if kept and (is_known or not part[1].any()):
             continue
         kept.append((guess, part))
-        if len(kept) == len(READING_NAMES):
+        if len(kept) == len(HYPOTHESIS_NAMES):
             break
     return kept
 
 
-def _of_drawn(drawn: Sequence[Drawn], scores: Sequence[float], shape: tuple[int, int]) -> Answer:
+def _of_drawn(
+    drawn: Sequence[Drawn], scores: Sequence[float], shape: tuple[int, int]
+) -> Prediction:
     """Answer with what was drawn, remembering the guess behind each reading by its name."""
     masks = [mask for _, (_, mask) in drawn]
     places = [MaskPlace(rows.start, cols.start, shape) for _, ((rows, cols), _) in drawn]
-    readings = named_readings(masks, scores, places)
+    hypotheses = named_hypotheses(masks, scores, places)
     guesses = {id(mask): guess for guess, (_, mask) in drawn}
-    known = {reading.name: guesses[id(reading.patch)] for reading in readings}
-    return Answer(tuple(map(trimmed, readings)), memory=known)
+    known = {hypothesis.name: guesses[id(hypothesis.patch)] for hypothesis in hypotheses}
+    return Prediction(tuple(map(trimmed, hypotheses)), memory=known)

@@ -218,12 +218,12 @@ def encode_padded(network: Network, images: Tensor) -> Features:
     """Encode images (B, 3, h, w) of any size; the features are those of whole multiples of 16."""
     height, width = images.shape[-2:]
     missing = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
-    is_short = arithmetic(images.device) == "bfloat16"
+    is_short = compute_dtype(images.device) == "bfloat16"
     with torch.autocast(images.device.type, torch.bfloat16, is_short):
         return network.encode(F.pad(images, missing, mode="replicate"))
 
 
-def arithmetic(device: torch.device | str) -> Literal["bfloat16", "float32"]:
+def compute_dtype(device: torch.device | str) -> Literal["bfloat16", "float32"]:
     """Name the numbers an encoder calculates with: short ones where a processor is built for it."""
     if torch.device(device).type != "cpu":
         return "float32"

@@ -40,12 +40,12 @@ class Phrase:
     """A text as the detector sees it, filled up to the length it reads."""
 
     features: Tensor  # (1, L, C)
-    is_said: Tensor  # (1, L) bool, False where it is filled up
+    has_text: Tensor  # (1, L) bool, False where it is filled up
 
     @property
     def nbytes(self) -> int:
         """Bytes it occupies."""
-        return self.features.nbytes + self.is_said.nbytes
+        return self.features.nbytes + self.has_text.nbytes
 
 
 class Texts:
@@ -182,14 +182,14 @@ class Detector:
     def detect(self, embedding: Sam3Embedding, concept: Concept) -> Detections:
         """Return all that the detector considers."""
         phrase = self._texts.read((concept.text or "").strip() or NO_TEXT)
-        said, is_said = self._with_exemplars(phrase, concept)
+        said, has_text = self._with_exemplars(phrase, concept)
         meant, others = map(boxes_of, (concept.exemplars, concept.negatives))
         boxes = relative_boxes([*meant, *others], embedding.shape).to(self._model.device)
         signs = torch.tensor([[1] * len(meant) + [0] * len(others)], device=self._model.device)
         answer = self._model.detector(
             vision_embeds=self._model.features(embedding),
             text_embeds=BaseModelOutputWithPooling(pooler_output=said),
-            attention_mask=is_said,
+            attention_mask=has_text,
             input_boxes=boxes if concept.boxes else None,
             input_boxes_labels=signs if concept.boxes else None,
         )
@@ -206,11 +206,11 @@ class Detector:
             if isinstance(one, Exemplar)
         ]
         if not shown:
-            return phrase.features, phrase.is_said
+            return phrase.features, phrase.has_text
         tokens = torch.cat(shown)[None]
         are_said = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
         features = torch.cat([phrase.features, tokens], dim=1)
-        return features, torch.cat([phrase.is_said, are_said], dim=1)
+        return features, torch.cat([phrase.has_text, are_said], dim=1)
 
     def _tokens(self, embedding: Sam3Embedding, box: Box, sign: int) -> Tensor:
         """Encode a box on an image, (1, 2, C): the box itself, and a summary."""
@@ -252,10 +252,10 @@ def distinct(masks: Tensor) -> list[int]:
     flat = masks.flatten(1).float()
     shared = flat @ flat.T
     areas = shared.diagonal()
-    likeness = shared / (areas[:, None] + areas - shared).clamp(min=1)
+    similarity = shared / (areas[:, None] + areas - shared).clamp(min=1)
     kept: list[int] = []
     for n in range(len(masks)):
-        if not (likeness[n, kept] > SAME).any():
+        if not (similarity[n, kept] > SAME).any():
             kept.append(n)
     return kept
 

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ....values import Prompts, Reading, ReadingName, bounds, named_readings, trimmed
-from ..base import Answer
-from ..micro_batches import Passes
+from ....values import HypothesisName, Prompts, Reading, bounds, named_hypotheses, trimmed
+from ..base import Prediction
+from ..micro_batches import MicroBatches
 from .preprocessing import Maps, Scaling
 
 SURE = 10.0
@@ -24,7 +24,7 @@ SURE = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Question:
+class DecoderQuery:
     """Prompts for one object, on the square of a model."""
 
     points: NDArray[np.float32]  # (N, 2) as (x, y) in pixels of the square
@@ -33,7 +33,7 @@ class Question:
     drawn: Tensor | None  # (h, w) logits of what is known of its mask, as large as an answer
 
     @classmethod
-    def of(cls, prompts: Prompts, previous: Answer | None, scaling: Scaling, side: int) -> Self:
+    def of(cls, prompts: Prompts, previous: Prediction | None, scaling: Scaling, side: int) -> Self:
         """Ask what prompts ask.
 
         What was answered before is corrected. An outline is given together with its box, since
@@ -87,11 +87,11 @@ def _extent(prompts: Prompts) -> NDArray[np.float64] | None:
     return None if prompts.mask is None else _corners(prompts.mask)
 
 
-def _preferred(previous: Answer | None) -> Tensor | None:
+def _preferred(previous: Prediction | None) -> Tensor | None:
     """Return the logits of the reading that is first by now, whichever was best."""
     if previous is None or not previous.memory:
         return None
-    logits: Tensor = previous.memory[previous.readings[0].name]
+    logits: Tensor = previous.memory[previous.hypotheses[0].name]
     return logits
 
 
@@ -109,22 +109,22 @@ def draw(logits: Tensor, scaling: Scaling) -> NDArray[np.bool_]:
     return (_enlarged(logits, scaling.shape) > 0).cpu().numpy()
 
 
-def draw_readings(
+def draw_hypotheses(
     logits: Tensor, scores: Sequence[float], scaling: Scaling
-) -> tuple[tuple[Reading, ...], dict[ReadingName, Tensor]]:
+) -> tuple[tuple[Reading, ...], dict[HypothesisName, Tensor]]:
     """Draw logits (K, h, w) one by one; return the readings, and the logits of each by name.
 
     Of a reading only the pixels around it are kept.
     """
     masks = [draw(one, scaling) for one in logits]
-    readings = named_readings(masks, scores)
+    hypotheses = named_hypotheses(masks, scores)
     drawn = {id(mask): one for mask, one in zip(masks, logits, strict=True)}
     known = {
         # a copy, so that one answer does not keep those that were decoded together with it
-        reading.name: drawn[id(reading.pixels)].to("cpu", copy=True)
-        for reading in readings
+        hypothesis.name: drawn[id(hypothesis.pixels)].to("cpu", copy=True)
+        for hypothesis in hypotheses
     }
-    return tuple(map(trimmed, readings)), known
+    return tuple(map(trimmed, hypotheses)), known
 
 
 def _enlarged(logits: Tensor, size: tuple[int, int]) -> Tensor:
@@ -135,7 +135,7 @@ def _enlarged(logits: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Guess:
+class DecoderOutput:
     """What a mask decoder says about one object: one mask, or three if it is ambiguous."""
 
     logits: Tensor  # (K, h, w) float32
@@ -147,30 +147,32 @@ class Guess:
 class View:
     """One image, as a mask decoder sees it."""
 
-    ask: Callable[[Sequence[Question]], Sequence[Guess]]  # questions of one kind, in one pass
+    ask: Callable[
+        [Sequence[DecoderQuery]], Sequence[DecoderOutput]
+    ]  # questions of one kind, in one pass
     scaling: Scaling
     mask_side: int  # of the logits
-    passes: Passes
+    micro_batches: MicroBatches
 
     def segment(
-        self, prompts: Sequence[Prompts], previous: Sequence[Answer | None]
-    ) -> list[Answer]:
+        self, prompts: Sequence[Prompts], previous: Sequence[Prediction | None]
+    ) -> list[Prediction]:
         """Answer the prompts of several objects; see `Backend.segment`."""
         questions = [self.question(*said) for said in zip(prompts, previous, strict=True)]
         return [self._answer(guess) for guess in self.guess(questions)]
 
-    def question(self, prompts: Prompts, previous: Answer | None) -> Question:
+    def question(self, prompts: Prompts, previous: Prediction | None) -> DecoderQuery:
         """Ask what prompts ask, beginning with what was answered before."""
-        return Question.of(prompts, previous, self.scaling, self.mask_side)
+        return DecoderQuery.of(prompts, previous, self.scaling, self.mask_side)
 
-    def guess(self, questions: Sequence[Question]) -> list[Guess]:
+    def guess(self, questions: Sequence[DecoderQuery]) -> list[DecoderOutput]:
         """Answer questions of all kinds, those of one kind together."""
-        return self.passes.run(self.ask, questions, attrgetter("kind"))
+        return self.micro_batches.run(self.ask, questions, attrgetter("kind"))
 
-    def _answer(self, guess: Guess) -> Answer:
+    def _answer(self, guess: DecoderOutput) -> Prediction:
         """Draw a guess; the answer remembers the logits of its readings by name."""
-        readings, logits = draw_readings(guess.logits, guess.scores.tolist(), self.scaling)
-        return Answer(readings, guess.presence, logits)
+        hypotheses, logits = draw_hypotheses(guess.logits, guess.scores.tolist(), self.scaling)
+        return Prediction(hypotheses, guess.presence, logits)
 
 
 NO_CLICK = -1
@@ -203,7 +205,7 @@ class PromptEncoder:
         self._device = device
         self.mask_side = 4 * int(encoder.image_embedding_size[0])  # of the decoder's masks
 
-    def encode(self, questions: Sequence[Question]) -> Encoded:
+    def encode(self, questions: Sequence[DecoderQuery]) -> Encoded:
         """Encode questions of one kind."""
         first = questions[0]
         points = labels = boxes = None
@@ -252,10 +254,10 @@ class Decoded:
     tokens: Tensor  # (N, K, C) what the decoder knows of each mask
     presence: Tensor  # (N,) float32 logits
 
-    def guesses(self) -> list[Guess]:
+    def guesses(self) -> list[DecoderOutput]:
         """Return what is said about each object."""
         presence = torch.sigmoid(self.presence).tolist()
-        return [Guess(*one) for one in zip(self.logits, self.scores, presence, strict=True)]
+        return [DecoderOutput(*one) for one in zip(self.logits, self.scores, presence, strict=True)]
 
 
 class PromptDecoder:
@@ -279,21 +281,21 @@ class PromptDecoder:
     ) -> None:
         self._decoder = tracker.mask_decoder
         self._no_memory = tracker.no_memory_embedding.view(1, -1, 1, 1)
-        self._places = place_encoding(tracker).to(dtype)
+        self._places = positional_encoding(tracker).to(dtype)
         self.side = side
         self.encoder = PromptEncoder(tracker.prompt_encoder, dtype, torch.device(device))
-        self.passes = Passes()
+        self.micro_batches = MicroBatches()
 
     def segment(
-        self, maps: Maps, prompts: Sequence[Prompts], previous: Sequence[Answer | None]
-    ) -> list[Answer]:
+        self, maps: Maps, prompts: Sequence[Prompts], previous: Sequence[Prediction | None]
+    ) -> list[Prediction]:
         """Answer the prompts of several objects of one image; see `Backend.segment`."""
         return self.view(maps).segment(prompts, previous)
 
     def view(self, maps: Maps) -> View:
         """Look at one image."""
-        scaling = Scaling.squeezed(maps.shape, self.side)
-        return View(partial(self._ask, maps), scaling, self.encoder.mask_side, self.passes)
+        scaling = Scaling.resized(maps.shape, self.side)
+        return View(partial(self._ask, maps), scaling, self.encoder.mask_side, self.micro_batches)
 
     def decode(self, maps: Maps, coarse: Tensor, said: Encoded) -> Decoded:
         """Decode what is said about N objects, each on its own coarse map, (N, C, g, g)."""
@@ -312,13 +314,13 @@ class PromptDecoder:
             presence.flatten().float(),
         )
 
-    def _ask(self, maps: Maps, questions: Sequence[Question]) -> list[Guess]:
+    def _ask(self, maps: Maps, questions: Sequence[DecoderQuery]) -> list[DecoderOutput]:
         """Answer questions of one kind in one pass, without memory of other images."""
         coarse = (maps.coarse + self._no_memory).expand(len(questions), -1, -1, -1)
         return self.decode(maps, coarse, self.encoder.encode(questions)).guesses()
 
 
-def place_encoding(model: Any) -> Tensor:
+def positional_encoding(model: Any) -> Tensor:
     """Encode the places of the coarse map, (1, C, g, g), as precisely as those of clicks."""
     model.shared_image_embedding.float()
     places: Tensor = model.get_image_wide_positional_embeddings()

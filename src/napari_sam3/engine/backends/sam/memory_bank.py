@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ....values import Reading
-from ..base import Answer
+from ..base import Prediction
 from .mask_decoding import Decoded, PromptDecoder, draw
 from .preprocessing import Maps, Scaling
 
@@ -84,7 +84,7 @@ CACHED = 2**22
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recollection:
+class AttendedFeatures:
     """All that is remembered of N objects, frames first and pointers last."""
 
     tokens: Tensor  # (N, T, M)
@@ -93,7 +93,7 @@ class Recollection:
     pointers: int  # how many tokens are pointers
 
 
-class Recall:
+class MemoryAttention:
     """Reads the memory of SAM 2 or SAM 3.
 
     Parameters
@@ -112,48 +112,48 @@ class Recall:
         """Return the coarse map of an image, (N, C, g, g), as equally long tracks see it."""
         many = _at_once(maps.coarse) or len(tracks)
         parts = range(0, len(tracks), many)
-        return torch.cat([self._recall(maps, tracks[part : part + many]) for part in parts])
+        return torch.cat([self._attend(maps, tracks[part : part + many]) for part in parts])
 
-    def _recall(self, maps: Maps, tracks: Sequence[Track]) -> Tensor:
-        known = self._recollection(tracks)
+    def _attend(self, maps: Maps, tracks: Sequence[Track]) -> Tensor:
+        known = self._attended(tracks)
         seen: Tensor = self._tracker.memory_attention(**self._asked(maps, known))
         return seen[0].transpose(1, 2).reshape(len(tracks), *maps.coarse.shape[1:])
 
-    def _recollection(self, tracks: Sequence[Track]) -> Recollection:
+    def _attended(self, tracks: Sequence[Track]) -> AttendedFeatures:
         frames = torch.stack([_frames(track) for track in tracks])
         pointers = torch.stack([_pointers(track) for track in tracks])
         ages = torch.tensor([_ages(track) for track in tracks], device=pointers.device)
         parts = pointers.shape[-1] // frames.shape[-1]  # a pointer is as long as several tokens
         tokens = [frames.flatten(1, 2).to(pointers.dtype), _split(pointers, parts)]
         places = [
-            self._frame_places(frames.shape[1]).expand(len(tracks), -1, -1),
-            self._pointer_places(ages, pointers).repeat_interleave(parts, dim=1),
+            self._frame_positions(frames.shape[1]).expand(len(tracks), -1, -1),
+            self._pointer_positions(ages, pointers).repeat_interleave(parts, dim=1),
         ]
-        return Recollection(
+        return AttendedFeatures(
             torch.cat(tokens, dim=1),
             torch.cat(places, dim=1),
             frames=frames.shape[1],
             pointers=parts * pointers.shape[1],
         )
 
-    def _frame_places(self, count: int) -> Tensor:
+    def _frame_positions(self, count: int) -> Tensor:
         """Encode where and when the tokens of so many frames belong, (count * L, M)."""
         steps = [0, *range(count - 1, 0, -1)]  # the first frame, then from the oldest to the newest
         times = self._tracker.memory_temporal_positional_encoding[[step - 1 for step in steps], 0]
         places: Tensor = (self._places + times).flatten(0, 1)
         return places
 
-    def _pointer_places(self, ages: Tensor, pointers: Tensor) -> Tensor:
+    def _pointer_positions(self, ages: Tensor, pointers: Tensor) -> Tensor:
         """Encode how many steps ago, (N, P), pointers (N, P, C) were made, as (N, P, M)."""
         config = self._tracker.config
         if not config.enable_temporal_pos_encoding_for_object_pointers:  # as in SAM 2.0
             return pointers.new_zeros(*ages.shape, self._places.shape[-1])
-        waves = _waves(ages / (config.max_object_pointers_in_encoder - 1), pointers.shape[-1])
+        waves = _sinusoids(ages / (config.max_object_pointers_in_encoder - 1), pointers.shape[-1])
         layer = self._tracker.temporal_positional_encoding_projection_layer
         places: Tensor = layer(waves.to(pointers.dtype))
         return places
 
-    def _asked(self, maps: Maps, known: Recollection) -> dict[str, Any]:
+    def _asked(self, maps: Maps, known: AttendedFeatures) -> dict[str, Any]:
         """Name what the model takes to look at an image with something in mind."""
         count = len(known.tokens)
         return {
@@ -195,7 +195,7 @@ def _ages(track: Track) -> list[int]:
     return [track.steps + 1, *range(1, len(track.pointers) + 1)]
 
 
-def _waves(ages: Tensor, width: int) -> Tensor:
+def _sinusoids(ages: Tensor, width: int) -> Tensor:
     """Write ages, (N, P), as sines and cosines of ever slower waves, (N, P, width)."""
     half = width // 2
     pairs = torch.arange(half, device=ages.device) // 2
@@ -296,7 +296,7 @@ class Tracker:
         self._decoder = decoder
         self._span = Span(config.num_maskmem - 1, config.max_object_pointers_in_encoder - 1)
 
-    def remember(self, track: Track | None, maps: Maps, answer: Answer) -> Track:
+    def update_memory(self, track: Track | None, maps: Maps, answer: Prediction) -> Track:
         """Return the track of an object that is on the image as answered."""
         if isinstance(answer.memory, Sighting):
             memory = self._seen(maps, answer.memory)
@@ -304,18 +304,18 @@ class Tracker:
             memory = self._given(maps, answer.pixels)
         return Track(memory, self._span) if track is None else track.continued(memory)
 
-    def follow(self, maps: Maps, tracks: Sequence[Track]) -> list[Answer]:
+    def propagate(self, maps: Maps, tracks: Sequence[Track]) -> list[Prediction]:
         """Find tracked objects on the next image, those with equally long tracks in one pass."""
-        follow = partial(self._follow, maps)
-        return self._decoder.passes.run(follow, tracks, attrgetter("kind"))
+        propagate = partial(self._propagate, maps)
+        return self._decoder.micro_batches.run(propagate, tracks, attrgetter("kind"))
 
     @cached_property
     def _writer(self) -> MemoryEncoder:
         return MemoryEncoder(self._tracker, self._decoder.side, self._decoder.encoder.mask_side)
 
     @cached_property
-    def _reader(self) -> Recall:
-        return Recall(self._tracker, self._writer.places)
+    def _reader(self) -> MemoryAttention:
+        return MemoryAttention(self._tracker, self._writer.places)
 
     def _seen(self, maps: Maps, seen: Sighting) -> Memory:
         return Memory(self._writer.encode_seen(maps.coarse, seen.logits), seen.pointer)
@@ -329,22 +329,22 @@ class Tracker:
         decoded = self._decoder.decode(maps, maps.coarse, said)
         return Memory(self._writer.encode_given(maps.coarse, given), self._pointer(decoded, 0))
 
-    def _follow(self, maps: Maps, tracks: Sequence[Track]) -> list[Answer]:
+    def _propagate(self, maps: Maps, tracks: Sequence[Track]) -> list[Prediction]:
         coarse = self._reader.recall(maps, tracks)
         nothing = self._decoder.encoder.encode_nothing(len(tracks))
         decoded = self._decoder.decode(maps, coarse, nothing)
         return [self._answer(decoded, index, maps.shape) for index in range(len(tracks))]
 
-    def _answer(self, decoded: Decoded, index: int, shape: tuple[int, int]) -> Answer:
+    def _answer(self, decoded: Decoded, index: int, shape: tuple[int, int]) -> Prediction:
         """Draw the best mask of an object on an image (H, W), if it is there."""
         presence = float(torch.sigmoid(decoded.presence[index]))
         if decoded.presence[index] <= 0:
-            return Answer((Reading("whole", np.zeros(shape, bool), 0.0),), presence)
+            return Prediction((Reading("whole", np.zeros(shape, bool), 0.0),), presence)
         best = int(decoded.scores[index].argmax())
         logits = decoded.logits[index, best].clone()  # keeps nothing of the other objects
-        mask = draw(logits, Scaling.squeezed(shape, self._decoder.side))
-        reading = Reading("whole", mask, float(decoded.scores[index, best]))
-        return Answer((reading,), presence, Sighting(logits, self._pointer(decoded, index)))
+        mask = draw(logits, Scaling.resized(shape, self._decoder.side))
+        hypothesis = Reading("whole", mask, float(decoded.scores[index, best]))
+        return Prediction((hypothesis,), presence, Sighting(logits, self._pointer(decoded, index)))
 
     def _pointer(self, decoded: Decoded, index: int) -> Tensor:
         """Point to an object, (C,), or to none where the decoder sees none."""

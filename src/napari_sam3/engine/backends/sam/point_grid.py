@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ....values import Candidates, Part, Span, bounds, overlap
-from .mask_decoding import Guess, PromptDecoder, Question, View, draw
+from .mask_decoding import DecoderOutput, DecoderQuery, PromptDecoder, View, draw
 from .preprocessing import Maps, Scaling
 
 CLICKS = 32
@@ -65,17 +65,17 @@ def distinct(pieces: Sequence[Piece]) -> list[Piece]:
     return kept
 
 
-def _clicks(view: View) -> list[Question]:
+def _clicks(view: View) -> list[DecoderQuery]:
     """Ask about the middle of every field of a grid."""
     count = max(min(CLICKS, view.mask_side // PIXELS), 1)
     middles = (np.arange(count) + 0.5) / count
     places = np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
     points = view.scaling.points(places * view.scaling.shape - 0.5)
     inside = np.ones(1, np.int32)
-    return [Question(point[None], inside, None, None) for point in points]
+    return [DecoderQuery(point[None], inside, None, None) for point in points]
 
 
-def _pieces(guesses: Sequence[Guess], view: View) -> Iterator[Piece]:
+def _pieces(guesses: Sequence[DecoderOutput], view: View) -> Iterator[Piece]:
     rows, cols = view.scaling.filled(view.mask_side)
     for guess in guesses:
         stable = stability(guess.logits)

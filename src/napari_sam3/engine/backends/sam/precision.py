@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ....values import ModelError
-from ..embedded.pyramid import arithmetic
+from ..embedded.pyramid import compute_dtype
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -33,7 +33,7 @@ def checked_precision(device: str, asked: Precision | None = None) -> Precision:
 def _is_built_for_short(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and arithmetic(device) == "bfloat16"
+    return device.type == "cpu" and compute_dtype(device) == "bfloat16"
 
 
 def calculating(device: str, precision: Precision) -> AbstractContextManager[Any]:

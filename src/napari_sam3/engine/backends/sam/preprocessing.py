@@ -43,7 +43,7 @@ class Scaling:
     size: tuple[int, int]  # (rows, cols) of the square that the image fills
 
     @classmethod
-    def squeezed(cls, shape: tuple[int, int], side: int) -> Self:
+    def resized(cls, shape: tuple[int, int], side: int) -> Self:
         """Fill the whole square with an image (H, W), whatever its proportions."""
         return cls(shape, side, (side, side))
 

@@ -17,11 +17,18 @@ from ....values import Appearance, Box, Candidates, Concept, Prompts, Reading, W
 from ... import without_triton  # noqa: F401  before torch or transformers are imported
 from ...devices import checked_device
 from ...weights.checkpoints import read_config
-from ..base import Answer, Embedding, Packed, own, reads_no_exemplars
-from ..micro_batches import Passes, enough_memory
+from ..base import Embedding, Packed, Prediction, own, reads_no_exemplars
+from ..micro_batches import MicroBatches, enough_memory
 from ..tensors import packed_shape, packed_tensors, unpacked_tensors
 from .loading import ADVICE, digest, load_model, model_name
-from .mask_decoding import Guess, PromptEncoder, Question, View, draw, place_encoding
+from .mask_decoding import (
+    DecoderOutput,
+    DecoderQuery,
+    PromptEncoder,
+    View,
+    draw,
+    positional_encoding,
+)
 from .point_grid import find_all
 from .precision import Precision, calculating, checked_precision, parted, stored
 from .preprocessing import IMAGENET, Scaling, pixel_values, tell_steps
@@ -65,10 +72,10 @@ class Sam1Backend:
         self._precision = precision
         self._side: int = self._model.prompt_encoder.input_image_size
         self.revision = f"sam-{digest(model)}-{self._side}-{precision}"
-        self._places = place_encoding(model)
+        self._places = positional_encoding(model)
         tell_steps(self._model.vision_encoder.layers)
         self._encoder = PromptEncoder(model.prompt_encoder, torch.float32, torch.device(device))
-        self._passes = Passes()
+        self._micro_batches = MicroBatches()
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto", precision: Precision | None = None) -> Self:
@@ -128,8 +135,8 @@ class Sam1Backend:
         self,
         embedding: Embedding,
         prompts: Sequence[Prompts],
-        previous: Sequence[Answer | None],
-    ) -> list[Answer]:
+        previous: Sequence[Prediction | None],
+    ) -> list[Prediction]:
         """Answer the prompts of several objects in one pass."""
         return self._view(embedding).segment(prompts, previous)
 
@@ -147,15 +154,17 @@ class Sam1Backend:
         raise reads_no_exemplars(self.name)
 
     @torch.inference_mode()
-    def remember(self, track: Question | None, embedding: Embedding, answer: Answer) -> Question:
+    def update_memory(
+        self, track: DecoderQuery | None, embedding: Embedding, answer: Prediction
+    ) -> DecoderQuery:
         """Return the question whether an object is still where it was answered to be."""
         return self._view(embedding).question(Prompts(mask=answer.pixels), None)
 
     @torch.inference_mode()
-    def follow(self, embedding: Embedding, tracks: Sequence[Question]) -> list[Answer]:
+    def propagate(self, embedding: Embedding, tracks: Sequence[DecoderQuery]) -> list[Prediction]:
         """Ask for what is where the objects were, in one pass."""
         view = self._view(embedding)
-        return [_followed(guess, view.scaling) for guess in view.guess(tracks)]
+        return [_propagated(guess, view.scaling) for guess in view.guess(tracks)]
 
     def _square(self, image: NDArray[np.float32]) -> Tensor:
         scaling = Scaling.fitted(image.shape[:2], self._side)
@@ -165,9 +174,11 @@ class Sam1Backend:
         seen = own(embedding, Sam1Embedding)
         coarse = seen.coarse.to(self.device, torch.float32)
         scaling = Scaling.fitted(seen.shape, self._side)
-        return View(partial(self._ask, coarse), scaling, self._encoder.mask_side, self._passes)
+        return View(
+            partial(self._ask, coarse), scaling, self._encoder.mask_side, self._micro_batches
+        )
 
-    def _ask(self, coarse: Tensor, questions: Sequence[Question]) -> list[Guess]:
+    def _ask(self, coarse: Tensor, questions: Sequence[DecoderQuery]) -> list[DecoderOutput]:
         """Answer questions of one kind on a coarse map, (1, C, g, g), in one pass."""
         said = self._encoder.encode(questions)
         logits, scores = self._model.mask_decoder(
@@ -177,12 +188,14 @@ class Sam1Backend:
             dense_prompt_embeddings=said.masks,
             multimask_output=said.is_ambiguous,
         )
-        return [Guess(*one) for one in zip(logits[:, 0], scores[:, 0].clamp(0, 1), strict=True)]
+        return [
+            DecoderOutput(*one) for one in zip(logits[:, 0], scores[:, 0].clamp(0, 1), strict=True)
+        ]
 
 
-def _followed(guess: Guess, scaling: Scaling) -> Answer:
+def _propagated(guess: DecoderOutput, scaling: Scaling) -> Prediction:
     score = float(guess.scores[0])
     mask = draw(guess.logits[0], scaling)
     if score < GONE:
-        return Answer((Reading("whole", np.zeros_like(mask), 0.0),), score)
-    return Answer((Reading("whole", mask, score),), score)
+        return Prediction((Reading("whole", np.zeros_like(mask), 0.0),), score)
+    return Prediction((Reading("whole", mask, score),), score)

@@ -17,13 +17,13 @@ from ....values import Appearance, Box, Candidates, Concept, Prompts, WeightsErr
 from ... import without_triton  # noqa: F401  before torch or transformers are imported
 from ...devices import checked_device
 from ...weights.checkpoints import read_config
-from ..base import Answer, Embedding, Packed, own, reads_no_exemplars
+from ..base import Embedding, Packed, Prediction, own, reads_no_exemplars
 from ..micro_batches import enough_memory
 from ..tensors import packed_shape, packed_tensors, unpacked_tensors
 from .attention import attend_quickly
 from .loading import ADVICE, digest, load_model, model_name
 from .mask_decoding import PromptDecoder
-from .memory_bank import MemoryEncoder, Recall, Recollection, Track, Tracker
+from .memory_bank import AttendedFeatures, MemoryAttention, MemoryEncoder, Track, Tracker
 from .point_grid import everything
 from .precision import Precision, calculating, checked_precision, parted, stored
 from .preprocessing import IMAGENET, Maps, Scaling, pixel_values, tell_steps
@@ -39,10 +39,10 @@ class CompressingEncoder(MemoryEncoder):
         return tokens[0], places[0]
 
 
-class CompressedRecall(Recall):
+class CompressedMemoryAttention(MemoryAttention):
     """Reads what `CompressingEncoder` writes."""
 
-    def _asked(self, maps: Maps, known: Recollection) -> dict[str, Any]:
+    def _asked(self, maps: Maps, known: AttendedFeatures) -> dict[str, Any]:
         return super()._asked(maps, known) | {"num_spatial_memory_tokens": known.frames}
 
 
@@ -55,8 +55,8 @@ class EdgeTracker(Tracker):
         return CompressingEncoder(self._tracker, decoder.side, decoder.encoder.mask_side)
 
     @cached_property
-    def _reader(self) -> Recall:
-        return CompressedRecall(self._tracker, self._writer.places)
+    def _reader(self) -> MemoryAttention:
+        return CompressedMemoryAttention(self._tracker, self._writer.places)
 
 
 MODELS: dict[str, type[PreTrainedModel]] = {
@@ -170,8 +170,8 @@ class Sam2Backend:
         self,
         embedding: Embedding,
         prompts: Sequence[Prompts],
-        previous: Sequence[Answer | None],
-    ) -> list[Answer]:
+        previous: Sequence[Prediction | None],
+    ) -> list[Prediction]:
         """Answer the prompts of several objects in one pass."""
         return self._decoder.segment(self._maps(embedding), prompts, previous)
 
@@ -189,19 +189,19 @@ class Sam2Backend:
         raise reads_no_exemplars(self.name)
 
     @torch.inference_mode()
-    def remember(self, track: Track | None, embedding: Embedding, answer: Answer) -> Track:
+    def update_memory(self, track: Track | None, embedding: Embedding, answer: Prediction) -> Track:
         """Return the track of an object that is on the embedded image as answered."""
         with calculating(self.device, self._precision), enough_memory():
-            return self._tracker.remember(track, self._maps(embedding), answer)
+            return self._tracker.update_memory(track, self._maps(embedding), answer)
 
     @torch.inference_mode()
-    def follow(self, embedding: Embedding, tracks: Sequence[Track]) -> list[Answer]:
+    def propagate(self, embedding: Embedding, tracks: Sequence[Track]) -> list[Prediction]:
         """Find the tracked objects on the next image, in one pass."""
         with calculating(self.device, self._precision):
-            return self._tracker.follow(self._maps(embedding), tracks)
+            return self._tracker.propagate(self._maps(embedding), tracks)
 
     def _square(self, image: NDArray[np.float32]) -> Tensor:
-        scaling = Scaling.squeezed(image.shape[:2], self._side)
+        scaling = Scaling.resized(image.shape[:2], self._side)
         return pixel_values(image, scaling, IMAGENET, self.device)
 
     def _levels(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:

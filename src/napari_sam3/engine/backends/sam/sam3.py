@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ....values import Appearance, Box, Candidates, Concept, Prompts
 from ... import without_triton  # noqa: F401  before torch or transformers are imported
 from ...devices import checked_device
-from ..base import Answer, Embedding, Packed, own
+from ..base import Embedding, Packed, Prediction, own
 from ..micro_batches import enough_memory
 from ..tensors import packed_shape, packed_tensors, unpacked_tensors
 from .concepts import Detector, Texts
@@ -79,7 +79,7 @@ class Sam3Backend:
         """Embed several images, each (H, W, 3), in one pass."""
         shapes = [image.shape[:2] for image in images]
         squares = [
-            pixel_values(image, Scaling.squeezed(shape, self._model.side), CENTRED, self.device)
+            pixel_values(image, Scaling.resized(shape, self._model.side), CENTRED, self.device)
             for image, shape in zip(images, shapes, strict=True)
         ]
         return self._model.embed_all(torch.cat(squares), shapes)
@@ -99,8 +99,8 @@ class Sam3Backend:
         self,
         embedding: Embedding,
         prompts: Sequence[Prompts],
-        previous: Sequence[Answer | None],
-    ) -> list[Answer]:
+        previous: Sequence[Prediction | None],
+    ) -> list[Prediction]:
         """Answer the prompts of several objects in one pass."""
         return self._decoder.segment(self._maps(embedding), prompts, previous)
 
@@ -122,18 +122,18 @@ class Sam3Backend:
         return self._detector.appearance(own(embedding, Sam3Embedding), box)
 
     @torch.inference_mode()
-    def remember(self, track: Track | None, embedding: Embedding, answer: Answer) -> Track:
+    def update_memory(self, track: Track | None, embedding: Embedding, answer: Prediction) -> Track:
         """Return the track of an object that is on the embedded image as answered."""
         maps = self._maps(embedding)
         with self._model.calculating():
-            return self._tracker.remember(track, maps, answer)
+            return self._tracker.update_memory(track, maps, answer)
 
     @torch.inference_mode()
-    def follow(self, embedding: Embedding, tracks: Sequence[Track]) -> list[Answer]:
+    def propagate(self, embedding: Embedding, tracks: Sequence[Track]) -> list[Prediction]:
         """Find the tracked objects on the next image, in one pass."""
         maps = self._maps(embedding)
         with self._model.calculating():
-            return self._tracker.follow(maps, tracks)
+            return self._tracker.propagate(maps, tracks)
 
     def _maps(self, embedding: Embedding) -> Maps:
         return self._model.maps(own(embedding, Sam3Embedding))
