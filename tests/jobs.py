@@ -10,19 +10,19 @@ from napari_sam3.engine import Sam3Error
 
 
 @dataclass(eq=False)
-class Request:
+class Task:
     key: Hashable
-    ask: Callable[[], Any]
-    answered: Callable[[Any], None]
+    compute: Callable[[], Any]
+    done: Callable[[Any], None]
     failed: Callable[[Sam3Error], None]
 
     def run(self) -> None:
         try:
-            answer = self.ask()
+            result = self.compute()
         except Sam3Error as error:
             self.failed(error)
             return
-        self.answered(answer)
+        self.done(result)
 
 
 class HeldStream:
@@ -70,14 +70,14 @@ class HeldStream:
 class InlineJobs:
     """Runs everything at once."""
 
-    def ask(
+    def submit(
         self,
         key: Hashable,
-        question: Callable[[], Any],
-        answered: Callable[[Any], None],
+        task: Callable[[], Any],
+        done: Callable[[Any], None],
         failed: Callable[[Sam3Error], None],
     ) -> None:
-        Request(key, question, answered, failed).run()
+        Task(key, task, done, failed).run()
 
     def forget(self, key: Hashable) -> None:
         pass
@@ -94,21 +94,21 @@ class InlineJobs:
 
 
 class HeldJobs:
-    """Holds questions and streams until a test lets them go; otherwise as the dock's jobs."""
+    """Holds tasks and streams until a test runs them; otherwise as the dock's jobs."""
 
     def __init__(self) -> None:
-        self.waiting: dict[Hashable, Request] = {}
+        self.waiting: dict[Hashable, Task] = {}
         self.streams: list[HeldStream] = []
 
-    def ask(
+    def submit(
         self,
         key: Hashable,
-        question: Callable[[], Any],
-        answered: Callable[[Any], None],
+        task: Callable[[], Any],
+        done: Callable[[Any], None],
         failed: Callable[[Sam3Error], None],
     ) -> None:
         self.waiting.pop(key, None)
-        self.waiting[key] = Request(key, question, answered, failed)
+        self.waiting[key] = Task(key, task, done, failed)
 
     def forget(self, key: Hashable) -> None:
         self.waiting.pop(key, None)
@@ -122,10 +122,10 @@ class HeldJobs:
         self.streams.append(HeldStream(start, arrived, ended))
         return self.streams[-1]
 
-    def answer_one(self) -> None:
-        """Answer the question that has waited longest."""
+    def run_next(self) -> None:
+        """Run the task that has waited longest."""
         self.waiting.pop(next(iter(self.waiting))).run()
 
-    def answer_all(self) -> None:
+    def run_all(self) -> None:
         while self.waiting:
-            self.answer_one()
+            self.run_next()

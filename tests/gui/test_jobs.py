@@ -69,13 +69,13 @@ class Clerk:
             self.ran.append(name)
             return name
 
-        self.jobs.ask(key, question, self.answers.append, self._on_failed)
+        self.jobs.submit(key, question, self.answers.append, self._on_failed)
 
     def ask_in_vain(self, key: str) -> None:
         def question() -> str:
             raise ModelError("The model cannot do that: choose another.")
 
-        self.jobs.ask(key, question, self.answers.append, self._on_failed)
+        self.jobs.submit(key, question, self.answers.append, self._on_failed)
 
     def until(self, is_so: Callable[[], Any]) -> None:
         self._qtbot.waitUntil(lambda: bool(is_so()), timeout=PATIENCE)
@@ -183,7 +183,7 @@ def test_error_that_nobody_foresaw_ends_its_question_and_is_raised(
         raise RuntimeError("out of memory")
 
     with qtbot.capture_exceptions() as raised:
-        clerk.jobs.ask("key", question, clerk.answers.append, failed.append)
+        clerk.jobs.submit("key", question, clerk.answers.append, failed.append)
         clerk.until(lambda: failed and raised)
 
     assert isinstance(failed[0], CancelledError)
@@ -329,7 +329,7 @@ def test_question_whose_worker_starts_after_closing_is_not_asked(clerk: Clerk) -
     def ask_and_close() -> None:
         clerk.ask("key", "late")
         clerk.jobs.close()
-        others.ask("key", lambda: "next", clerk.answers.append, lambda _: None)
+        others.submit("key", lambda: "next", clerk.answers.append, lambda _: None)
 
     QTimer.singleShot(0, ask_and_close)  # workers of an event loop start a little later
 

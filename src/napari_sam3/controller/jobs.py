@@ -1,4 +1,4 @@
-"""What the controller asks of whoever runs its work beside the main thread."""
+"""What runs the controller's work beside the main thread."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ Result = TypeVar("Result")
 
 
 class Stream(Protocol):
-    """Work under way that gives one result after another."""
+    """Running work that gives one result after another."""
 
     def stop(self) -> None:
         """End it before its next result."""
 
 
 class Jobs(Protocol):
-    """Runs work elsewhere and calls back in the main thread."""
+    """Runs tasks elsewhere and calls back in the main thread."""
 
-    def ask(
+    def submit(
         self,
         key: Hashable,
-        question: Callable[[], Result],
-        answered: Callable[[Result], None],
+        task: Callable[[], Result],
+        done: Callable[[Result], None],
         failed: Callable[[Sam3Error], None],
     ) -> None:
-        """Run a question, unless a newer one of the same key takes its place before.
+        """Run a task, unless a newer one of the same key replaces it before it starts.
 
         Errors that are no `Sam3Error` are shown by others; `failed` gets a `CancelledError` then.
         """
 
     def forget(self, key: Hashable) -> None:
-        """Drop the question of this key, or its answer."""
+        """Drop the task of this key if it waits, or its result if it runs."""
 
     def stream(
         self,

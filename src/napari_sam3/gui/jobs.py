@@ -24,10 +24,10 @@ LAST_PATIENCE_MS = 60_000  # with one that loads a model while Python ends
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Request:
+class _Task:
     key: Hashable
-    ask: Callable[[], Any]
-    answered: Callable[[Any], None]
+    run: Callable[[], Any]
+    done: Callable[[Any], None]
     failed: Callable[[Sam3Error], None]
 
 
@@ -35,14 +35,14 @@ _open_jobs: WeakSet[BackgroundJobs] = WeakSet()
 
 
 class BackgroundJobs:
-    """Answers questions one after the other, and runs streams beside them."""
+    """Runs tasks one after the other, and streams beside them."""
 
-    began = Signal()  # a question or a stream
+    began = Signal()  # a task or a stream
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, _Request] = {}
-        self._current: _Request | None = None
-        self._forgotten: _Request | None = None
+        self._waiting: dict[Hashable, _Task] = {}
+        self._current: _Task | None = None
+        self._forgotten: _Task | None = None
         self._streams: set[BackgroundStream] = set()
         self._closed = Event()
         _open_jobs.add(self)
@@ -50,23 +50,23 @@ class BackgroundJobs:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a question or a stream is under way."""
+        """Whether a task or a stream is running."""
         return self._current is not None or len(self._streams) > 0
 
-    def ask(
+    def submit(
         self,
         key: Hashable,
-        question: Callable[[], Any],
-        answered: Callable[[Any], None],
+        task: Callable[[], Any],
+        done: Callable[[Any], None],
         failed: Callable[[Sam3Error], None],
     ) -> None:
-        """Queue a question; one of the same key that still waits never reaches the model."""
+        """Queue a task; an earlier one of the same key that still waits never reaches the model."""
         self._waiting.pop(key, None)
-        self._waiting[key] = _Request(key, question, answered, failed)
+        self._waiting[key] = _Task(key, task, done, failed)
         self._start_next()
 
     def forget(self, key: Hashable) -> None:
-        """Drop the question of this key if it waits, or its answer if it runs."""
+        """Drop the task of this key if it waits, or its result if it runs."""
         self._waiting.pop(key, None)
         if self._current is not None and self._current.key == key:
             self._forgotten = self._current
@@ -99,35 +99,35 @@ class BackgroundJobs:
     def _start_next(self) -> None:
         if self._current is not None or not self._waiting:
             return
-        question = self._waiting.pop(next(iter(self._waiting)))
-        self._current = question
-        worker = create_worker(self._outcome, question)
-        worker.returned.connect(lambda outcome: self._on_request_done(question, outcome))
-        worker.errored.connect(lambda _: self._on_request_done(question, _CRASHED))
+        task = self._waiting.pop(next(iter(self._waiting)))
+        self._current = task
+        worker = create_worker(self._outcome, task)
+        worker.returned.connect(lambda outcome: self._on_task_done(task, outcome))
+        worker.errored.connect(lambda _: self._on_task_done(task, _CRASHED))
         worker.start()
         self.began.emit()
 
-    def _outcome(self, question: _Request) -> _Outcome:
+    def _outcome(self, task: _Task) -> _Outcome:
         if self._closed.is_set():
             return _Outcome()
         try:
-            return _Outcome(value=question.ask())
+            return _Outcome(value=task.run())
         except Sam3Error as error:
             return _Outcome(error=error)
 
-    def _on_request_done(self, question: _Request, outcome: _Outcome) -> None:
-        is_wanted = self._current is question and question is not self._forgotten
-        is_wanted = is_wanted and question.key not in self._waiting
-        self._on_request_ended(question)
+    def _on_task_done(self, task: _Task, outcome: _Outcome) -> None:
+        is_wanted = self._current is task and task is not self._forgotten
+        is_wanted = is_wanted and task.key not in self._waiting
+        self._on_task_ended(task)
         if not is_wanted:
             return
         if outcome.error is not None:
-            question.failed(outcome.error)
+            task.failed(outcome.error)
             return
-        question.answered(outcome.value)
+        task.done(outcome.value)
 
-    def _on_request_ended(self, question: _Request) -> None:
-        if self._current is question:
+    def _on_task_ended(self, task: _Task) -> None:
+        if self._current is task:
             self._current = None
         self._start_next()
 
@@ -200,7 +200,7 @@ class _Outcome:
 
 
 _CRASHED = _Outcome(error=CancelledError("It did not work: napari shows the error."))
-"""Of a question that ended by another error than a `Sam3Error`, which napari reports."""
+"""Of a task that ended by another error than a `Sam3Error`, which napari reports."""
 
 
 @atexit.register

@@ -172,7 +172,7 @@ class ModelChoice:
         self._is_loading = True
         self.panel.show_state("loading …")
         self.panel.show_hint("")
-        self._jobs.ask(
+        self._jobs.submit(
             "load",
             partial(_put_to_work, self._works, partial(self._load, model, device)),
             partial(self._on_loaded, model, device),
@@ -203,7 +203,7 @@ class ModelChoice:
 
     def open(self, place: Path) -> None:
         """Find out what a folder or a file is, and load or convert it."""
-        self._jobs.ask("recognise", partial(recognise, place), self._on_recognised, self._on_failed)
+        self._jobs.submit("recognise", partial(recognise, place), self._on_recognised, self._on_failed)
 
     def _on_model_selected(self, model: str) -> None:
         if known_model(model) is None or is_here(model):
