@@ -11,7 +11,8 @@ from huggingface_hub import constants
 
 from napari_sam3.engine import Engine, ModelError, WeightsError
 from napari_sam3.engine.backends.embedded.model import shipped_weights
-from napari_sam3.engine.loading import is_here, load_backend
+from napari_sam3.engine.loading import load_backend
+from napari_sam3.engine.weights.local_models import is_here
 
 SAM2 = "facebook/sam2.1-hiera-tiny"
 
@@ -72,12 +73,12 @@ def test_download_that_ended_early_is_not_loaded(hub: Path, tiny_sam2: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["nonsense", "no/such/folder", Path("no/such/folder")])
-def test_name_that_stands_for_nothing_is_refused(name: str | Path) -> None:
+def test_name_of_no_model_is_refused(name: str | Path) -> None:
     with pytest.raises(ModelError, match="There is no model"):
         Engine.load(name)
 
 
-def test_sam_3_1_is_answered_with_what_to_use(tmp_path: Path) -> None:
+def test_sam_3_1_is_refused_with_what_to_use(tmp_path: Path) -> None:
     (tmp_path / "sam3.1_multiplex.pt").touch()
 
     with pytest.raises(WeightsError, match=r"cannot be read yet: use SAM 3 \(facebook/sam3\)"):

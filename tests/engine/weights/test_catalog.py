@@ -1,11 +1,11 @@
-"""The models that are known, and which of them suits a computer."""
+"""The published models, and which of them suits a computer."""
 
 from __future__ import annotations
 
 import pytest
 
-from napari_sam3.engine.weights.catalog import (
-    CATALOG,
+from napari_sam3.engine.backends.registry import (
+    BIOMED_CLIP,
     EDGETAM,
     EMBEDDED,
     GIGABYTE,
@@ -13,6 +13,11 @@ from napari_sam3.engine.weights.catalog import (
     SAM2_TINY,
     SAM3,
     CatalogModel,
+)
+from napari_sam3.engine.weights.catalog import (
+    CATALOG,
+    CLIPS,
+    known_clip,
     known_model,
     recommended,
     wait_hint,
@@ -23,6 +28,12 @@ def test_models_are_known_by_their_names() -> None:
     assert known_model("facebook/sam3") is SAM3
     assert known_model("facebook/sam4") is None
     assert len({model.id for model in CATALOG}) == len(CATALOG)
+
+
+def test_text_models_are_known_by_their_names() -> None:
+    assert known_clip(BIOMED_CLIP.id) is BIOMED_CLIP
+    assert known_clip("facebook/sam3") is None
+    assert len({model.id for model in CLIPS}) == len(CLIPS) == 3
 
 
 @pytest.mark.parametrize(

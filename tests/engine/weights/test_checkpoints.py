@@ -1,4 +1,4 @@
-"""What a file or a folder is, is known before it is loaded."""
+"""What a file or a folder holds is recognised before it is loaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_sam3.engine import WeightsError
 from napari_sam3.engine.backends.embedded.model import shipped_weights
 from napari_sam3.engine.weights.checkpoints import recognise
 
-CLICKED = {"prompt_encoder.a": torch.ones(1), "mask_decoder.a": torch.ones(1)}
+PROMPTED = {"prompt_encoder.a": torch.ones(1), "mask_decoder.a": torch.ones(1)}
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def sam1(tiny_sam1: Path, tmp_path: Path) -> Path:
 def test_folder_of_a_model_is_recognised(kind: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(f"tiny_{kind}")
 
-    found = recognise(folder)
+    checkpoint = recognise(folder)
 
-    assert (found.kind, found.path) == (kind, folder)
-    assert found.bytes == (folder / "model.safetensors").stat().st_size
+    assert (checkpoint.kind.name, checkpoint.path) == (kind, folder)
+    assert checkpoint.bytes == (folder / "model.safetensors").stat().st_size
 
 
 def test_file_in_a_folder_stands_for_the_folder(tiny_sam2: Path) -> None:
@@ -38,14 +38,14 @@ def test_file_in_a_folder_stands_for_the_folder(tiny_sam2: Path) -> None:
 
 
 def test_weights_of_the_embedded_model_are_recognised() -> None:
-    found = recognise(shipped_weights())
+    checkpoint = recognise(shipped_weights())
 
-    assert found.kind == "embedded"
-    assert "BSD" in found.facts.licence
+    assert checkpoint.kind.name == "embedded"
+    assert "BSD" in checkpoint.kind.licence
 
 
-def test_licence_of_sam3_is_told(tiny_sam3: Path) -> None:
-    assert "SAM License" in recognise(tiny_sam3).facts.licence
+def test_licence_of_sam3_is_known(tiny_sam3: Path) -> None:
+    assert "SAM License" in recognise(tiny_sam3).kind.licence
 
 
 @pytest.mark.parametrize(("names", "kind"), [
@@ -58,7 +58,7 @@ def test_published_file_is_recognised_by_its_names(
 ) -> None:
     torch.save({name: torch.ones(1) for name in names}, tmp_path / "weights.pt")
 
-    assert recognise(tmp_path / "weights.pt").kind == kind
+    assert recognise(tmp_path / "weights.pt").kind.name == kind
 
 
 @pytest.mark.parametrize(("name", "advice"), [
@@ -69,7 +69,7 @@ def test_published_file_is_recognised_by_its_names(
 def test_published_file_of_another_model_is_refused_by_name(
     name: str, advice: str, tmp_path: Path
 ) -> None:
-    torch.save({name: torch.ones(1), **CLICKED}, tmp_path / "weights.pt")
+    torch.save({name: torch.ones(1), **PROMPTED}, tmp_path / "weights.pt")
 
     with pytest.raises(WeightsError, match=advice):
         recognise(tmp_path / "weights.pt")
@@ -79,8 +79,8 @@ def test_sam_3_1_is_recognised_by_its_file(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "sam3.1_multiplex.pt").touch()
 
-    assert recognise(tmp_path).kind == "sam3.1"
-    assert recognise(tmp_path / "sam3.1_multiplex.pt").kind == "sam3.1"
+    assert recognise(tmp_path).kind.name == "sam3.1"
+    assert recognise(tmp_path / "sam3.1_multiplex.pt").kind.name == "sam3.1"
 
 
 def test_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -115,16 +115,16 @@ def test_weights_cut_short_are_refused(sam1: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"<html>You must sign in", b"\x10" + bytes(7) + b"{broken"]
 )
-def test_file_that_only_looks_like_weights_is_refused(sam1: Path, content: bytes) -> None:
+def test_file_that_only_resembles_weights_is_refused(sam1: Path, content: bytes) -> None:
     (sam1 / "model.safetensors").write_bytes(content)
 
     with pytest.raises(WeightsError, match=r"is not a (whole )?safetensors file"):
         recognise(sam1)
 
 
-def test_weights_without_a_part_are_refused(sam1: Path) -> None:
-    held = load_file(sam1 / "model.safetensors")
-    rest = {name: value for name, value in held.items() if not name.startswith("mask_decoder")}
+def test_weights_without_a_module_are_refused(sam1: Path) -> None:
+    tensors = load_file(sam1 / "model.safetensors")
+    rest = {name: value for name, value in tensors.items() if not name.startswith("mask_decoder")}
     save_file(rest, sam1 / "model.safetensors")
 
     with pytest.raises(WeightsError, match="lacks mask_decoder of SAM 1"):
@@ -161,7 +161,9 @@ def test_broken_published_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"hello world", b"<html>not found</html>", b"PK\x03\x04"])
-def test_file_that_only_looks_published_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_file_that_only_resembles_a_published_one_is_refused(
+    tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / "weights.pt").write_bytes(content)
 
     with pytest.raises(WeightsError, match=r"broken|no file of weights"):
@@ -178,9 +180,9 @@ def test_old_published_file_is_refused_wherever_it_is_cut(tmp_path: Path) -> Non
             recognise(tmp_path / "weights.pt")
 
 
-@pytest.mark.parametrize("facts", [["pt"], "pt", {"format": 1}])
-def test_header_with_strange_facts_is_refused(tmp_path: Path, facts: object) -> None:
-    header = json.dumps({"__metadata__": facts}).encode()
+@pytest.mark.parametrize("metadata", [["pt"], "pt", {"format": 1}])
+def test_header_with_strange_metadata_is_refused(tmp_path: Path, metadata: object) -> None:
+    header = json.dumps({"__metadata__": metadata}).encode()
     (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
 
     with pytest.raises(WeightsError, match=r"not a whole safetensors file|does not say"):
@@ -188,7 +190,7 @@ def test_header_with_strange_facts_is_refused(tmp_path: Path, facts: object) -> 
 
 
 def test_loose_weights_are_refused_with_advice(tmp_path: Path) -> None:
-    save_file(CLICKED, tmp_path / "model.safetensors")
+    save_file(PROMPTED, tmp_path / "model.safetensors")
 
     with pytest.raises(WeightsError, match=r"choose a folder that has a config\.json"):
         recognise(tmp_path / "model.safetensors")
@@ -197,12 +199,12 @@ def test_loose_weights_are_refused_with_advice(tmp_path: Path) -> None:
 def test_folder_of_a_text_model_is_recognised(tmp_path: Path) -> None:
     described = {"model_cfg": {"vision_cfg": {}, "text_cfg": {}}}
     (tmp_path / "open_clip_config.json").write_text(json.dumps(described))
-    save_file(CLICKED, tmp_path / "open_clip_model.safetensors")
-    save_file(CLICKED, tmp_path / "model.safetensors")
+    save_file(PROMPTED, tmp_path / "open_clip_model.safetensors")
+    save_file(PROMPTED, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "clip"}))
 
     by_folder = recognise(tmp_path)
     by_file = recognise(tmp_path / "open_clip_model.safetensors")
 
-    assert by_folder.kind == by_file.kind == "clip"
-    assert "by a text" in by_folder.facts.abilities
+    assert by_folder.kind.name == by_file.kind.name == "clip"
+    assert "by a text" in by_folder.kind.summary

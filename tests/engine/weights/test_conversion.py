@@ -16,31 +16,32 @@ from transformers import Sam3VideoConfig, Sam3VideoModel, SamConfig, SamModel
 
 from napari_sam3.engine import ModelError, Prompts, StorageError, WeightsError
 from napari_sam3.engine.loading import load_backend
-from napari_sam3.engine.weights import conversion_sam1 as microsam
-from napari_sam3.engine.weights import conversion_sam3 as sam3
+from napari_sam3.engine.weights import conversion_sam1, conversion_sam3
 from napari_sam3.engine.weights.checkpoints import recognise
 from napari_sam3.engine.weights.conversion import converted, suggested_folder
-from napari_sam3.engine.weights.published import origin_of
+from napari_sam3.engine.weights.state_dicts import origin_of
 from tests.engine.published import as_published, weights_of
 
-PLACES = "positional_embedding"
+POSITIONAL_ENCODING = "positional_embedding"
 
 
 @pytest.fixture(scope="module")
 def sam3_folder(tiny_sam3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny SAM 3, its places encoded in one way, as in the published file."""
+    """The tiny SAM 3 with one positional encoding, as in the published file."""
     folder = shutil.copytree(tiny_sam3, tmp_path_factory.mktemp("tied") / "sam3")
-    held = weights_of(folder)
-    held[f"tracker_model.prompt_encoder.shared_embedding.{PLACES}"] = held[
-        f"tracker_model.shared_image_embedding.{PLACES}"
+    tensors = weights_of(folder)
+    tensors[f"tracker_model.prompt_encoder.shared_embedding.{POSITIONAL_ENCODING}"] = tensors[
+        f"tracker_model.shared_image_embedding.{POSITIONAL_ENCODING}"
     ].clone()
-    save_file(held, folder / "model.safetensors", {"format": "pt"})
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     return folder
 
 
 @pytest.fixture(scope="module")
 def published_sam3(sam3_folder: Path) -> dict[str, Tensor]:
-    return as_published(all_weights(Sam3VideoModel.from_pretrained(sam3_folder)), sam3.RULES)
+    return as_published(
+        all_weights(Sam3VideoModel.from_pretrained(sam3_folder)), conversion_sam3.RULES
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def sam1_folder(tiny_sam1: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="module")
 def published_sam1(sam1_folder: Path) -> dict[str, Tensor]:
-    return as_published(all_weights(SamModel.from_pretrained(sam1_folder)), microsam.RULES)
+    return as_published(all_weights(SamModel.from_pretrained(sam1_folder)), conversion_sam1.RULES)
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def sam1_file(tmp_path: Path, published_sam1: dict[str, Tensor]) -> Path:
 def small(monkeypatch: pytest.MonkeyPatch, sam3_folder: Path) -> None:
     """SAM 3 has the size of the tiny one, and its tokenizer too."""
     config = Sam3VideoConfig.from_pretrained(sam3_folder)
-    monkeypatch.setattr(sam3, "Sam3VideoConfig", lambda: config)
+    monkeypatch.setattr(conversion_sam3, "Sam3VideoConfig", lambda: config)
 
 
 def all_weights(model: torch.nn.Module) -> dict[str, Tensor]:
@@ -93,7 +94,7 @@ def test_converted_sam3_has_the_weights_it_had(
     assert all(torch.equal(value, before[name]) for name, value in all_weights(model).items())
 
 
-def test_converted_sam3_answers_clicks_and_words(
+def test_converted_sam3_segments_clicks_and_reads_words(
     small: None, sam3_file: Path, sam3_folder: Path
 ) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json"):
@@ -104,9 +105,11 @@ def test_converted_sam3_answers_clicks_and_words(
     backend, original = load_backend(sam3_file, "cpu"), load_backend(sam3_folder, "cpu")
 
     prompts = [Prompts(points=[(20, 30)])]
-    answers = [one.segment(one.encode(image), prompts, [None]) for one in (backend, original)]
+    predictions = [
+        model.segment(model.encode(image), prompts, [None]) for model in (backend, original)
+    ]
     assert backend.reads_text
-    np.testing.assert_array_equal(answers[0][0].pixels, answers[1][0].pixels)
+    np.testing.assert_array_equal(predictions[0][0].pixels, predictions[1][0].pixels)
 
 
 @pytest.mark.parametrize("name", [
@@ -120,7 +123,7 @@ def test_names_of_the_published_sam3_are_known(name: str) -> None:
     with torch.device("meta"):
         targets = Sam3VideoModel(Sam3VideoConfig()).state_dict()
 
-    origins = [origin_of(target, sam3.RULES) for target in targets]
+    origins = [origin_of(target, conversion_sam3.RULES) for target in targets]
 
     assert None not in origins
     assert name in {source for origin in origins if origin for source in origin.names}
@@ -183,12 +186,12 @@ def test_interrupted_conversion_leaves_nothing(small: None, sam3_file: Path) -> 
 
 
 def test_conversion_reports_how_far_it_is(sam1_file: Path) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
-    folder = converted(sam1_file, progress=lambda done, total: told.append((done, total)))
+    folder = converted(sam1_file, progress=lambda done, total: reported.append((done, total)))
 
-    assert told[-1][0] == told[-1][1] <= (folder / "model.safetensors").stat().st_size
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert reported[-1][0] == reported[-1][1] <= (folder / "model.safetensors").stat().st_size
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
 
 
 def test_full_disk_is_refused_before_anything_is_written(
@@ -210,22 +213,24 @@ def test_folder_that_is_there_is_not_overwritten(sam1_file: Path) -> None:
 
 
 @pytest.mark.parametrize("is_training_state", [False, True])
-def test_microsam_file_answers_as_the_model_it_is(
+def test_microsam_file_predicts_as_the_model_it_is(
     tmp_path: Path, published_sam1: dict[str, Tensor], sam1_folder: Path, is_training_state: bool
 ) -> None:
-    held: Any = published_sam1
+    tensors: Any = published_sam1
     if is_training_state:
         prefixed = {f"sam.{name}": value for name, value in published_sam1.items()}
-        held = {"model_state": prefixed, "decoder_state": {"out.weight": torch.ones(1)}}
-    torch.save(held, tmp_path / "best.pt")
+        tensors = {"model_state": prefixed, "decoder_state": {"out.weight": torch.ones(1)}}
+    torch.save(tensors, tmp_path / "best.pt")
     image = np.random.default_rng(0).random((40, 60, 3), np.float32)
 
     converted(tmp_path / "best.pt", tmp_path / "cells")
     backend, original = load_backend(tmp_path / "cells", "cpu"), load_backend(sam1_folder, "cpu")
 
     prompts = [Prompts(points=[(20, 30)])]
-    answers = [one.segment(one.encode(image), prompts, [None]) for one in (backend, original)]
-    np.testing.assert_array_equal(answers[0][0].pixels, answers[1][0].pixels)
+    predictions = [
+        model.segment(model.encode(image), prompts, [None]) for model in (backend, original)
+    ]
+    np.testing.assert_array_equal(predictions[0][0].pixels, predictions[1][0].pixels)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +249,7 @@ def test_size_of_a_published_sam1_is_derived_from_its_shapes(
         rows = 127 if block % (depth // 4) == depth // 4 - 1 else 27
         found[f"image_encoder.blocks.{block}.attn.rel_pos_h"] = torch.empty(rows, width // heads)
 
-    vision = microsam.config_of(Path("vit.pt"), found).vision_config
+    vision = conversion_sam1.config_of(Path("vit.pt"), found).vision_config
 
     assert (vision.hidden_size, vision.num_hidden_layers, vision.image_size) == (width, depth, 1024)
     assert (vision.num_attention_heads, vision.window_size) == (heads, 14)
@@ -258,8 +263,8 @@ def test_what_needs_no_conversion_says_so(tiny_sam1: Path, tmp_path: Path) -> No
 
 
 def test_converted_folder_is_recognised(sam1_file: Path) -> None:
-    assert recognise(converted(sam1_file)).kind == "sam1"
+    assert recognise(converted(sam1_file)).kind.name == "sam1"
 
 
 def without(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {other: tensor for other, tensor in tensors.items() if other != name}
+    return {key: tensor for key, tensor in tensors.items() if key != name}

@@ -20,23 +20,23 @@ from huggingface_hub.errors import (
 )
 
 from napari_sam3.engine import ModelError, StorageError
+from napari_sam3.engine.backends.registry import OPEN_CLIP_FILES
 from napari_sam3.engine.weights import downloads
-from napari_sam3.engine.weights import downloads as downloads_resuming
-from napari_sam3.engine.weights.downloads import LOST, TEXT_MODEL, StoppedError, download
+from napari_sam3.engine.weights.downloads import NETWORK_ERROR, StoppedError, download
 
 NAME = "facebook/sam2.1-hiera-tiny"
 WEIGHTS = bytes(range(250)) * 40
-PIECE = 1000
+CHUNK = 1000
 SIZES = {"config.json": 100, "model.safetensors": len(WEIGHTS)}
 
 
 class FakeHub:
-    """Sends files in pieces, and counts them."""
+    """Sends files in chunks, and counts them."""
 
     def __init__(self) -> None:
         self.sizes = dict(SIZES)
         self.weights = WEIGHTS
-        self.asked_from: list[int] = []  # the bytes from which on the weights were sent
+        self.resumed_from: list[int] = []  # the bytes from which on the weights were sent
         self.here: set[str] = set()
         self.sent: list[str] = []
         self.failure: Exception | None = None
@@ -66,12 +66,12 @@ class FakeHub:
         self, url: str, temp_file: BinaryIO, *, resume_size: int, tqdm_class: type, **_: Any
     ) -> None:
         self._fail()
-        self.asked_from.append(resume_size)
+        self.resumed_from.append(resume_size)
         with tqdm_class(desc=url, total=len(WEIGHTS), initial=resume_size, unit="B") as bar:
-            for start in range(resume_size, len(WEIGHTS), PIECE):
-                piece = self.weights[start : start + PIECE]
-                bar.update(len(piece))
-                temp_file.write(piece)
+            for start in range(resume_size, len(WEIGHTS), CHUNK):
+                chunk = self.weights[start : start + CHUNK]
+                bar.update(len(chunk))
+                temp_file.write(chunk)
 
     def get_hf_file_metadata(self, url: str) -> Any:
         self._fail()
@@ -88,83 +88,89 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeHub:
     for name in ("snapshot_download", "hf_hub_download"):
         monkeypatch.setattr(downloads.huggingface_hub, name, getattr(fake, name))
     for name in ("http_get", "get_hf_file_metadata"):
-        monkeypatch.setattr(downloads_resuming, name, getattr(fake, name))
+        monkeypatch.setattr(downloads, name, getattr(fake, name))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     return fake
 
 
 @pytest.fixture
-def told() -> list[tuple[int, int]]:
+def reported() -> list[tuple[int, int]]:
     return []
 
 
-def fetch(told: list[tuple[int, int]], is_cancelled: Callable[[], bool] = lambda: False) -> Path:
-    return download(NAME, lambda done, total: told.append((done, total)), is_cancelled)
+def fetch(
+    reported: list[tuple[int, int]], is_cancelled: Callable[[], bool] = lambda: False
+) -> Path:
+    return download(NAME, lambda done, total: reported.append((done, total)), is_cancelled)
 
 
 def test_bytes_of_all_files_are_reported_together(
-    hub: FakeHub, told: list[tuple[int, int]]
+    hub: FakeHub, reported: list[tuple[int, int]]
 ) -> None:
-    folder = fetch(told)
+    folder = fetch(reported)
 
     assert folder == Path("/cache/folder")
-    assert told[0] == (0, 10_100)
-    assert told[-1] == (10_100, 10_100)
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert reported[0] == (0, 10_100)
+    assert reported[-1] == (10_100, 10_100)
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
 
 
 def test_stopped_download_goes_on_where_it_ended(
-    hub: FakeHub, told: list[tuple[int, int]], tmp_path: Path
+    hub: FakeHub, reported: list[tuple[int, int]], tmp_path: Path
 ) -> None:
     with pytest.raises(StoppedError):
-        fetch(told, lambda: bool(told) and told[-1][0] > 5000)
-    told.clear()
+        fetch(reported, lambda: bool(reported) and reported[-1][0] > 5000)
+    reported.clear()
 
-    fetch(told)
+    fetch(reported)
 
-    assert hub.asked_from == [0, 5000]
-    assert told[3] == (5100, 10_100)
-    assert told[-1] == (10_100, 10_100)
+    assert hub.resumed_from == [0, 5000]
+    assert reported[3] == (5100, 10_100)
+    assert reported[-1] == (10_100, 10_100)
     (blob,) = tmp_path.rglob("blobs/*")
     assert blob.read_bytes() == WEIGHTS
 
 
 def test_damaged_download_is_thrown_away(
-    hub: FakeHub, told: list[tuple[int, int]], tmp_path: Path
+    hub: FakeHub, reported: list[tuple[int, int]], tmp_path: Path
 ) -> None:
     hub.weights = bytes(len(WEIGHTS))
 
     with pytest.raises(ModelError, match="has arrived damaged"):
-        fetch(told)
+        fetch(reported)
 
     assert list(tmp_path.rglob("blobs/*")) == []
 
 
-def test_files_that_are_here_are_not_sent_again(hub: FakeHub, told: list[tuple[int, int]]) -> None:
+def test_files_that_are_here_are_not_sent_again(
+    hub: FakeHub, reported: list[tuple[int, int]]
+) -> None:
     hub.here = {"config.json"}
 
-    fetch(told)
+    fetch(reported)
 
-    assert told[0] == (100, 10_100)
-    assert told[-1] == (10_100, 10_100)
+    assert reported[0] == (100, 10_100)
+    assert reported[-1] == (10_100, 10_100)
 
 
 def test_full_disk_is_refused_before_anything_is_sent(
-    hub: FakeHub, told: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+    hub: FakeHub, reported: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
 
     with pytest.raises(StorageError, match="make room there"):
-        fetch(told)
+        fetch(reported)
 
-    assert not hub.asked_from
+    assert not hub.resumed_from
 
 
-def test_model_without_safetensors_is_refused(hub: FakeHub, told: list[tuple[int, int]]) -> None:
+def test_model_without_safetensors_is_refused(
+    hub: FakeHub, reported: list[tuple[int, int]]
+) -> None:
     del hub.sizes["model.safetensors"]
 
     with pytest.raises(ModelError, match=r"has no config\.json with a model\.safetensors"):
-        fetch(told)
+        fetch(reported)
 
 
 @pytest.mark.parametrize(
@@ -184,14 +190,14 @@ def test_text_model_is_sent_with_its_tokenizer_and_one_file_of_weights(
     hub.sizes = dict.fromkeys([*beside, *offered], 10)
     monkeypatch.setattr(downloads, "fetch_blob", lambda *_: None)
 
-    download("some/clip", lambda *_: None, lambda: False, TEXT_MODEL)
+    download("some/clip", lambda *_: None, lambda: False, OPEN_CLIP_FILES)
 
     assert set(hub.sent) == {*beside, weights}
 
 
 def test_text_model_in_another_layout_is_refused(hub: FakeHub) -> None:
     with pytest.raises(ModelError, match=r"has no open_clip_config\.json"):
-        download("some/clip", lambda *_: None, lambda: False, TEXT_MODEL)
+        download("some/clip", lambda *_: None, lambda: False, OPEN_CLIP_FILES)
 
 
 def http(kind: type[HfHubHTTPError], status: int) -> HfHubHTTPError:
@@ -206,31 +212,31 @@ def http(kind: type[HfHubHTTPError], status: int) -> HfHubHTTPError:
         (http(RepositoryNotFoundError, 404), "has no model .*open it here"),
         (http(HfHubHTTPError, 503), r"refused to send .* \(503\): try again later"),
         (LocalEntryNotFoundError(""), "cannot be reached.*is online.*open it here"),
-        (LOST("no route to host"), "cannot be reached.*is online.*open it here"),
+        (NETWORK_ERROR("no route to host"), "cannot be reached.*is online.*open it here"),
         (ConnectionResetError("reset"), "was interrupted.*goes on from there"),
     ],
 )
 def test_failure_says_what_to_do(
-    hub: FakeHub, told: list[tuple[int, int]], failure: Exception, advice: str
+    hub: FakeHub, reported: list[tuple[int, int]], failure: Exception, advice: str
 ) -> None:
     hub.failure = failure
 
     with pytest.raises(ModelError, match=advice):
-        fetch(told)
+        fetch(reported)
 
 
-def test_disk_that_gets_full_is_named(hub: FakeHub, told: list[tuple[int, int]]) -> None:
+def test_disk_that_gets_full_is_named(hub: FakeHub, reported: list[tuple[int, int]]) -> None:
     hub.failure = OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(StorageError, match=r"The disk is full.*goes on from there"):
-        fetch(told)
+        fetch(reported)
 
 
 def test_offline_mode_is_named(
-    hub: FakeHub, told: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+    hub: FakeHub, reported: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     hub.failure = LocalEntryNotFoundError("")
 
     with pytest.raises(ModelError, match="HF_HUB_OFFLINE is set: unset it"):
-        fetch(told)
+        fetch(reported)

@@ -1,16 +1,17 @@
-"""Published files of weights, made into folders that can be loaded."""
+"""Published files of weights, converted into folders that can be loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 
 from ...values import WeightsError
 from .checkpoints import recognise
 
 
 def suggested_folder(path: str | Path) -> Path:
-    """Return where the converted weights of a file go, unless somebody wants them elsewhere."""
+    """Return where the converted weights of a file go, unless another folder is given."""
     file = Path(path).expanduser()
     return file.with_name(f"{file.stem}-converted")
 
@@ -29,7 +30,8 @@ def converted(
     folder : path, optional
         Where to write; beside the file when left out. Nothing is left there if it fails.
     progress : callable
-        Told the bytes done and the bytes there are. What it raises ends the conversion.
+        Called with the bytes that are written and the bytes there are. What it raises ends the
+        conversion.
 
     Raises
     ------
@@ -39,14 +41,10 @@ def converted(
         If the folder cannot be written.
     """
     checkpoint = recognise(path)
-    into = suggested_folder(checkpoint.path) if folder is None else Path(folder).expanduser()
-    match checkpoint.kind:
-        case "sam3-original":
-            from .conversion_sam3 import convert_sam3  # transformers takes seconds to import
-
-            return convert_sam3(checkpoint.path, into, progress)
-        case "micro-sam":
-            from .conversion_sam1 import convert_microsam
-
-            return convert_microsam(checkpoint.path, into, progress)
-    raise WeightsError(f"{checkpoint.path} needs no conversion: it is {checkpoint.facts.title}.")
+    kind = checkpoint.kind
+    if not kind.is_convertible:
+        raise WeightsError(f"{checkpoint.path} needs no conversion: it is {kind.title}.")
+    target = suggested_folder(checkpoint.path) if folder is None else Path(folder).expanduser()
+    convert = resolve_name(kind.converter)  # imports torch and transformers, which takes seconds
+    written: Path = convert(checkpoint.path, target, progress)
+    return written

@@ -11,18 +11,26 @@ from torch import Tensor
 from ...values import WeightsError
 from .. import without_triton  # noqa: F401  before torch or transformers are imported
 from .checkpoints import CONFIG
-from .published import Progress, Rule, assembled, head, read_pickled, renamed, write_folder
+from .state_dicts import (
+    KeyRule,
+    Progress,
+    converted_tensors,
+    head_rules,
+    module_rules,
+    read_pickled,
+    write_folder,
+)
 
 from transformers import SamConfig, SamModel  # isort: skip
 
 PROJECTIONS = {name: name for name in ("q_proj", "k_proj", "v_proj", "out_proj")}
 NORMS = {f"layer_norm{number}": f"norm{number}" for number in range(1, 5)}
 LINEAR = {"mlp.lin1": "mlp.lin1", "mlp.lin2": "mlp.lin2"}
-POSITIONS = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
-LOOKS = ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
+POSITIONAL_ENCODING = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+ATTENTIONS = ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
 
 
-def convert_microsam(path: Path, folder: Path, progress: Progress) -> Path:
+def convert_sam1(path: Path, folder: Path, progress: Progress) -> Path:
     """Convert a local file in the layout of SAM 1; what segments automatically is left out.
 
     Raises
@@ -32,17 +40,17 @@ def convert_microsam(path: Path, folder: Path, progress: Progress) -> Path:
     StorageError
         If the folder cannot be written.
     """
-    found = read_pickled(path)
-    config = config_of(path, found)
+    published = read_pickled(path)
+    config = config_of(path, published)
     with torch.device("meta"):
         model = SamModel(config)
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     config.architectures = [SamModel.__name__]
-    tensors = assembled(path, shapes, found, RULES)
+    tensors = converted_tensors(path, shapes, published, RULES)
     return write_folder(folder, tensors, {CONFIG: config.to_json_string()}, progress)
 
 
-def config_of(path: Path, found: Mapping[str, Tensor]) -> SamConfig:
+def config_of(path: Path, published: Mapping[str, Tensor]) -> SamConfig:
     """Derive the size of the model from the shapes of its weights.
 
     Raises
@@ -50,13 +58,16 @@ def config_of(path: Path, found: Mapping[str, Tensor]) -> SamConfig:
     WeightsError
         If they are not those of a known size.
     """
-    shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in published.items()}
     try:
         _, grid, _, width = shapes["image_encoder.pos_embed"]
         patch = shapes["image_encoder.patch_embed.proj.weight"][-1]
         channels = shapes["image_encoder.neck.0.weight"][0]
-        inner = shapes["image_encoder.blocks.0.mlp.lin1.weight"][0]
-        tall = [shapes[f"image_encoder.blocks.{n}.attn.rel_pos_h"][0] for n in range(_depth(found))]
+        mlp_dim = shapes["image_encoder.blocks.0.mlp.lin1.weight"][0]
+        relative_rows = [
+            shapes[f"image_encoder.blocks.{n}.attn.rel_pos_h"][0]
+            for n in range(_count_blocks(published))
+        ]
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{path} has no image encoder of SAM 1: choose another file.") from error
     head_width = shapes["image_encoder.blocks.0.attn.rel_pos_h"][1]
@@ -65,51 +76,51 @@ def config_of(path: Path, found: Mapping[str, Tensor]) -> SamConfig:
     vision = {
         "hidden_size": width,
         "output_channels": channels,
-        "num_hidden_layers": len(tall),
+        "num_hidden_layers": len(relative_rows),
         "num_attention_heads": width // head_width,
         "image_size": grid * patch,
         "patch_size": patch,
-        "window_size": (min(tall) + 1) // 2,
-        "global_attn_indexes": [n for n, rows in enumerate(tall) if rows == 2 * grid - 1],
+        "window_size": (min(relative_rows) + 1) // 2,
+        "global_attn_indexes": [n for n, rows in enumerate(relative_rows) if rows == 2 * grid - 1],
         "num_pos_feats": channels // 2,
-        "mlp_dim": inner,
+        "mlp_dim": mlp_dim,
     }
     return SamConfig(
         vision_config=vision,
         prompt_encoder_config={"hidden_size": channels, "image_size": grid * patch},
-        mask_decoder_config=_decoder(shapes, channels),
+        mask_decoder_config=_decoder_config(shapes, channels),
     )
 
 
-def _decoder(shapes: Mapping[str, tuple[int, ...]], channels: int) -> dict[str, int]:
-    inner = shapes.get("mask_decoder.transformer.layers.0.mlp.lin1.weight", (2048,))
+def _decoder_config(shapes: Mapping[str, tuple[int, ...]], channels: int) -> dict[str, int]:
+    mlp_dim = shapes.get("mask_decoder.transformer.layers.0.mlp.lin1.weight", (2048,))
     hidden = shapes.get("mask_decoder.iou_prediction_head.layers.0.weight", (256,))
-    return {"hidden_size": channels, "mlp_dim": inner[0], "iou_head_hidden_dim": hidden[0]}
+    return {"hidden_size": channels, "mlp_dim": mlp_dim[0], "iou_head_hidden_dim": hidden[0]}
 
 
-def _depth(found: Mapping[str, Tensor]) -> int:
-    blocks = {name.split(".")[2] for name in found if name.startswith("image_encoder.blocks.")}
+def _count_blocks(published: Mapping[str, Tensor]) -> int:
+    blocks = {name.split(".")[2] for name in published if name.startswith("image_encoder.blocks.")}
     return len(blocks)
 
 
-def _encoder() -> list[Rule]:
+def _encoder_rules() -> list[KeyRule]:
     new, old = "vision_encoder", "image_encoder"
     layer, block = f"{new}.layers.#", f"{old}.blocks.#"
     parts = {"layer_norm1": "norm1", "layer_norm2": "norm2", "attn.qkv": "attn.qkv"}
     neck = {"conv1": "0", "layer_norm1": "1", "conv2": "2", "layer_norm2": "3"}
     return [
-        Rule(f"{new}.pos_embed", f"{old}.pos_embed"),
-        Rule(f"{new}.patch_embed.projection.*", f"{old}.patch_embed.proj.*"),
+        KeyRule(f"{new}.pos_embed", f"{old}.pos_embed"),
+        KeyRule(f"{new}.patch_embed.projection.*", f"{old}.patch_embed.proj.*"),
         *(
-            Rule(f"{layer}.attn.{name}", f"{block}.attn.{name}")
+            KeyRule(f"{layer}.attn.{name}", f"{block}.attn.{name}")
             for name in ("rel_pos_h", "rel_pos_w")
         ),
-        *renamed(layer, block, parts | {"attn.proj": "attn.proj"} | LINEAR),
-        *(Rule(f"{new}.neck.{one}.*", f"{old}.neck.{other}.*") for one, other in neck.items()),
+        *module_rules(layer, block, parts | {"attn.proj": "attn.proj"} | LINEAR),
+        *module_rules(f"{new}.neck", f"{old}.neck", neck),
     ]
 
 
-def _prompts() -> list[Rule]:
+def _prompt_encoder_rules() -> list[KeyRule]:
     new = old = "prompt_encoder"
     names = {
         "mask_embed.conv1": "mask_downscaling.0",
@@ -122,27 +133,33 @@ def _prompts() -> list[Rule]:
         "point_embed.#": "point_embeddings.#",
     }
     return [
-        Rule("shared_image_embedding.positional_embedding", POSITIONS),
-        Rule(f"{new}.shared_embedding.positional_embedding", POSITIONS),
-        *renamed(new, old, names),
+        KeyRule("shared_image_embedding.positional_embedding", POSITIONAL_ENCODING),
+        KeyRule(f"{new}.shared_embedding.positional_embedding", POSITIONAL_ENCODING),
+        *module_rules(new, old, names),
     ]
 
 
-def _masks() -> list[Rule]:
+def _mask_decoder_rules() -> list[KeyRule]:
     new = old = "mask_decoder"
     names = {"iou_token": "iou_token", "mask_tokens": "mask_tokens"}
     names |= {"upscale_conv1": "output_upscaling.0", "upscale_layer_norm": "output_upscaling.1"}
     names |= {"upscale_conv2": "output_upscaling.3"}
     names |= {"transformer.layer_norm_final_attn": "transformer.norm_final_attn"}
     layer, final = "transformer.layers.#", "transformer.final_attn_token_to_image"
-    looks = [f"{new}.{name}" for name in (*(f"{layer}.{look}" for look in LOOKS), final)]
+    attentions = [
+        f"{new}.{name}" for name in (*(f"{layer}.{attention}" for attention in ATTENTIONS), final)
+    ]
     return [
-        *renamed(new, old, names),
-        *renamed(f"{new}.{layer}", f"{old}.{layer}", NORMS | LINEAR),
-        *(rule for look in looks for rule in renamed(look, look, PROJECTIONS)),
-        *head(f"{new}.output_hypernetworks_mlps.#", f"{old}.output_hypernetworks_mlps.#"),
-        *head(f"{new}.iou_prediction_head", f"{old}.iou_prediction_head"),
+        *module_rules(new, old, names),
+        *module_rules(f"{new}.{layer}", f"{old}.{layer}", NORMS | LINEAR),
+        *(
+            rule
+            for attention in attentions
+            for rule in module_rules(attention, attention, PROJECTIONS)
+        ),
+        *head_rules(f"{new}.output_hypernetworks_mlps.#", f"{old}.output_hypernetworks_mlps.#"),
+        *head_rules(f"{new}.iou_prediction_head", f"{old}.iou_prediction_head"),
     ]
 
 
-RULES: tuple[Rule, ...] = (*_encoder(), *_prompts(), *_masks())
+RULES: tuple[KeyRule, ...] = (*_encoder_rules(), *_prompt_encoder_rules(), *_mask_decoder_rules())

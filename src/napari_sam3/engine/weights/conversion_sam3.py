@@ -14,16 +14,16 @@ import torch
 from ...values import WeightsError
 from .. import without_triton  # noqa: F401  before torch or transformers are imported
 from .checkpoints import CONFIG
-from .published import (
-    THIRDS,
+from .state_dicts import (
+    QKV,
+    KeyRule,
     Progress,
-    Rule,
-    assembled,
-    attention,
-    head,
-    perceptron,
+    attention_rules,
+    converted_tensors,
+    head_rules,
+    module_rules,
+    perceptron_rules,
     read_pickled,
-    renamed,
     write_folder,
 )
 
@@ -35,25 +35,73 @@ from transformers import (  # isort: skip
     Sam3VideoModel,
 )
 
+HALF = [0.5, 0.5, 0.5]  # mean and deviation of each channel
 VISION = "detector.backbone.vision_backbone"
 TEXT = "detector.backbone.language_backbone"
 DECODER = "detector.transformer.decoder"
 LAYER_NORMS = {"layer_norm1": "norm1", "layer_norm2": "norm2", "layer_norm3": "norm3"}
 FEED_FORWARD = {"mlp.fc1": "linear1", "mlp.fc2": "linear2"}
+PROJECTIONS = {"q_proj": "q_proj", "k_proj": "k_proj", "v_proj": "v_proj", "o_proj": "out_proj"}
+POSITIONAL_ENCODING = "tracker.sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+MASK_DOWNSAMPLINGS = 4  # each halves the size of a mask on its way into memory
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
+MERGES = 48894
+"""How many pairs of CLIP's vocabulary are merged."""
+CONTEXT_LENGTH = 32  # tokens of a text
+START, END = "<|startoftext|>", "<|endoftext|>"
 
 
-def neck(target: str, source: str) -> list[Rule]:
-    """Name the layers of a pyramid of feature maps."""
+def convert_sam3(
+    path: Path, folder: Path, progress: Progress, config: Sam3VideoConfig | None = None
+) -> Path:
+    """Convert the published file; ``config`` is that of another size of the model.
+
+    Raises
+    ------
+    WeightsError
+        If the file is not SAM 3, whole and unchanged.
+    StorageError
+        If the folder cannot be written.
+    """
+    config = Sam3VideoConfig() if config is None else config
+    with torch.device("meta"):
+        model = Sam3VideoModel(config)
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    tensors = converted_tensors(path, shapes, read_pickled(path), RULES, UNUSED_IN_DETECTOR)
+    config.architectures = [Sam3VideoModel.__name__]
+    texts = {CONFIG: config.to_json_string(), "processor_config.json": _processor_config(config)}
+    texts |= tokenizer_files(path.parent)
+    return write_folder(folder, tensors, texts, progress)
+
+
+def _processor_config(config: Sam3VideoConfig) -> str:
+    shape: Any = config.to_dict()
+    side = shape["tracker_config"]["image_size"]
+    size, mask = {"height": side, "width": side}, config.low_res_mask_size
+    images = Sam3ImageProcessor(size=size, mask_size={"height": mask, "width": mask})
+    videos = Sam2VideoVideoProcessor(size=size, image_mean=HALF, image_std=HALF)
+    written = {
+        "image_processor": json.loads(images.to_json_string()),
+        "video_processor": json.loads(videos.to_json_string()),
+        "processor_class": "Sam3VideoProcessor",
+        "target_size": side,
+    }
+    return json.dumps(written, indent=2)
+
+
+def neck_rules(target: str, source: str) -> list[KeyRule]:
+    """Name the layers of a feature pyramid network."""
     return [
-        Rule(f"{target}.fpn_layers.0.scale_layers.0.*", f"{source}.0.dconv_2x2_0.*"),
-        Rule(f"{target}.fpn_layers.0.scale_layers.2.*", f"{source}.0.dconv_2x2_1.*"),
-        Rule(f"{target}.fpn_layers.1.scale_layers.0.*", f"{source}.1.dconv_2x2.*"),
-        Rule(f"{target}.fpn_layers.#.proj1.*", f"{source}.#.conv_1x1.*"),
-        Rule(f"{target}.fpn_layers.#.proj2.*", f"{source}.#.conv_3x3.*"),
+        KeyRule(f"{target}.fpn_layers.0.scale_layers.0.*", f"{source}.0.dconv_2x2_0.*"),
+        KeyRule(f"{target}.fpn_layers.0.scale_layers.2.*", f"{source}.0.dconv_2x2_1.*"),
+        KeyRule(f"{target}.fpn_layers.1.scale_layers.0.*", f"{source}.1.dconv_2x2.*"),
+        KeyRule(f"{target}.fpn_layers.#.proj1.*", f"{source}.#.conv_1x1.*"),
+        KeyRule(f"{target}.fpn_layers.#.proj2.*", f"{source}.#.conv_3x3.*"),
     ]
 
 
-def _trunk() -> list[Rule]:
+def _trunk_rules() -> list[KeyRule]:
     new, old = "detector_model.vision_encoder.backbone", f"{VISION}.trunk"
     layer, block = f"{new}.layers.#", f"{old}.blocks.#"
     names = {
@@ -64,15 +112,15 @@ def _trunk() -> list[Rule]:
         "mlp.fc2": "mlp.fc2",
     }
     return [
-        Rule(f"{new}.embeddings.position_embeddings", f"{old}.pos_embed", "patches"),
-        Rule(f"{new}.embeddings.patch_embeddings.projection.*", f"{old}.patch_embed.proj.*"),
-        Rule(f"{new}.layer_norm.*", f"{old}.ln_pre.*"),
-        *(Rule(f"{layer}.attention.{cut[0]}_proj.*", f"{block}.attn.qkv.*", cut) for cut in THIRDS),
-        *renamed(layer, block, names),
+        KeyRule(f"{new}.embeddings.position_embeddings", f"{old}.pos_embed", "patches"),
+        KeyRule(f"{new}.embeddings.patch_embeddings.projection.*", f"{old}.patch_embed.proj.*"),
+        KeyRule(f"{new}.layer_norm.*", f"{old}.ln_pre.*"),
+        *(KeyRule(f"{layer}.attention.{cut[0]}_proj.*", f"{block}.attn.qkv.*", cut) for cut in QKV),
+        *module_rules(layer, block, names),
     ]
 
 
-def _text() -> list[Rule]:
+def _text_encoder_rules() -> list[KeyRule]:
     new, old = "detector_model.text_encoder.text_model", f"{TEXT}.encoder"
     layer, block = f"{new}.encoder.layers.#", f"{old}.transformer.resblocks.#"
     names = {
@@ -82,30 +130,30 @@ def _text() -> list[Rule]:
         "mlp.fc2": "mlp.c_proj",
     }
     return [
-        Rule(f"{new}.embeddings.token_embedding.*", f"{old}.token_embedding.*"),
-        Rule(f"{new}.embeddings.position_embedding.weight", f"{old}.positional_embedding"),
-        Rule(f"{new}.final_layer_norm.*", f"{old}.ln_final.*"),
-        Rule(
+        KeyRule(f"{new}.embeddings.token_embedding.*", f"{old}.token_embedding.*"),
+        KeyRule(f"{new}.embeddings.position_embedding.weight", f"{old}.positional_embedding"),
+        KeyRule(f"{new}.final_layer_norm.*", f"{old}.ln_final.*"),
+        KeyRule(
             "detector_model.text_encoder.text_projection.weight",
             f"{old}.text_projection",
             "transposed",
         ),
-        Rule("detector_model.text_projection.*", f"{TEXT}.resizer.*"),
-        *attention(f"{layer}.self_attn", f"{block}.attn", "out_proj"),
-        *renamed(layer, block, names),
+        KeyRule("detector_model.text_projection.*", f"{TEXT}.resizer.*"),
+        *attention_rules(f"{layer}.self_attn", f"{block}.attn", "out_proj"),
+        *module_rules(layer, block, names),
     ]
 
 
-def _crossing_layers(target: str, source: str) -> list[Rule]:
-    """Name layers that look at themselves, then at something else."""
+def _cross_attention_rules(target: str, source: str) -> list[KeyRule]:
+    """Name layers that attention at themselves, then at something else."""
     return [
-        *attention(f"{target}.self_attn", f"{source}.self_attn"),
-        *attention(f"{target}.cross_attn", f"{source}.cross_attn_image"),
-        *renamed(target, source, LAYER_NORMS | FEED_FORWARD),
+        *attention_rules(f"{target}.self_attn", f"{source}.self_attn"),
+        *attention_rules(f"{target}.cross_attn", f"{source}.cross_attn_image"),
+        *module_rules(target, source, LAYER_NORMS | FEED_FORWARD),
     ]
 
 
-def _geometry() -> list[Rule]:
+def _geometry_encoder_rules() -> list[KeyRule]:
     new, old = "detector_model.geometry_encoder", "detector.geometry_encoder"
     boxes = ("boxes_direct_project", "boxes_pool_project", "boxes_pos_enc_project")
     same = {name: name for name in ("label_embed", "cls_embed", *boxes, "final_proj")}
@@ -115,16 +163,16 @@ def _geometry() -> list[Rule]:
         "output_layer_norm": "encode_norm",
     }
     return [
-        *renamed(
+        *module_rules(
             new,
             old,
             same | norms,
         ),
-        *_crossing_layers(f"{new}.layers.#", f"{old}.encode.#"),
+        *_cross_attention_rules(f"{new}.layers.#", f"{old}.encode.#"),
     ]
 
 
-def _decoder() -> list[Rule]:
+def _detr_decoder_rules() -> list[KeyRule]:
     new, old = "detector_model.detr_decoder", DECODER
     layer, block = f"{new}.layers.#", f"{old}.layers.#"
     norms = {
@@ -141,20 +189,20 @@ def _decoder() -> list[Rule]:
         "presence_layer_norm": "presence_token_out_norm",
     }
     return [
-        *attention(f"{layer}.self_attn", f"{block}.self_attn"),
-        *attention(f"{layer}.text_cross_attn", f"{block}.ca_text"),
-        *attention(f"{layer}.vision_cross_attn", f"{block}.cross_attn"),
-        *renamed(layer, block, norms | FEED_FORWARD),
-        *renamed(new, old, names),
-        *perceptron(f"{new}.box_head", f"{old}.bbox_embed", 3),
-        *perceptron(f"{new}.presence_head", f"{old}.presence_token_head", 3),
-        *perceptron(f"{new}.ref_point_head", f"{old}.ref_point_head", 2),
-        *perceptron(f"{new}.box_rpb_embed_x", f"{old}.boxRPB_embed_x", 2),
-        *perceptron(f"{new}.box_rpb_embed_y", f"{old}.boxRPB_embed_y", 2),
+        *attention_rules(f"{layer}.self_attn", f"{block}.self_attn"),
+        *attention_rules(f"{layer}.text_cross_attn", f"{block}.ca_text"),
+        *attention_rules(f"{layer}.vision_cross_attn", f"{block}.cross_attn"),
+        *module_rules(layer, block, norms | FEED_FORWARD),
+        *module_rules(new, old, names),
+        *perceptron_rules(f"{new}.box_head", f"{old}.bbox_embed", 3),
+        *perceptron_rules(f"{new}.presence_head", f"{old}.presence_token_head", 3),
+        *perceptron_rules(f"{new}.ref_point_head", f"{old}.ref_point_head", 2),
+        *perceptron_rules(f"{new}.box_rpb_embed_x", f"{old}.boxRPB_embed_x", 2),
+        *perceptron_rules(f"{new}.box_rpb_embed_y", f"{old}.boxRPB_embed_y", 2),
     ]
 
 
-def _masks_and_scores() -> list[Rule]:
+def _segmentation_rules() -> list[KeyRule]:
     new, old = "detector_model.mask_decoder", "detector.segmentation_head"
     scores, scoring = "detector_model.dot_product_scoring", "detector.dot_prod_scoring"
     names = {
@@ -171,23 +219,23 @@ def _masks_and_scores() -> list[Rule]:
         "query_proj": "hs_proj",
     }
     return [
-        *renamed(new, old, names),
-        *attention(f"{new}.prompt_cross_attn", f"{old}.cross_attend_prompt"),
-        *perceptron(f"{scores}.text_mlp", f"{scoring}.prompt_mlp", 2),
-        *renamed(scores, scoring, projections),
+        *module_rules(new, old, names),
+        *attention_rules(f"{new}.prompt_cross_attn", f"{old}.cross_attend_prompt"),
+        *perceptron_rules(f"{scores}.text_mlp", f"{scoring}.prompt_mlp", 2),
+        *module_rules(scores, scoring, projections),
     ]
 
 
-DETECTOR_RULES: tuple[Rule, ...] = (
-    *_trunk(),
-    *neck("detector_model.vision_encoder.neck", f"{VISION}.convs"),
-    *_text(),
-    *_geometry(),
-    *_crossing_layers(
+DETECTOR_RULES: tuple[KeyRule, ...] = (
+    *_trunk_rules(),
+    *neck_rules("detector_model.vision_encoder.neck", f"{VISION}.convs"),
+    *_text_encoder_rules(),
+    *_geometry_encoder_rules(),
+    *_cross_attention_rules(
         "detector_model.detr_encoder.layers.#", "detector.transformer.encoder.layers.#"
     ),
-    *_decoder(),
-    *_masks_and_scores(),
+    *_detr_decoder_rules(),
+    *_segmentation_rules(),
 )
 UNUSED_IN_DETECTOR: tuple[str, ...] = (
     r".*\.freqs_cis$",  # made anew from the size of the image
@@ -200,12 +248,7 @@ UNUSED_IN_DETECTOR: tuple[str, ...] = (
 )
 
 
-PROJECTIONS = {"q_proj": "q_proj", "k_proj": "k_proj", "v_proj": "v_proj", "o_proj": "out_proj"}
-POSITIONS = "tracker.sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
-STEPS = 4  # each halves the size of a mask on its way into memory
-
-
-def _own() -> list[Rule]:
+def _tracker_rules() -> list[KeyRule]:
     parameters = {
         "no_memory_embedding": "no_mem_embed",
         "no_memory_positional_encoding": "no_mem_pos_enc",
@@ -218,14 +261,14 @@ def _own() -> list[Rule]:
         "temporal_positional_encoding_projection_layer": "obj_ptr_tpos_proj",
     }
     return [
-        *(Rule(f"tracker_model.{new}", f"tracker.{old}") for new, old in parameters.items()),
-        *renamed("tracker_model", "tracker", modules),
-        *head("tracker_model.object_pointer_proj", "tracker.obj_ptr_proj"),
-        Rule("tracker_model.shared_image_embedding.positional_embedding", POSITIONS),
+        *(KeyRule(f"tracker_model.{new}", f"tracker.{old}") for new, old in parameters.items()),
+        *module_rules("tracker_model", "tracker", modules),
+        *head_rules("tracker_model.object_pointer_proj", "tracker.obj_ptr_proj"),
+        KeyRule("tracker_model.shared_image_embedding.positional_embedding", POSITIONAL_ENCODING),
     ]
 
 
-def _prompts() -> list[Rule]:
+def _prompt_encoder_rules() -> list[KeyRule]:
     new, old = "tracker_model.prompt_encoder", "tracker.sam_prompt_encoder"
     names = {
         "mask_embed.conv1": "mask_downscaling.0",
@@ -237,13 +280,13 @@ def _prompts() -> list[Rule]:
         "not_a_point_embed": "not_a_point_embed",
     }
     return [
-        Rule(f"{new}.shared_embedding.positional_embedding", POSITIONS),
-        Rule(f"{new}.point_embed.weight", f"{old}.point_embeddings.{{0-3}}.weight", "rows"),
-        *renamed(new, old, names),
+        KeyRule(f"{new}.shared_embedding.positional_embedding", POSITIONAL_ENCODING),
+        KeyRule(f"{new}.point_embed.weight", f"{old}.point_embeddings.{{0-3}}.weight", "rows"),
+        *module_rules(new, old, names),
     ]
 
 
-def _masks() -> list[Rule]:
+def _mask_decoder_rules() -> list[KeyRule]:
     new, old = "tracker_model.mask_decoder", "tracker.sam_mask_decoder"
     names = {name: name for name in ("iou_token", "mask_tokens", "obj_score_token")}
     names |= {"conv_s0": "conv_s0", "conv_s1": "conv_s1"}
@@ -253,68 +296,67 @@ def _masks() -> list[Rule]:
     layer, block = f"{new}.transformer.layers.#", f"{old}.transformer.layers.#"
     parts = LAYER_NORMS | {"layer_norm4": "norm4"}
     parts |= {"mlp.proj_in": "mlp.lin1", "mlp.proj_out": "mlp.lin2"}
-    looks = ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
+    attentions = ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
     final = "transformer.final_attn_token_to_image"
     return [
-        *renamed(new, old, names),
-        *renamed(layer, block, parts),
-        *(rule for look in looks for rule in _look(f"{layer}.{look}", f"{block}.{look}")),
-        *_look(f"{new}.{final}", f"{old}.{final}"),
-        *head(f"{new}.output_hypernetworks_mlps.#", f"{old}.output_hypernetworks_mlps.#"),
-        *head(f"{new}.iou_prediction_head", f"{old}.iou_prediction_head"),
-        *head(f"{new}.pred_obj_score_head", f"{old}.pred_obj_score_head"),
+        *module_rules(new, old, names),
+        *module_rules(layer, block, parts),
+        *(
+            rule
+            for attention in attentions
+            for rule in _projection_rules(f"{layer}.{attention}", f"{block}.{attention}")
+        ),
+        *_projection_rules(f"{new}.{final}", f"{old}.{final}"),
+        *head_rules(f"{new}.output_hypernetworks_mlps.#", f"{old}.output_hypernetworks_mlps.#"),
+        *head_rules(f"{new}.iou_prediction_head", f"{old}.iou_prediction_head"),
+        *head_rules(f"{new}.pred_obj_score_head", f"{old}.pred_obj_score_head"),
     ]
 
 
-def _look(target: str, source: str) -> list[Rule]:
-    return renamed(target, source, PROJECTIONS)
+def _projection_rules(target: str, source: str) -> list[KeyRule]:
+    return module_rules(target, source, PROJECTIONS)
 
 
-def _memory() -> list[Rule]:
+def _memory_attention_rules() -> list[KeyRule]:
     new, old = "tracker_model.memory_attention", "tracker.transformer.encoder"
     layer, block = f"{new}.layers.#", f"{old}.layers.#"
     parts = LAYER_NORMS | {"linear1": "linear1", "linear2": "linear2"}
     return [
-        *_look(f"{layer}.self_attn", f"{block}.self_attn"),
-        *_look(f"{layer}.cross_attn_image", f"{block}.cross_attn_image"),
-        *renamed(layer, block, parts),
-        *renamed(new, old, {"layer_norm": "norm"}),
+        *_projection_rules(f"{layer}.self_attn", f"{block}.self_attn"),
+        *_projection_rules(f"{layer}.cross_attn_image", f"{block}.cross_attn_image"),
+        *module_rules(layer, block, parts),
+        *module_rules(new, old, {"layer_norm": "norm"}),
     ]
 
 
-def _memory_encoder() -> list[Rule]:
+def _memory_encoder_rules() -> list[KeyRule]:
     new, old = "tracker_model.memory_encoder", "tracker.maskmem_backbone"
     down, encoder = f"{new}.mask_downsampler", f"{old}.mask_downsampler.encoder"
     layer, block = f"{new}.memory_fuser.layers.#", f"{old}.fuser.layers.#"
     names = {"depthwise_conv": "dwconv", "layer_norm": "norm"}
     names |= {"pointwise_conv1": "pwconv1", "pointwise_conv2": "pwconv2"}
-    steps = {f"layers.{step}.conv": f"{3 * step}" for step in range(STEPS)}
-    steps |= {f"layers.{step}.layer_norm": f"{3 * step + 1}" for step in range(STEPS)}
-    steps |= {"final_conv": f"{3 * STEPS}"}
+    steps = {f"layers.{step}.conv": f"{3 * step}" for step in range(MASK_DOWNSAMPLINGS)}
+    steps |= {f"layers.{step}.layer_norm": f"{3 * step + 1}" for step in range(MASK_DOWNSAMPLINGS)}
+    steps |= {"final_conv": f"{3 * MASK_DOWNSAMPLINGS}"}
     return [
-        *renamed(down, encoder, steps),
-        *renamed(new, old, {"feature_projection": "pix_feat_proj", "projection": "out_proj"}),
-        Rule(f"{layer}.scale", f"{block}.gamma"),
-        *renamed(layer, block, names),
+        *module_rules(down, encoder, steps),
+        *module_rules(new, old, {"feature_projection": "pix_feat_proj", "projection": "out_proj"}),
+        KeyRule(f"{layer}.scale", f"{block}.gamma"),
+        *module_rules(layer, block, names),
     ]
 
 
-TRACKER_RULES: tuple[Rule, ...] = (
-    *neck("tracker_neck", f"{VISION}.sam2_convs"),
-    *_own(),
-    *_prompts(),
-    *_masks(),
-    *_memory(),
-    *_memory_encoder(),
+TRACKER_RULES: tuple[KeyRule, ...] = (
+    *neck_rules("tracker_neck", f"{VISION}.sam2_convs"),
+    *_tracker_rules(),
+    *_prompt_encoder_rules(),
+    *_mask_decoder_rules(),
+    *_memory_attention_rules(),
+    *_memory_encoder_rules(),
 )
 
 
-FILES = ("tokenizer.json", "tokenizer_config.json")
-VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
-MERGES = 48894
-"""How many pairs of CLIP's vocabulary are merged."""
-LONGEST = 32  # tokens of a text
-START, END = "<|startoftext|>", "<|endoftext|>"
+RULES: tuple[KeyRule, ...] = (*DETECTOR_RULES, *TRACKER_RULES)
 
 
 def tokenizer_files(beside: Path) -> dict[str, str]:
@@ -325,13 +367,13 @@ def tokenizer_files(beside: Path) -> dict[str, str]:
     beside : Path
         A folder that may hold these files, or CLIP's vocabulary.
     """
-    if all((beside / name).is_file() for name in FILES):
-        return {name: (beside / name).read_text(encoding="utf-8") for name in FILES}
-    vocabulary = next((file for file in _places(beside) if file.is_file()), None)
-    return {} if vocabulary is None else made_from(vocabulary)
+    if all((beside / name).is_file() for name in TOKENIZER_FILES):
+        return {name: (beside / name).read_text(encoding="utf-8") for name in TOKENIZER_FILES}
+    vocabulary = next((file for file in _vocabulary_files(beside) if file.is_file()), None)
+    return {} if vocabulary is None else tokenizer_from_vocabulary(vocabulary)
 
 
-def made_from(vocabulary: Path) -> dict[str, str]:
+def tokenizer_from_vocabulary(vocabulary: Path) -> dict[str, str]:
     """Make a tokenizer from the pairs that CLIP merges, the most frequent first.
 
     Raises
@@ -345,71 +387,29 @@ def made_from(vocabulary: Path) -> dict[str, str]:
     except (OSError, EOFError, ValueError) as error:
         raise WeightsError(f"{vocabulary} cannot be read ({error}): remove it.") from error
     merges: list[Any] = [(left, right) for left, right in (line.split() for line in lines)]
-    letters = _letters()
+    letters = _byte_letters()
     words = [*letters, *(f"{letter}</w>" for letter in letters)]
     words += [left + right for left, right in merges]
     tokenizer = CLIPTokenizer(
         vocab={word: number for number, word in enumerate([*words, START, END])},
         merges=merges,
-        model_max_length=LONGEST,
+        model_max_length=CONTEXT_LENGTH,
         pad_token=END,
     )
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save_pretrained(folder)
-        return {name: (Path(folder) / name).read_text(encoding="utf-8") for name in FILES}
+        return {name: (Path(folder) / name).read_text(encoding="utf-8") for name in TOKENIZER_FILES}
 
 
-def _places(beside: Path) -> list[Path]:
+def _vocabulary_files(beside: Path) -> list[Path]:
     """Name where the vocabulary may lie: beside the weights, or in open_clip."""
     package = find_spec("open_clip")
     folders = package.submodule_search_locations if package else None
     return [Path(folder) / VOCABULARY for folder in (beside, *(folders or ()))]
 
 
-def _letters() -> list[str]:
+def _byte_letters() -> list[str]:
     """Return a printable letter for every byte: those that are printable first, as themselves."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = range(256, 256 + 256 - len(printable))
     return [chr(code) for code in (*printable, *rest)]
-
-
-RULES: tuple[Rule, ...] = (*DETECTOR_RULES, *TRACKER_RULES)
-HALF = [0.5, 0.5, 0.5]  # mean and deviation of each channel
-
-
-def convert_sam3(
-    path: Path, folder: Path, progress: Progress, config: Sam3VideoConfig | None = None
-) -> Path:
-    """Convert the published file; ``config`` is that of another size of the model.
-
-    Raises
-    ------
-    WeightsError
-        If the file is not SAM 3, whole and unchanged.
-    StorageError
-        If the folder cannot be written.
-    """
-    wanted = Sam3VideoConfig() if config is None else config
-    with torch.device("meta"):
-        model = Sam3VideoModel(wanted)
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    tensors = assembled(path, shapes, read_pickled(path), RULES, UNUSED_IN_DETECTOR)
-    wanted.architectures = [Sam3VideoModel.__name__]
-    texts = {CONFIG: wanted.to_json_string(), "processor_config.json": _processors(wanted)}
-    texts |= tokenizer_files(path.parent)
-    return write_folder(folder, tensors, texts, progress)
-
-
-def _processors(config: Sam3VideoConfig) -> str:
-    shape: Any = config.to_dict()
-    side = shape["tracker_config"]["image_size"]
-    size, mask = {"height": side, "width": side}, config.low_res_mask_size
-    images = Sam3ImageProcessor(size=size, mask_size={"height": mask, "width": mask})
-    videos = Sam2VideoVideoProcessor(size=size, image_mean=HALF, image_std=HALF)
-    written = {
-        "image_processor": json.loads(images.to_json_string()),
-        "video_processor": json.loads(videos.to_json_string()),
-        "processor_class": "Sam3VideoProcessor",
-        "target_size": side,
-    }
-    return json.dumps(written, indent=2)

@@ -26,17 +26,89 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from ...storage import check_free_space
 from ...values import ModelError, Sam3Error, StorageError
-from .catalog import HUB
-from .checkpoints import CONFIG, WEIGHTS
-from .clip_folder import CLIP_CONFIG, CLIP_WEIGHTS
+from ..backends.registry import HUB, TRANSFORMERS_FILES, ModelFiles
 
+Progress = Callable[[int, int], None]
+"""Called with the bytes that are done and the bytes there are."""
+NETWORK_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
+"""What the hub's HTTP library raises, whichever it is."""
+FOLDER = "or get the folder in another way, for example from a colleague, and open it here."
 SHA256 = re.compile(r"[0-9a-f]{64}")
-"""Large files are named by this digest of what is in them."""
+"""Large files are named by this digest of their content."""
 CHUNK = 2**24  # bytes read at a time to check a file
 
 
+class StoppedError(Sam3Error):
+    """The user has stopped a download; what has arrived is kept."""
+
+
+def download(
+    model_id: str,
+    progress: Progress,
+    is_cancelled: Callable[[], bool],
+    files: ModelFiles = TRANSFORMERS_FILES,
+) -> Path:
+    """Download a model into the hub's own cache, and return its folder there.
+
+    What has arrived before is not downloaded again. The user's login is the hub's own and is
+    kept by it alone.
+
+    Raises
+    ------
+    ModelError
+        If the hub cannot be reached, refuses, or has no such model.
+    StorageError
+        If the disk is or gets full.
+    StoppedError
+        If it was cancelled.
+    """
+    with _explained(model_id):
+        listed = huggingface_hub.snapshot_download(
+            model_id, allow_patterns=files.patterns, dry_run=True
+        )
+        weights, chosen = _without_alternatives(files, listed)
+        _check_complete(model_id, files, {file.filename for file in chosen})
+        _fetch(model_id, chosen, weights, _Callbacks(progress, is_cancelled))
+        return Path(
+            huggingface_hub.snapshot_download(
+                model_id, allow_patterns=files.patterns, local_files_only=True
+            )
+        )
+
+
+def _without_alternatives(files: ModelFiles, listed: Sequence[Any]) -> tuple[str | None, list[Any]]:
+    """Return the name of the preferred weights, and the listed files without other weights."""
+    names = {file.filename for file in listed}
+    weights = next((name for name in files.weights if name in names), None)
+    alternatives = set(files.weights) - {weights}
+    return weights, [file for file in listed if file.filename not in alternatives]
+
+
+def _fetch(model_id: str, files: Sequence[Any], weights: str | None, callbacks: _Callbacks) -> None:
+    missing = [file for file in files if file.will_download]
+    total = sum(file.file_size or 0 for file in files)
+    left = sum(file.file_size or 0 for file in missing)
+    check_free_space(Path(constants.HF_HUB_CACHE), left, f"The download of {model_id}")
+    transfer = _Transfer(total, total - left, callbacks)
+    bar = _bar_of(transfer)
+    for file in sorted(missing, key=lambda file: file.file_size or 0):
+        if file.filename == weights:
+            fetch_blob(model_id, file.filename, file.commit_hash, bar)
+        huggingface_hub.hf_hub_download(
+            model_id, file.filename, revision=file.commit_hash, tqdm_class=bar
+        )
+
+
+def _check_complete(model_id: str, files: ModelFiles, names: set[str]) -> None:
+    if files.config not in names or names.isdisjoint(files.weights):
+        raise ModelError(
+            f"{model_id} has no {files.config} with a {files.weights[0]}, so it cannot be used "
+            "here: choose another model."
+        )
+
+
 def fetch_blob(model_id: str, filename: str, revision: str, bar: type) -> None:
-    """Fetch what has not arrived yet of a file; `huggingface_hub` finds it in its cache then.
+    """Fetch what has not arrived yet of a file, into the cache of `huggingface_hub`.
 
     Parameters
     ----------
@@ -60,12 +132,12 @@ def fetch_blob(model_id: str, filename: str, revision: str, bar: type) -> None:
     blob.parent.mkdir(parents=True, exist_ok=True)
     unfinished = unfinished_blob(model_id, metadata.etag)
     _fetch_bytes(url, unfinished, metadata.size, bar)
-    _check_response(unfinished, metadata.etag)
+    _check_digest(unfinished, metadata.etag)
     unfinished.replace(blob)
 
 
 def unfinished_blob(model_id: str, etag: str) -> Path:
-    """Return where that part of a file waits that has arrived."""
+    """Return where the part of a file that has arrived is kept."""
     return _blob(model_id, f"{etag}.unfinished")
 
 
@@ -86,7 +158,7 @@ def _blob(model_id: str, etag: str) -> Path:
     return Path(constants.HF_HUB_CACHE) / folder / "blobs" / etag
 
 
-def _check_response(file: Path, etag: str) -> None:
+def _check_digest(file: Path, etag: str) -> None:
     if not SHA256.fullmatch(etag):
         return
     digest = hashlib.sha256()
@@ -98,50 +170,9 @@ def _check_response(file: Path, etag: str) -> None:
         raise ModelError("The download has arrived damaged and was thrown away: download it again.")
 
 
-Progress = Callable[[int, int], None]
-"""Called with the bytes that are done and the bytes there are."""
-TOKENIZER = ("tokenizer*.json", "vocab.json", "merges.txt")
-LOST: type[Exception] = HfHubHTTPError.__bases__[0]
-"""What the hub's way to the network raises, whichever it is."""
-FOLDER = "or get the folder in another way, for example from a colleague, and open it here."
-
-
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which files of a model are needed here."""
-
-    config: str
-    weights: tuple[str, ...]  # one of them, rather the first
-    patterns: tuple[str, ...]  # of what else is useful
-
-    @property
-    def files(self) -> list[str]:
-        """All that may be downloaded."""
-        return [self.config, *self.weights, *self.patterns]
-
-    def chosen(self, listed: Sequence[Any]) -> tuple[str | None, list[Any]]:
-        """Return the name of the weights, and the files without other weights."""
-        names = {file.filename for file in listed}
-        best = next((name for name in self.weights if name in names), None)
-        unwanted = set(self.weights) - {best}
-        return best, [file for file in listed if file.filename not in unwanted]
-
-
-MODEL = Wanted(CONFIG, (WEIGHTS,), ("*processor_config.json", *TOKENIZER))
-TEXT_MODEL = Wanted(
-    CLIP_CONFIG,
-    CLIP_WEIGHTS,
-    (CONFIG, "vocab.txt", "*.model", "special_tokens_map.json", *TOKENIZER),
-)
-
-
-class StoppedError(Sam3Error):
-    """The user has stopped a download; what has arrived is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """Who is told how far a download has come, and who may end it."""
+class _Callbacks:
+    """What is called with the progress of a download, and what may end it."""
 
     progress: Progress
     is_cancelled: Callable[[], bool]
@@ -150,11 +181,11 @@ class _Watched:
 class _Transfer:
     """All files of one download together."""
 
-    def __init__(self, total: int, done: int, watched: _Watched) -> None:
+    def __init__(self, total: int, done: int, callbacks: _Callbacks) -> None:
         self._total = total
         self._done = done
-        self._progress = watched.progress
-        self._is_cancelled = watched.is_cancelled
+        self._progress = callbacks.progress
+        self._is_cancelled = callbacks.is_cancelled
         self.count(0)
 
     def count(self, arrived: int) -> None:
@@ -166,7 +197,7 @@ class _Transfer:
 
 
 def _bar_of(transfer: _Transfer) -> type:
-    """Make what the hub takes for a progress bar; its methods are those the hub calls."""
+    """Return a class that the hub takes for a progress bar; its methods are those the hub calls."""
 
     class Bar:
         def __init__(self, *_: object, **settings: Any) -> None:
@@ -193,66 +224,9 @@ def _bar_of(transfer: _Transfer) -> type:
     return Bar
 
 
-def download(
-    model_id: str,
-    progress: Progress,
-    is_cancelled: Callable[[], bool],
-    wanted: Wanted = MODEL,
-) -> Path:
-    """Download a model into the hub's own cache, and return its folder there.
-
-    What has arrived before is not downloaded again. The user's login is the hub's own and is
-    kept by it alone.
-
-    Raises
-    ------
-    ModelError
-        If the hub cannot be reached, refuses, or has no such model.
-    StorageError
-        If the disk is or gets full.
-    StoppedError
-        If it was cancelled.
-    """
-    with _plainly(model_id):
-        listed = huggingface_hub.snapshot_download(
-            model_id, allow_patterns=wanted.files, dry_run=True
-        )
-        weights, files = wanted.chosen(listed)
-        _check(model_id, wanted, {file.filename for file in files})
-        _fetch(model_id, files, weights, _Watched(progress, is_cancelled))
-        return Path(
-            huggingface_hub.snapshot_download(
-                model_id, allow_patterns=wanted.files, local_files_only=True
-            )
-        )
-
-
-def _fetch(model_id: str, files: Sequence[Any], weights: str | None, watched: _Watched) -> None:
-    missing = [file for file in files if file.will_download]
-    total = sum(file.file_size or 0 for file in files)
-    left = sum(file.file_size or 0 for file in missing)
-    check_free_space(Path(constants.HF_HUB_CACHE), left, f"The download of {model_id}")
-    transfer = _Transfer(total, total - left, watched)
-    bar = _bar_of(transfer)
-    for file in sorted(missing, key=lambda one: one.file_size or 0):
-        if file.filename == weights:
-            fetch_blob(model_id, file.filename, file.commit_hash, bar)
-        huggingface_hub.hf_hub_download(
-            model_id, file.filename, revision=file.commit_hash, tqdm_class=bar
-        )
-
-
-def _check(model_id: str, wanted: Wanted, names: set[str]) -> None:
-    if wanted.config not in names or names.isdisjoint(wanted.weights):
-        raise ModelError(
-            f"{model_id} has no {wanted.config} with a {wanted.weights[0]}, so it cannot be used "
-            "here: choose another model."
-        )
-
-
 @contextmanager
-def _plainly(model_id: str) -> Iterator[None]:
-    """Turn what can go wrong on the way into sentences."""
+def _explained(model_id: str) -> Iterator[None]:
+    """Turn errors of the hub and the network into sentences."""
     page = f"{HUB}/{model_id}"
     try:
         yield
@@ -260,7 +234,7 @@ def _plainly(model_id: str) -> Iterator[None]:
         raise ModelError(_gated(model_id, page)) from error
     except RepositoryNotFoundError as error:
         raise ModelError(
-            f"The hub has no model {model_id}, or does not show it to you: look at {page}, {FOLDER}"
+            f"The hub has no model {model_id}, or does not show it to you: open {page}, {FOLDER}"
         ) from error
     except (OfflineModeIsEnabled, LocalEntryNotFoundError, DryRunError) as error:
         raise ModelError(_unreachable(model_id)) from error
@@ -271,7 +245,7 @@ def _plainly(model_id: str) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise _interrupted(model_id, error) from error
-    except LOST as error:
+    except NETWORK_ERROR as error:
         raise ModelError(_unreachable(model_id)) from error
 
 

@@ -158,10 +158,10 @@ class Clip:
         WeightsError
             If its files cannot be used.
         """
-        from ...weights.clip_folder import clip_path
+        from ...weights.local_models import local_clip_path
         from .model import ClipModel  # torch takes seconds to import
 
-        model = ClipModel.load(clip_path(place), device)
+        model = ClipModel.load(local_clip_path(place), device)
         model.name = str(place) if not Path(place).exists() else model.name
         return cls(model)
 

@@ -21,7 +21,7 @@ from ... import without_triton  # noqa: F401  before torch or transformers are i
 from ...devices import checked_device
 from ...weights.checkpoints import read_header
 from ...weights.clip_folder import ClipFolder
-from ...weights.published import read_pickled
+from ...weights.state_dicts import read_pickled
 from .enhanced_phrases import check_english
 
 import open_clip  # isort: skip

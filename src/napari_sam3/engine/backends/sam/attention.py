@@ -16,7 +16,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from ...devices import abilities
+from ...devices import processor_capabilities
 from .precision import Precision
 
 PRODUCTS = "napari_sam3_products"
@@ -31,7 +31,7 @@ FEW = 2**22
 def attend_quickly(model: PreTrainedModel, device: str, precision: Precision) -> None:
     """Let a model calculate attention by products of matrices where that is faster."""
     is_processor = torch.device(device).type == "cpu"
-    if precision == "bfloat16" and is_processor and not abilities().get("amx_bf16"):
+    if precision == "bfloat16" and is_processor and not processor_capabilities().get("amx_bf16"):
         _choose(model, PRODUCTS)
 
 

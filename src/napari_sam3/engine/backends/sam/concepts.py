@@ -18,9 +18,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ....values import (
     Appearance,
-    Box,
     Candidates,
     Concept,
+    Corners,
     Exemplar,
     PromptError,
     WeightsError,
@@ -168,7 +168,7 @@ class Detector:
             is_saturated=every.is_saturated,
         )
 
-    def appearance(self, embedding: Sam3Embedding, box: Box) -> Appearance:
+    def appearance(self, embedding: Sam3Embedding, box: Corners) -> Appearance:
         """Return the tokens, (2, C) each, by which the detector knows what is in a box.
 
         They are those of a box that is meant, and of one that is not.
@@ -212,7 +212,7 @@ class Detector:
         features = torch.cat([phrase.features, tokens], dim=1)
         return features, torch.cat([phrase.has_text, are_said], dim=1)
 
-    def _tokens(self, embedding: Sam3Embedding, box: Box, sign: int) -> Tensor:
+    def _tokens(self, embedding: Sam3Embedding, box: Corners, sign: int) -> Tensor:
         """Encode a box on an image, (1, 2, C): the box itself, and a summary."""
         seen, device = self._model.features(embedding), self._model.device
         answer = self._model.detector.geometry_encoder(
@@ -260,7 +260,7 @@ def distinct(masks: Tensor) -> list[int]:
     return kept
 
 
-def relative_boxes(boxes: Sequence[Box], shape: tuple[int, int]) -> Tensor:
+def relative_boxes(boxes: Sequence[Corners], shape: tuple[int, int]) -> Tensor:
     """Turn boxes in pixels of an image (H, W) into x, y, width, height of 0..1, (1, N, 4).
 
     Pixel centres are at integers in pixels, the edges of the image at 0 and 1 here.

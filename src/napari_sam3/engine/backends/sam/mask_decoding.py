@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ....values import HypothesisName, Prompts, Reading, bounds, named_hypotheses, trimmed
+from ....values import Box, HypothesisName, Mask, Prompts, named_hypotheses
 from ..base import Prediction
 from ..micro_batches import MicroBatches
 from .preprocessing import Maps, Scaling
@@ -97,7 +97,7 @@ def _preferred(previous: Prediction | None) -> Tensor | None:
 
 def _corners(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the (row, col) of the first and the last pixel, (2, 2), of a mask (H, W)."""
-    top, left, bottom, right = bounds(mask)
+    top, left, bottom, right = Box.around(mask)
     return np.array([[top, left], [bottom - 1, right - 1]], np.float64)
 
 
@@ -111,20 +111,22 @@ def draw(logits: Tensor, scaling: Scaling) -> NDArray[np.bool_]:
 
 def draw_hypotheses(
     logits: Tensor, scores: Sequence[float], scaling: Scaling
-) -> tuple[tuple[Reading, ...], dict[HypothesisName, Tensor]]:
+) -> tuple[tuple[Mask, ...], dict[HypothesisName, Tensor]]:
     """Draw logits (K, h, w) one by one; return the readings, and the logits of each by name.
 
     Of a reading only the pixels around it are kept.
     """
     masks = [draw(one, scaling) for one in logits]
-    hypotheses = named_hypotheses(masks, scores)
+    hypotheses = named_hypotheses(
+        [Mask.of(mask, float(score)) for mask, score in zip(masks, scores, strict=True)]
+    )
     drawn = {id(mask): one for mask, one in zip(masks, logits, strict=True)}
     known = {
         # a copy, so that one answer does not keep those that were decoded together with it
-        hypothesis.name: drawn[id(hypothesis.pixels)].to("cpu", copy=True)
+        hypothesis.name: drawn[id(hypothesis.crop)].to("cpu", copy=True)
         for hypothesis in hypotheses
     }
-    return tuple(map(trimmed, hypotheses)), known
+    return tuple(mask.trimmed() for mask in hypotheses), known
 
 
 def _enlarged(logits: Tensor, size: tuple[int, int]) -> Tensor:

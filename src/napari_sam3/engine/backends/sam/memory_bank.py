@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ....values import Reading
+from ....values import Mask
 from ..base import Prediction
 from .mask_decoding import Decoded, PromptDecoder, draw
 from .preprocessing import Maps, Scaling
@@ -339,11 +339,11 @@ class Tracker:
         """Draw the best mask of an object on an image (H, W), if it is there."""
         presence = float(torch.sigmoid(decoded.presence[index]))
         if decoded.presence[index] <= 0:
-            return Prediction((Reading("whole", np.zeros(shape, bool), 0.0),), presence)
+            return Prediction((Mask.of(np.zeros(shape, bool), 0.0),), presence)
         best = int(decoded.scores[index].argmax())
         logits = decoded.logits[index, best].clone()  # keeps nothing of the other objects
         mask = draw(logits, Scaling.resized(shape, self._decoder.side))
-        hypothesis = Reading("whole", mask, float(decoded.scores[index, best]))
+        hypothesis = Mask.of(mask, float(decoded.scores[index, best]))
         return Prediction((hypothesis,), presence, Sighting(logits, self._pointer(decoded, index)))
 
     def _pointer(self, decoded: Decoded, index: int) -> Tensor:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ....values import Candidates, Part, Span, bounds, overlap
+from ....values import Candidates, Mask
 from .mask_decoding import DecoderOutput, DecoderQuery, PromptDecoder, View, draw
 from .preprocessing import Maps, Scaling
 
@@ -37,8 +36,7 @@ class Piece:
     """What may be an object, as the decoder drew it."""
 
     logits: Tensor  # (h, w) float16
-    part: Part  # where they are positive, in their own pixels
-    score: float  # 0..1
+    mask: Mask  # where they are positive, in their own pixels
 
 
 def everything(decoder: PromptDecoder, maps: Maps) -> Candidates:
@@ -59,8 +57,8 @@ def find_all(view: View) -> Candidates:
 def distinct(pieces: Sequence[Piece]) -> list[Piece]:
     """Leave out what is the same object as a better piece; return the best pieces first."""
     kept: list[Piece] = []
-    for piece in sorted(pieces, key=lambda piece: -piece.score):
-        if all(overlap(piece.part, other.part) <= SHARED for other in kept):
+    for piece in sorted(pieces, key=lambda piece: -piece.mask.score):
+        if all(piece.mask.iou(other.mask) <= SHARED for other in kept):
             kept.append(piece)
     return kept
 
@@ -84,8 +82,7 @@ def _pieces(guesses: Sequence[DecoderOutput], view: View) -> Iterator[Piece]:
                 continue
             mask = (logits > 0).cpu().numpy()
             if 0 < mask[:rows, :cols].sum() <= LARGEST * rows * cols:
-                place = _place(mask)
-                yield Piece(logits.cpu().half(), (place, mask[place].copy()), float(score))
+                yield Piece(logits.cpu().half(), Mask.of(mask, float(score)).trimmed())
 
 
 def stability(logits: Tensor) -> Tensor:
@@ -95,26 +92,8 @@ def stability(logits: Tensor) -> Tensor:
     return least / torch.clamp(most, min=1)
 
 
-def _place(mask: NDArray[np.bool_]) -> Span:
-    """Return the rows and columns that hold a mask."""
-    top, left, bottom, right = bounds(mask)
-    return slice(top, bottom), slice(left, right)
-
-
 def _candidates(pieces: Sequence[Piece], scaling: Scaling) -> Candidates:
     """Draw pieces on the image one by one, and keep what is not empty."""
-    boxes, masks, scores = [], [], []
-    for piece in pieces:
-        mask = draw(piece.logits, scaling)
-        if not mask.any():
-            continue
-        rows, cols = _place(mask)
-        boxes.append([rows.start, cols.start, rows.stop, cols.stop])
-        masks.append(mask[rows, cols].copy())
-        scores.append(piece.score)
-    return Candidates(
-        scaling.shape,
-        np.array(boxes, np.int64).reshape(-1, 4),
-        tuple(masks),
-        np.array(scores, np.float64),
-    )
+    drawn = (Mask.of(draw(piece.logits, scaling), piece.mask.score) for piece in pieces)
+    masks = [mask.trimmed() for mask in drawn if mask.area]
+    return Candidates.of(masks, scaling.shape)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ....values import ModelError
-from ..embedded.pyramid import compute_dtype
+from ...devices import compute_dtype
 
 Precision = Literal["float32", "bfloat16"]
 

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ....values import Appearance, Box, Candidates, Concept, Prompts, Reading, WeightsError
+from ....values import Candidates, Mask, Prompts, WeightsError
 from ... import without_triton  # noqa: F401  before torch or transformers are imported
 from ...devices import checked_device
 from ...weights.checkpoints import read_config
-from ..base import Embedding, Packed, Prediction, own, reads_no_exemplars
+from ..base import Backend, Embedding, Packed, Prediction, own
 from ..micro_batches import MicroBatches, enough_memory
 from ..tensors import packed_shape, packed_tensors, unpacked_tensors
 from .loading import ADVICE, digest, load_model, model_name
@@ -52,16 +52,13 @@ class Sam1Embedding:
         return self.coarse.nbytes
 
 
-class Sam1Backend:
+class Sam1Backend(Backend):
     """Answers clicks, boxes and outlines, and finds all objects.
 
     Use `load`. The methods are those of `Backend`. The model has no memory: an object is followed
     by asking for what is now where it was, so only what moves by less than its size is found
     again, and an object counts as gone when the model trusts its new mask little.
     """
-
-    reads_text = False
-    reads_exemplars = False
 
     def __init__(
         self, model: SamModel, name: str, device: str, precision: Precision = "float32"
@@ -145,14 +142,6 @@ class Sam1Backend:
         """Find all objects of the image, without prompts."""
         return find_all(self._view(embedding))
 
-    def find(self, embedding: Embedding, concept: Concept) -> Candidates:
-        """Refuse: this model finds nothing by texts or exemplars."""
-        raise reads_no_exemplars(self.name)
-
-    def appearance(self, embedding: Embedding, box: Box) -> Appearance:
-        """Refuse: this model finds nothing by exemplars."""
-        raise reads_no_exemplars(self.name)
-
     @torch.inference_mode()
     def update_memory(
         self, track: DecoderQuery | None, embedding: Embedding, answer: Prediction
@@ -197,5 +186,5 @@ def _propagated(guess: DecoderOutput, scaling: Scaling) -> Prediction:
     score = float(guess.scores[0])
     mask = draw(guess.logits[0], scaling)
     if score < GONE:
-        return Prediction((Reading("whole", np.zeros_like(mask), 0.0),), score)
-    return Prediction((Reading("whole", mask, score),), score)
+        return Prediction((Mask.of(np.zeros_like(mask), 0.0),), score)
+    return Prediction((Mask.of(mask, score),), score)

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ....values import Appearance, Box, Candidates, Concept, Prompts, WeightsError
+from ....values import Candidates, Prompts, WeightsError
 from ... import without_triton  # noqa: F401  before torch or transformers are imported
 from ...devices import checked_device
 from ...weights.checkpoints import read_config
-from ..base import Embedding, Packed, Prediction, own, reads_no_exemplars
+from ..base import Backend, Embedding, Packed, Prediction, own
 from ..micro_batches import enough_memory
 from ..tensors import packed_shape, packed_tensors, unpacked_tensors
 from .attention import attend_quickly
@@ -82,15 +82,12 @@ class Sam2Embedding:
         return sum(level.nbytes for level in self.levels)
 
 
-class Sam2Backend:
+class Sam2Backend(Backend):
     """Answers clicks, boxes and outlines, follows objects, and finds all of them.
 
     Use `load`. The methods are those of `Backend`. In short numbers, images are embedded and
     objects are followed; clicks are answered with full precision.
     """
-
-    reads_text = False
-    reads_exemplars = False
 
     def __init__(
         self,
@@ -179,14 +176,6 @@ class Sam2Backend:
     def everything(self, embedding: Embedding) -> Candidates:
         """Find all objects of the image, without prompts."""
         return everything(self._decoder, self._maps(embedding))
-
-    def find(self, embedding: Embedding, concept: Concept) -> Candidates:
-        """Refuse: this model finds nothing by texts or exemplars."""
-        raise reads_no_exemplars(self.name)
-
-    def appearance(self, embedding: Embedding, box: Box) -> Appearance:
-        """Refuse: this model finds nothing by exemplars."""
-        raise reads_no_exemplars(self.name)
 
     @torch.inference_mode()
     def update_memory(self, track: Track | None, embedding: Embedding, answer: Prediction) -> Track:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ....values import Appearance, Box, Candidates, Concept, Prompts
+from ....values import Appearance, Candidates, Concept, Corners, Prompts, WeightsError
 from ... import without_triton  # noqa: F401  before torch or transformers are imported
 from ...devices import checked_device
-from ..base import Embedding, Packed, Prediction, own
+from ..base import Backend, Embedding, Packed, Prediction, own
 from ..micro_batches import enough_memory
 from ..tensors import packed_shape, packed_tensors, unpacked_tensors
 from .concepts import Detector, Texts
@@ -25,8 +25,10 @@ from .precision import Precision
 from .preprocessing import CENTRED, Maps, Scaling, pixel_values
 from .sam3_model import Sam3, Sam3Embedding
 
+TOKENIZERS = ("tokenizer.json", "vocab.json")
 
-class Sam3Backend:
+
+class Sam3Backend(Backend):
     """Answers texts, exemplars, clicks, boxes and outlines from one embedding of an image.
 
     Use `load`. The methods are those of `Backend`.
@@ -65,6 +67,11 @@ class Sam3Backend:
         ModelError
             If there is no such device, or it is too small or not built for the precision.
         """
+        if not any((folder / name).is_file() for name in TOKENIZERS):
+            raise WeightsError(
+                f"{folder} lacks a tokenizer: copy tokenizer.json and tokenizer_config.json of "
+                "facebook/sam3 into it."
+            )
         with enough_memory():
             model = Sam3.load(folder, checked_device(device), precision)
         return cls(model, Texts.load(folder, model), model_name(folder))
@@ -117,7 +124,7 @@ class Sam3Backend:
 
     @enough_memory()
     @torch.inference_mode()
-    def appearance(self, embedding: Embedding, box: Box) -> Appearance:
+    def appearance(self, embedding: Embedding, box: Corners) -> Appearance:
         """Return what objects like the one in a box of the image are recognised by elsewhere."""
         return self._detector.appearance(own(embedding, Sam3Embedding), box)
 

@@ -1,4 +1,4 @@
-"""Which tensor of a published file becomes which tensor of the converted one."""
+"""State dicts of published checkpoints: read, given the names of transformers, and written."""
 
 from __future__ import annotations
 
@@ -23,74 +23,118 @@ from ...values import DAMAGED, StorageError, WeightsError
 from .. import without_triton  # noqa: F401  before torch or transformers are imported
 from .checkpoints import WEIGHTS
 
+Progress = Callable[[int, int], None]
+"""Called with the bytes that are done and the bytes there are."""
+NESTED = ("model", "model_state", "state_dict")
+"""Where files keep the state dict that keep something else too."""
+PREFIX = "sam."
+"""What training puts before all names."""
+UNREADABLE = (*DAMAGED, EOFError, MemoryError, struct.error)
+"""What torch raises for a file that is cut short, changed or no file of weights."""
+DTYPES = {
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+}
+ALIGNMENT = 8  # bytes; the data of a safetensors file begins at a multiple of it
+
+
+def read_pickled(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a .pt file by name; they stay on the disk until they are used.
+
+    Raises
+    ------
+    WeightsError
+        If the file is broken, or holds more than weights.
+    """
+    content: Any = _load(path)
+    for key in NESTED:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} holds no weights by name: choose another file.")
+    return {
+        str(name).removeprefix(PREFIX): value
+        for name, value in content.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _load(path: Path) -> Any:
+    try:
+        is_mapped = zipfile.is_zipfile(path)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} is broken, or holds more than weights: such files can run programs, so it is "
+            "not opened. Download it again, or export its weights alone."
+        ) from error
+    except UNREADABLE as error:
+        raise WeightsError(
+            f"{path} cannot be read: it may be cut short, or no file of weights. Download or copy "
+            "it again."
+        ) from error
+
+
 Cut = Literal["whole", "query", "key", "value", "transposed", "patches", "rows"]
-"""What is taken of the origin: all; a third of its rows; its transpose; all positions but the
-first, where there is one more than patches; or the rows of several origins, below each other."""
-THIRDS: tuple[Cut, ...] = ("query", "key", "value")
+"""What is taken of the published tensors: all; a third of the rows; the transpose; all positions
+but the first, where there is one more than patches; or the rows of several, below each other."""
+QKV: tuple[Cut, ...] = ("query", "key", "value")
 NUMBER, LEAF = "#", "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """Where the tensors of a pattern of names come from.
+class KeyRule:
+    """Which published tensors become the converted ones whose names fit a pattern.
 
     ``#`` stands for a number and ``*`` for "weight" or "bias"; numbers are the same, in the same
-    order, in the name of the origin.
+    order, in the published name.
     """
 
-    target: str
-    source: str
+    target: str  # pattern of converted names
+    source: str  # pattern of published names
     cut: Cut = "whole"
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The tensors of the published file that one converted tensor is made of."""
+    """The published tensors that one converted tensor is made of."""
 
     names: tuple[str, ...]
     cut: Cut
 
 
-def renamed(target: str, source: str, names: Mapping[str, str]) -> list[Rule]:
-    """Give modules in a module other names; their weights and biases come along."""
-    return [Rule(f"{target}.{new}.*", f"{source}.{old}.*") for new, old in names.items()]
+def module_rules(target: str, source: str, names: Mapping[str, str]) -> list[KeyRule]:
+    """Give submodules other names; their weights and biases come along."""
+    return [KeyRule(f"{target}.{new}.*", f"{source}.{old}.*") for new, old in names.items()]
 
 
-def attention(target: str, source: str, out: str = "o_proj") -> list[Rule]:
-    """Cut queries, keys and values out of one stacked projection."""
-    thirds = [Rule(f"{target}.{cut[0]}_proj.*", f"{source}.in_proj_*", cut) for cut in THIRDS]
-    return [*thirds, Rule(f"{target}.{out}.*", f"{source}.out_proj.*")]
+def attention_rules(target: str, source: str, out: str = "o_proj") -> list[KeyRule]:
+    """Split one stacked projection into those of queries, keys and values."""
+    projections = [KeyRule(f"{target}.{cut[0]}_proj.*", f"{source}.in_proj_*", cut) for cut in QKV]
+    return [*projections, KeyRule(f"{target}.{out}.*", f"{source}.out_proj.*")]
 
 
-def perceptron(target: str, source: str, depth: int) -> list[Rule]:
-    """Give the layers of a perceptron names with numbers from 1, rather than numbers from 0."""
+def perceptron_rules(target: str, source: str, depth: int) -> list[KeyRule]:
+    """Give the layers of a multilayer perceptron numbers from 1 instead of 0."""
     return [
-        Rule(f"{target}.layer{number + 1}.*", f"{source}.layers.{number}.*")
+        KeyRule(f"{target}.layer{number + 1}.*", f"{source}.layers.{number}.*")
         for number in range(depth)
     ]
 
 
-def head(target: str, source: str) -> list[Rule]:
-    """Name the three layers of a perceptron by what they do."""
+def head_rules(target: str, source: str) -> list[KeyRule]:
+    """Name the three layers of a multilayer perceptron by what they do."""
     names = {"proj_in": "layers.0", "layers.0": "layers.1", "proj_out": "layers.2"}
-    return renamed(target, source, names)
+    return module_rules(target, source, names)
 
 
-def origin_of(name: str, rules: Sequence[Rule]) -> Origin | None:
-    """Find where a converted tensor comes from."""
-    for rule in rules:
-        found = _pattern(rule.target).fullmatch(name)
-        if found is None:
-            continue
-        return Origin(tuple(_listed(_filled(rule.source, found.groups()))), rule.cut)
-    return None
-
-
-def assembled(
+def converted_tensors(
     path: Path,
     shapes: Mapping[str, tuple[int, ...]],
-    found: Mapping[str, Tensor],
-    rules: Sequence[Rule],
+    published: Mapping[str, Tensor],
+    rules: Sequence[KeyRule],
     unused: Iterable[str] = (),
 ) -> dict[str, Tensor]:
     """Make every tensor that a model needs out of those of a published file.
@@ -98,13 +142,13 @@ def assembled(
     Parameters
     ----------
     path : Path
-        The file, to speak of.
+        The file, for messages.
     shapes : mapping of str to tuple
         All that the model needs.
-    found : mapping of str to Tensor
+    published : mapping of str to Tensor
         All that the file holds.
-    rules : sequence of Rule
-        What becomes what; the first that fits counts.
+    rules : sequence of KeyRule
+        Which tensors become which; the first that fits counts.
     unused : iterable of str
         Patterns of names that are known to be of no use.
 
@@ -116,21 +160,36 @@ def assembled(
     origins = {name: origin_of(name, rules) for name in shapes}
     used = {name for origin in origins.values() if origin for name in origin.names}
     ignored = [re.compile(pattern) for pattern in unused]
-    strange = {name for name in found.keys() - used if not any(one.match(name) for one in ignored)}
-    _refuse(path, "lacks", sorted(used - found.keys()))
+    unknown = {
+        name
+        for name in published.keys() - used
+        if not any(pattern.match(name) for pattern in ignored)
+    }
+    _refuse(path, "lacks", sorted(used - published.keys()))
     _refuse(path, "lacks what is needed for", [name for name in origins if origins[name] is None])
-    _refuse(path, "holds unknown", sorted(strange))
-    made = {name: _made(origin, found, shapes[name]) for name, origin in origins.items() if origin}
-    _refuse(path, "misshapes", [name for name in made if tuple(made[name].shape) != shapes[name]])
-    return made
+    _refuse(path, "holds unknown", sorted(unknown))
+    tensors = {
+        name: _cut(origin, published, shapes[name]) for name, origin in origins.items() if origin
+    }
+    wrong = [name for name, tensor in tensors.items() if tuple(tensor.shape) != shapes[name]]
+    _refuse(path, "misshapes", wrong)
+    return tensors
 
 
-def _made(origin: Origin, found: Mapping[str, Tensor], shape: tuple[int, ...]) -> Tensor:
-    tensors = [found[name] for name in origin.names]
+def origin_of(name: str, rules: Sequence[KeyRule]) -> Origin | None:
+    """Return which published tensors a converted one is made of, by the first rule that fits."""
+    for rule in rules:
+        match = _pattern(rule.target).fullmatch(name)
+        if match is not None:
+            return Origin(tuple(_listed(_filled(rule.source, match.groups()))), rule.cut)
+    return None
+
+
+def _cut(origin: Origin, published: Mapping[str, Tensor], shape: tuple[int, ...]) -> Tensor:
+    tensors = [published[name] for name in origin.names]
     match origin.cut:
         case "query" | "key" | "value":
-            thirds = tensors[0].tensor_split(3)
-            return thirds[THIRDS.index(origin.cut)]
+            return tensors[0].tensor_split(3)[QKV.index(origin.cut)]
         case "transposed":
             return tensors[0].T
         case "patches":
@@ -158,76 +217,20 @@ def _pattern(target: str) -> re.Pattern[str]:
 
 
 def _filled(source: str, parts: Iterable[str]) -> str:
-    """Put the numbers and the leaf of a name where the pattern of another has its own."""
+    """Put numbers and "weight" or "bias" into a pattern of names."""
     for part in parts:
         source = re.sub(r"[#*]", part, source, count=1)
     return source
 
 
 def _listed(source: str) -> Iterator[str]:
-    """Spell out a range of numbers, as in ``embeddings.{0-3}.weight``."""
-    found = re.search(r"\{(\d+)-(\d+)\}", source)
-    if found is None:
+    """Yield the names of a range of numbers, as in ``embeddings.{0-3}.weight``."""
+    numbers = re.search(r"\{(\d+)-(\d+)\}", source)
+    if numbers is None:
         yield source
         return
-    for number in range(int(found[1]), int(found[2]) + 1):
-        yield source[: found.start()] + str(number) + source[found.end() :]
-
-
-INSIDE = ("model", "model_state", "state_dict")
-"""Where files keep the weights that keep something else too."""
-UNREADABLE = (*DAMAGED, EOFError, MemoryError, struct.error)
-"""What torch raises for a file that is cut short, changed or no file of weights."""
-PREFIX = "sam."
-"""What training puts before all names."""
-
-
-def read_pickled(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a .pt file by name; they stay on the disk until they are used.
-
-    Raises
-    ------
-    WeightsError
-        If the file is broken, or holds more than weights.
-    """
-    found: Any = _load(path)
-    for key in INSIDE:
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    if not isinstance(found, dict):
-        raise WeightsError(f"{path} holds no weights by name: choose another file.")
-    return {
-        str(name).removeprefix(PREFIX): value
-        for name, value in found.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def _load(path: Path) -> Any:
-    try:
-        is_mapped = zipfile.is_zipfile(path)
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path} is broken, or holds more than weights: such files can run programs, so it is "
-            "not opened. Download it again, or export its weights alone."
-        ) from error
-    except UNREADABLE as error:
-        raise WeightsError(
-            f"{path} cannot be read: it may be cut short, or no file of weights. Download or copy "
-            "it again."
-        ) from error
-
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes that are done and the bytes there are."""
-DTYPES = {
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-}
-ALIGNMENT = 8  # bytes; the data of a safetensors file begins at a multiple of it
+    for number in range(int(numbers[1]), int(numbers[2]) + 1):
+        yield source[: numbers.start()] + str(number) + source[numbers.end() :]
 
 
 def write_folder(
@@ -236,7 +239,7 @@ def write_folder(
     texts: Mapping[str, str],
     progress: Progress,
 ) -> Path:
-    """Write weights and the texts beside them; the folder appears when it is complete.
+    """Write weights and the text files beside them; the folder appears when it is complete.
 
     Raises
     ------

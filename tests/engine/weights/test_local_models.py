@@ -1,3 +1,5 @@
+"""A model on this computer has a path; one that is not says how to get it."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -5,14 +7,9 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from napari_sam3.engine.weights.clip_folder import (
-    BIOMED_CLIP,
-    CLIPS,
-    clip_path,
-    is_clip_here,
-    known_clip,
-)
-from napari_sam3.values.errors import ModelError
+from napari_sam3.engine import ModelError
+from napari_sam3.engine.backends.registry import BIOMED_CLIP
+from napari_sam3.engine.weights.local_models import is_clip_here, local_clip_path
 
 CONFIG = "open_clip_config.json"
 
@@ -36,41 +33,35 @@ def filled(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_a_folder_is_taken_as_it_is(cache: Path) -> None:
+def test_folder_is_taken_as_it_is(cache: Path) -> None:
     folder = filled(cache / "mine", CONFIG)
 
-    assert clip_path(folder) == folder
+    assert local_clip_path(folder) == folder
     assert is_clip_here(str(folder))
 
 
 @pytest.mark.parametrize("weights", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
-def test_a_model_that_was_downloaded_is_found_by_name(cache: Path, weights: str) -> None:
+def test_downloaded_model_is_known_by_name(cache: Path, weights: str) -> None:
     folder = filled(cache / BIOMED_CLIP.id, CONFIG, weights)
 
-    assert clip_path(BIOMED_CLIP.id) == folder
+    assert local_clip_path(BIOMED_CLIP.id) == folder
     assert is_clip_here(BIOMED_CLIP.id)
 
 
-def test_a_model_that_came_half_is_not_here(cache: Path) -> None:
+def test_half_a_model_is_not_here(cache: Path) -> None:
     filled(cache / BIOMED_CLIP.id, CONFIG)
 
     assert not is_clip_here(BIOMED_CLIP.id)
     with pytest.raises(ModelError, match="BiomedCLIP is not on this computer: download it"):
-        clip_path(BIOMED_CLIP.id)
+        local_clip_path(BIOMED_CLIP.id)
 
 
-def test_a_folder_with_something_else_is_refused(cache: Path) -> None:
+def test_folder_with_something_else_is_refused(cache: Path) -> None:
     with pytest.raises(ModelError, match="holds no text model"):
-        clip_path(filled(cache / "other", "config.json"))
+        local_clip_path(filled(cache / "other", "config.json"))
 
 
-@pytest.mark.parametrize("place", [Path("/nowhere/at/all"), "no-such-model", "who/knows"])
-def test_an_unknown_place_is_refused_with_an_example(cache: Path, place: str | Path) -> None:
+@pytest.mark.parametrize("path", [Path("/nowhere/at/all"), "no-such-model", "who/knows"])
+def test_an_unknown_model_is_refused_with_an_example(cache: Path, path: str | Path) -> None:
     with pytest.raises(ModelError, match=r"There is no text model .*BiomedCLIP"):
-        clip_path(place)
-
-
-def test_text_models_are_known_by_their_names() -> None:
-    assert known_clip(BIOMED_CLIP.id) is BIOMED_CLIP
-    assert known_clip("facebook/sam3") is None
-    assert len({model.id for model in CLIPS}) == len(CLIPS) == 3
+        local_clip_path(path)
