@@ -17,7 +17,7 @@ from napari_sam3.samples import dividing_cells
 from napari_sam3.samples.organoid import organoid
 from tests.gui.window import RIGHT, Window
 
-DOCK = "SAM 3: segment and follow"
+DOCK = "SAM 3: segment and track"
 TRUTH = dividing_cells().labels
 FRAMES = len(TRUTH)
 CENTRES = cell_centres(dividing_cells())

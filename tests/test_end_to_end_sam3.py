@@ -22,7 +22,7 @@ from tests.gui.window import RIGHT, Window
 if TYPE_CHECKING:
     from torch import nn
 
-DOCK = "SAM 3: segment and follow"
+DOCK = "SAM 3: segment and track"
 FRAMES = len(MOVIE)
 CORRECTED = 6  # the frame that gets a second click
 

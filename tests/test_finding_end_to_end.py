@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QAbstractSlider
 from napari_sam3.samples import dividing_cells
 from tests.gui.window import Window
 
-DOCK = "SAM 3: segment and follow"
+DOCK = "SAM 3: segment and track"
 TRUTH = dividing_cells().labels
 CELLS = [int(value) for value in np.unique(TRUTH[0]) if value]
 
@@ -139,7 +139,7 @@ def is_candidate(window: Window, cell: int) -> bool:
 def overlap(window: Window, cell: int) -> float:
     """Return intersection over union of the current object and a true cell."""
     controller = window.dock.controller
-    shown = controller.work.workspace.results.mask((0,), controller.current.id)
+    shown = controller.work.workspace.results.mask((0,), controller.current.id).pixels
     true: NDArray[np.bool_] = TRUTH[0] == cell
     return float((shown & true).sum() / (shown | true).sum())
 

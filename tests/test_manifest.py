@@ -33,7 +33,7 @@ def test_dock_is_a_widget_and_an_entry_of_the_layers_menu(manifest):
     (widget,) = manifest.contributions.widgets
     (entry,) = manifest.contributions.menus["napari/layers/segment"]
 
-    assert widget.display_name == "SAM 3: segment and follow"
+    assert widget.display_name == "SAM 3: segment and track"
     assert widget.command == entry.command
 
 

@@ -139,21 +139,21 @@ def test_wheel_of_the_sdist_is_the_same_wheel(wheel, wheel_of_sdist):
 def test_napari_finds_the_wheel(wheel, fresh_python, tmp_path):
     found = install(fresh_python, wheel)
 
-    assert found["widgets"] == ["SAM 3: segment and follow"]
+    assert found["widgets"] == ["SAM 3: segment and track"]
     assert Path(found["file"]).is_relative_to(tmp_path)
 
 
 def test_napari_finds_the_wheel_of_the_sdist(wheel_of_sdist, fresh_python, tmp_path):
     found = install(fresh_python, wheel_of_sdist)
 
-    assert found["widgets"] == ["SAM 3: segment and follow"]
+    assert found["widgets"] == ["SAM 3: segment and track"]
     assert Path(found["file"]).is_relative_to(tmp_path)
 
 
 def test_napari_finds_the_editable_package(fresh_python):
     found = install(fresh_python, "--editable", ROOT)
 
-    assert found["widgets"] == ["SAM 3: segment and follow"]
+    assert found["widgets"] == ["SAM 3: segment and track"]
     assert Path(found["file"]) == ROOT / "src" / "napari_sam3" / "__init__.py"
 
 

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication
 
 viewer = napari.Viewer(show=True)
 viewer.add_image(np.eye(64))
-shell, kept = viewer.window.add_plugin_dock_widget("napari-sam3", "SAM 3: segment and follow")
+shell, kept = viewer.window.add_plugin_dock_widget("napari-sam3", "SAM 3: segment and track")
 kept.dock.controller.click((20, 20), is_positive=True)
 for _ in range(20):
     QApplication.processEvents()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
-    "demo": ("napari_sam3.commands.demo", "segment and follow cells of a sample time-lapse"),
+    "demo": ("napari_sam3.commands.demo", "segment and track cells of a sample time-lapse"),
     "segment": ("napari_sam3.commands.segment", "outline objects of an image file"),
     "encode": ("napari_sam3.commands.encode", "let the model look at an image file beforehand"),
     "evaluate": ("napari_sam3.training.evaluation", "measure a model on images with ground truth"),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..controller import Controller, Reach
 from ..samples import timelapse
 
-DOCK = "SAM 3: segment and follow"
+DOCK = "SAM 3: segment and track"
 
 
 def show(points: NDArray[np.float64]) -> None:
