@@ -5,12 +5,22 @@ from .candidates import EXTENTS
 from .concept import CandidateCount, ConceptState
 from .controller import Controller
 from .jobs import Jobs, Stream
+from .models import DEFAULT_MODEL, Models, Transfer, size_text
 from .prefetch import Outlook, State
 from .propagation import Direction, Progress, Reach
 from .segmentation import ShownHypothesis
-from .why_disabled import NO_IMAGE, FindAction, hint, is_busy, why_disabled, why_find_disabled
+from .why_disabled import (
+    NO_IMAGE,
+    FindAction,
+    hint,
+    is_busy,
+    why_disabled,
+    why_find_disabled,
+    why_model_disabled,
+)
 
 __all__ = [
+    "DEFAULT_MODEL",
     "EXTENTS",
     "NO_IMAGE",
     "CandidateCount",
@@ -19,6 +29,7 @@ __all__ = [
     "Direction",
     "FindAction",
     "Jobs",
+    "Models",
     "Outlook",
     "Progress",
     "Reach",
@@ -26,9 +37,12 @@ __all__ = [
     "State",
     "Stream",
     "Tool",
+    "Transfer",
     "Works",
     "hint",
     "is_busy",
+    "size_text",
     "why_disabled",
     "why_find_disabled",
+    "why_model_disabled",
 ]

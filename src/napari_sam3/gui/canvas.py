@@ -19,7 +19,7 @@ KEYS: dict[str, int] = {
     "negative": KeyCode.KeyN,
     "box": KeyCode.KeyB,
     "outline": KeyCode.KeyL,
-    "next_reading": KeyCode.KeyA,
+    "next_hypothesis": KeyCode.KeyA,
     "next_object": KeyCode.KeyM,
     "exemplar": KeyCode.KeyE,
     "counterexample": KeyMod.Shift | KeyCode.KeyE,
@@ -28,14 +28,14 @@ KEYS: dict[str, int] = {
     "undo": KeyMod.CtrlCmd | KeyCode.KeyZ,
     "redo": KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ,
 }
-"""Keys of what can be done. They hold where the canvas has the focus and nowhere else."""
+"""Keys of the actions. They work only where the canvas has the focus."""
 
 
 class Canvas:
     """Listens to the canvas of one viewer from `open` to `close`.
 
-    Keys are bound to the viewer, where the keys of the layer at work go first, and to the prompt
-    layers, where they go before napari's.
+    Keys are bound to the viewer, where those of the active layer come first, and to the prompt
+    layers, where they come before napari's.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Canvas:
         self._controller.prompt_layer_added.connect(self._bind_keys)
 
     def close(self) -> None:
-        """Give keys and clicks back."""
+        """Leave keys and clicks to napari."""
         if self._on_mouse_pressed not in self._viewer.mouse_drag_callbacks:
             return
         self._viewer.mouse_drag_callbacks.remove(self._on_mouse_pressed)

@@ -1,17 +1,20 @@
-"""How controls lie in the dock, and how they say what is in their way."""
+"""Rows, buttons and lists of the dock, and how they say why they are disabled."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from magicgui.widgets import ComboBox, Container, Label, PushButton
 from magicgui.widgets.bases import Widget
+from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QSizePolicy
+from qtpy.QtWidgets import QButtonGroup, QComboBox, QSizePolicy
+
+from ..controller import Tool
 
 HEADING_WIDTH = 72  # screen pixels, so that the controls of all panels begin in one line
-BETWEEN_ROWS = 3  # screen pixels, so that all panels are seen on a small screen
+ROW_SPACING = 3  # screen pixels, so that all panels fit on a small screen
 SHORTEST_CHOICE = 4  # letters
 
 
@@ -26,7 +29,7 @@ def column(*widgets: Widget) -> Container[Widget]:
     """Lay widgets one below the other, without labels or margins."""
     container = Container(widgets=widgets, labels=False)
     container.margins = (0, 0, 0, 0)
-    container.native.layout().setSpacing(BETWEEN_ROWS)
+    container.native.layout().setSpacing(ROW_SPACING)
     return container
 
 
@@ -68,13 +71,33 @@ def sentence(tooltip: str, name: str) -> Label:
     return label
 
 
+class ToolButtons:
+    """Buttons that stay down, one for each tool that the canvas can be clicked with."""
+
+    selected = Signal(str)
+
+    def __init__(self, tools: Mapping[Tool, tuple[str, str]]) -> None:
+        self.buttons = {tool: button(*text_and_tip) for tool, text_and_tip in tools.items()}
+        self._group = QButtonGroup()
+        for widget in self.buttons.values():
+            widget.native.setCheckable(True)
+            self._group.addButton(widget.native)
+        self._group.buttonClicked.connect(self._on_button_clicked)
+
+    def show(self, selected: Tool) -> None:
+        """Show which button is down, if any."""
+        self._group.setExclusive(selected in self.buttons)  # or else one is always down
+        for tool, widget in self.buttons.items():
+            widget.native.setChecked(tool == selected)
+
+    def _on_button_clicked(self, clicked: object) -> None:
+        for tool, widget in self.buttons.items():
+            if widget.native is clicked:
+                self.selected.emit(tool)
+
+
 def time_text(seconds: float) -> str:
-    """Say how long something takes."""
+    """Return a duration in words, such as 12 s or 3 min."""
     if seconds < 99:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 99 * 60 else f"{seconds / 3600:.0f} h"
-
-
-def size_text(count: int) -> str:
-    """Say how much a number of bytes is."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

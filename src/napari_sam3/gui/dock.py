@@ -1,10 +1,10 @@
-"""The dock as napari opens and closes it; what the user did in it outlives that."""
+"""The dock: its panels, connected to the controller, and how napari opens and closes it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.compat import isalive
@@ -12,31 +12,27 @@ from qtpy.QtCore import QEvent
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QApplication, QFrame, QMessageBox, QSizePolicy, QVBoxLayout, QWidget
 
-from ..controller import Controller, why_disabled
+from ..controller import DEFAULT_MODEL, Controller, Models, why_disabled
 from ..engine import Engine, shared_engine
 from .canvas import Canvas
 from .jobs import BackgroundJobs, Clock
-from .models import FIRST, ModelChoice
-from .panels.find import TOOLS as FIND_TOOLS
-from .panels.find_section import FindSection
+from .panels.concepts import TOOLS as CONCEPT_TOOLS
 from .panels.image import ImagePanel
-from .panels.model import ModelPanel
 from .panels.objects import ObjectsPanel
 from .panels.output import OutputPanel
 from .panels.prompt import TOOLS, PromptPanel
 from .panels.propagate import PropagatePanel
-from .prefetch import PrefetchSchedule
-from .progress import Activity, EncodingMonitor
+from .sections import ConceptSection, EncodingSection, ModelSection
 
 if TYPE_CHECKING:
     import napari
 
-WIDTH = 400
-REDRAW_MS = 30  # the panels follow the controller this often, however fast masks come
+WIDTH = 400  # screen pixels
+REDRAW_MS = 30  # at least so long between two updates of the panels, however fast masks come
 
 
 class SegmentationDock(QWidget):
-    """Outline objects with clicks, follow them through a stack, and keep them as labels."""
+    """Outline objects with clicks, propagate them through a stack, and keep them as labels."""
 
     def __init__(
         self,
@@ -45,85 +41,68 @@ class SegmentationDock(QWidget):
     ) -> None:
         super().__init__()
         self.jobs = BackgroundJobs()
-        self.controller = Controller(viewer, self.jobs, partial(load, FIRST, "auto"))
+        self.controller = Controller(viewer, self.jobs, partial(load, DEFAULT_MODEL, "auto"))
+        self.models = Models(self.controller.works, self.jobs, load)
         self.image = ImagePanel()
-        self.model = ModelPanel()
-        self.models = ModelChoice(self.model, self, self.jobs, self.controller.works, load)
-        self.encoding_monitor = EncodingMonitor(self.jobs, self.controller)
-        self.prefetch = PrefetchSchedule(self.controller, self.jobs, self)
+        self.encoding = EncodingSection(self.controller, self.jobs, self)
+        self.model = ModelSection(self.models, self.jobs, self)
         self.prompt = PromptPanel()
         self.objects = ObjectsPanel()
-        self.detection = FindSection(self.controller, self)
+        self.concepts = ConceptSection(self.controller, self)
         self.output = OutputPanel()
         self.propagate = PropagatePanel()
-        self._activity = Activity()
         self._redraw = Clock.once(REDRAW_MS, self.show_state)
         self._lay_out()
         self._connect()
         self._canvas = Canvas(viewer, self.controller, self._actions())
-        let_go = partial(
-            _let_go,
-            self._canvas,
-            self.prefetch,
-            self.models,
-            self.encoding_monitor,
-            self.jobs,
-            self.controller,
-        )
-        self.destroyed.connect(let_go)
-        application = QApplication.instance()
-        if application is not None:
-            application.aboutToQuit.connect(let_go)
+        self._close_at_end()
         self.show_state()
         self.models.load()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Take clicks and keys of the canvas while the dock can be seen."""
+        """Take clicks and keys of the canvas while the dock is visible."""
         self._canvas.open()
-        self.prefetch.open()
+        self.encoding.open()
         super().showEvent(event)
 
     def hideEvent(self, event: QHideEvent | None) -> None:
-        """Give clicks and keys of the canvas back."""
+        """Leave clicks and keys of the canvas to napari."""
         self._canvas.close()
-        self.prefetch.hide()
+        self.encoding.hide()
         super().hideEvent(event)
 
     def show_state(self) -> None:
-        """Show in every panel how things stand."""
+        """Show the state of the controller in every panel."""
         focus = self.controller.focus
         self.image.show(self.controller.images, focus.image, focus.frame_axes, focus.frame_axis)
-        for panel in (self.prompt, self.objects, self.output, self.propagate):
+        for panel in (self.encoding.panel, self.prompt, self.objects, self.output, self.propagate):
             panel.show(self.controller)
-        self.prefetch.panel.show(self.controller)
-        self.detection.show(self.controller)
-        self._activity.show(self.controller.progress)
+        self.concepts.show(self.controller)
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(4)
         layout.addWidget(_compact(self.image.widget.native))
-        layout.addWidget(_compact(self.prefetch.panel.widget.native))
-        for above in (self.model, self.prompt):
-            layout.addWidget(_compact(above.widget.native))
+        layout.addWidget(_compact(self.encoding.panel.widget.native))
+        for upper in (self.model.panel, self.prompt):
+            layout.addWidget(_compact(upper.widget.native))
             layout.addWidget(_line())
         layout.addWidget(self.objects.native, stretch=1)
-        for below in (self.detection.panel, self.output, self.propagate):
-            layout.addWidget(_section(below.widget.native))
+        for lower in (self.concepts.panel, self.output, self.propagate):
+            layout.addWidget(_with_line(lower.widget.native))
         self.setMaximumWidth(WIDTH)
 
     def _connect(self) -> None:
         controller = self.controller
         controller.changed.connect(self._on_controller_changed)
-        for part in (controller, self.detection):
-            part.failed.connect(self._on_failed)
-        for teller in (controller.picking, self.detection):
-            teller.told.connect(self._on_told)
-        self.detection.panel.unfolded.connect(self._on_more_unfolded)
-        self.detection.panel.models_wanted.connect(self.model.more_wanted.emit)
-        self.encoding_monitor.advanced.connect(self.models.show_encoding)
-        self.encoding_monitor.advanced.connect(self._on_controller_changed)
+        for failed in (controller.failed, self.concepts.failed):
+            failed.connect(self._on_failed)
+        for told in (controller.picking.told, self.concepts.told):
+            told.connect(self._on_told)
+        self.model.changed.connect(self._on_controller_changed)
+        self.concepts.panel.unfolded.connect(self._on_concepts_unfolded)
+        self.concepts.panel.models_wanted.connect(self.model.open_dialog)
         self.image.image_selected.connect(controller.focus.choose_image)
         self.image.axis_selected.connect(controller.focus.choose_frame_axis)
         self.prompt.tool_selected.connect(controller.choose_tool)
@@ -139,11 +118,26 @@ class SegmentationDock(QWidget):
         self.propagate.run_wanted.connect(self._on_run_wanted)
         self.propagate.stop_wanted.connect(controller.stop)
 
+    def _close_at_end(self) -> None:
+        """Let all that outlives a widget be closed with this one, or with the application."""
+        self._parts = (
+            self._canvas,
+            self.encoding,
+            self.model,
+            self.concepts,
+            self.jobs,
+            self.controller,
+        )
+        self.destroyed.connect(partial(_close, self._parts))
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self._on_about_to_quit)
+
     def _actions(self) -> dict[str, Callable[[], object]]:
         controller = self.controller
         return {
-            **{tool: partial(controller.choose_tool, tool) for tool in (*TOOLS, *FIND_TOOLS)},
-            "next_reading": controller.show_next_hypothesis,
+            **{tool: partial(controller.choose_tool, tool) for tool in (*TOOLS, *CONCEPT_TOOLS)},
+            "next_hypothesis": controller.show_next_hypothesis,
             "next_object": controller.start_next_object,
             "undo": controller.undo,
             "redo": controller.redo,
@@ -157,19 +151,19 @@ class SegmentationDock(QWidget):
     def _on_failed(self, message: str) -> None:
         show_error(message)
 
-    def _on_more_unfolded(self, is_open: bool) -> None:
-        """Give the room of what comes later to what is unfolded."""
-        for later in (self.output, self.propagate):
-            section = later.widget.native.parentWidget()
+    def _on_concepts_unfolded(self, is_open: bool) -> None:
+        """Hide the panels below what is unfolded, so that the dock does not grow."""
+        for lower in (self.output, self.propagate):
+            section = lower.widget.native.parentWidget()
             section.setVisible(not is_open)
 
     def _on_told(self, message: str) -> None:
         show_info(message)
 
     def _on_run_wanted(self) -> None:
-        in_the_way = why_disabled(self.controller, "run")
-        if in_the_way:
-            show_error(in_the_way)
+        reason = why_disabled(self.controller, "run")
+        if reason:
+            show_error(reason)
             return
         self.controller.run(self.propagate.reach(self.controller))
 
@@ -179,31 +173,27 @@ class SegmentationDock(QWidget):
         if QMessageBox.question(self, "Remove object", question) == yes:
             self.controller.remove_object(object_id)
 
+    def _on_about_to_quit(self) -> None:
+        _close(self._parts)
 
-def _let_go(
-    canvas: Canvas,
-    prefetch: PrefetchSchedule,
-    models: ModelChoice,
-    encoding_monitor: EncodingMonitor,
-    jobs: BackgroundJobs,
-    controller: Controller,
-) -> None:
-    """End what a dock began, once Qt has deleted it."""
-    canvas.close()
-    prefetch.close()
-    models.close()
-    encoding_monitor.close()
-    jobs.close()
-    controller.close()
+
+class _Part(Protocol):
+    def close(self) -> None: ...
+
+
+def _close(parts: tuple[_Part, ...], _: object = None) -> None:
+    """Close the parts of a dock, which Qt may have deleted."""
+    for part in parts:
+        part.close()
 
 
 def _compact(panel: QWidget) -> QWidget:
-    """Let a panel be no higher than it must, so that the list of objects has the room."""
+    """Let a panel be no higher than it must, so that the list of objects gets the space."""
     panel.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
     return panel
 
 
-def _section(panel: QWidget) -> QWidget:
+def _with_line(panel: QWidget) -> QWidget:
     """Put a line over a panel, which is shown and hidden with it."""
     section = QWidget()
     layout = QVBoxLayout(section)
@@ -221,11 +211,11 @@ def _line() -> QFrame:
 
 
 class KeptDock(QWidget):
-    """Shows the dock of a viewer.
+    """Contains the dock of a viewer, which stays when napari closes this widget.
 
     napari makes a new widget whenever the dock is opened, and drops it when the dock is closed.
-    The dock itself belongs to the viewer: it is taken out before, and shown in the next one, with
-    all objects, prompts and choices. Meanwhile it is as if it were hidden, and clicks draw nothing.
+    The dock itself belongs to the viewer: it is taken out before, and shown in the next widget,
+    with all objects, prompts and choices. Meanwhile it is hidden, and clicks draw nothing.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:  # napari compares this text
@@ -239,7 +229,7 @@ class KeptDock(QWidget):
         self._has_window = False
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Let the dock end with the window, in which it may not be by then."""
+        """Let the dock end with the window, even if it was taken out before."""
         window = self.window()
         if not self._has_window and window is not None:
             window.destroyed.connect(self.dock.deleteLater)
@@ -261,10 +251,10 @@ _docks: dict[int, SegmentationDock] = {}
 
 
 def _dock_of(viewer: napari.viewer.Viewer) -> SegmentationDock:
-    viewer = getattr(viewer, "__wrapped__", viewer)  # plugins are given a proxy, each time another
-    known = _docks.get(id(viewer))
-    if known is not None and isalive(known):
-        return known
-    made = _docks[id(viewer)] = SegmentationDock(viewer)
-    made.destroyed.connect(partial(_docks.pop, id(viewer), None))
-    return made
+    viewer = getattr(viewer, "__wrapped__", viewer)  # plugins are given a new proxy each time
+    dock = _docks.get(id(viewer))
+    if dock is not None and isalive(dock):
+        return dock
+    dock = _docks[id(viewer)] = SegmentationDock(viewer)
+    dock.destroyed.connect(partial(_docks.pop, id(viewer), None))
+    return dock

@@ -1,46 +1,49 @@
-"""Letting the model look at a whole stack beforehand."""
+"""Encoding a whole stack before it is clicked on."""
 
 from __future__ import annotations
 
 from magicgui.widgets import Container, Label
 from magicgui.widgets.bases import Widget
-from psygnal import Signal
 from qtpy.QtWidgets import QSizePolicy
 
-from ...controller import Controller, Outlook, State
-from ..controls import allow, button, heading, row, size_text, time_text
+from ...controller import Controller, Outlook, State, size_text
+from ..controls import allow, button, heading, row, time_text
 
-WORDS: dict[State, str] = {"idle": "Encode stack", "running": "Pause", "paused": "Resume"}
-BUTTON_WIDTH = 104  # screen pixels; the longest word fits
-TIP = "Let the model look at all frames beforehand, so that clicks are answered at once everywhere."
-PAUSE_TIP = "End after the frame at hand; what is done is kept."
-OUTLOOK_TIP = "Frames that are ready, the time that remains, and the memory that all of them take."
+BUTTON_TEXTS: dict[State, str] = {
+    "idle": "Encode stack",
+    "running": "Pause",
+    "paused": "Resume",
+}
+BUTTON_WIDTH = 104  # screen pixels; the longest text fits
+ENCODE_TIP = "Run the slow part of the model on all frames now, so that clicks on any are fast."
+PAUSE_TIP = "Pause after the frame that is being encoded; what is done is kept."
+OUTLOOK_TIP = "Frames that are encoded, the time that is left, and the memory that all frames take."
 
 
 class EncodePanel:
-    """A button, and what is to be expected, in a row."""
-
-    pressed = Signal()
+    """A button, and how far encoding has come, in a row."""
 
     def __init__(self) -> None:
-        self.run = button(WORDS["idle"], TIP)
+        self.run = button(BUTTON_TEXTS["idle"], ENCODE_TIP)
         self.run.native.setFixedWidth(BUTTON_WIDTH)
         self.outlook = Label(value="", tooltip=OUTLOOK_TIP, name="outlook")
         self.outlook.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.widget: Container[Widget] = row(heading("Ahead"), self.run, self.outlook)
-        self.run.clicked.connect(self.pressed.emit)
+        self.widget: Container[Widget] = row(heading("Encoding"), self.run, self.outlook)
+        self.run_wanted = self.run.clicked
 
     def show(self, controller: Controller) -> None:
-        """Show how things stand with the stack that is looked at."""
+        """Show how many frames of the current stack are encoded."""
         stack = controller.prefetch.stack
-        is_running = stack.state == "running"
-        self.run.text = WORDS[stack.state]
-        allow(self.run, PAUSE_TIP if is_running else TIP, "" if is_running else stack.why_disabled)
+        self.run.text = BUTTON_TEXTS[stack.state]
+        if stack.state == "running":
+            allow(self.run, PAUSE_TIP, "")
+        else:
+            allow(self.run, ENCODE_TIP, stack.why_disabled)
         outlook = stack.outlook
-        self.outlook.value = "" if outlook is None else _told(outlook)
+        self.outlook.value = "" if outlook is None else _outlook_text(outlook)
 
 
-def _told(outlook: Outlook) -> str:
+def _outlook_text(outlook: Outlook) -> str:
     if outlook.count < 2:
         return ""
     parts = [f"{outlook.ready} of {outlook.count}"]

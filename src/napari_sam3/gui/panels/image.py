@@ -11,7 +11,7 @@ from ...controller import NO_IMAGE
 from ..controls import allow, choice, heading, row
 
 IMAGE_TIP = "The image to segment; visible images of the same size count as its channels."
-AXIS_TIP = "The axis that objects are followed along: z-slices or time."
+AXIS_TIP = "The axis that objects are propagated along: z-slices or time."
 
 
 class ImagePanel:
@@ -36,9 +36,9 @@ class ImagePanel:
         axes: list[tuple[str, int]],
         axis: int | None,
     ) -> None:
-        """Show what there is to choose, and what is chosen."""
+        """Show the images and axes to choose from, and the current ones."""
         with self.image.changed.blocked(), self.axis.changed.blocked():
-            self.image.choices = [(one.name, one) for one in images]
+            self.image.choices = [(layer.name, layer) for layer in images]
             self.image.value = image
             self.axis.choices = axes
             self.axis.value = axis

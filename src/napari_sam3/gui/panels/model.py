@@ -1,21 +1,20 @@
-"""Which model answers, and where it runs."""
+"""Which model is used, and where it runs."""
 
 from __future__ import annotations
-
-from collections.abc import Collection, Mapping
 
 from magicgui.widgets import Container
 from magicgui.widgets.bases import Widget
 from psygnal import Signal
 
+from ...controller import Models
 from ...engine import CATALOG, CatalogModel
 from ..controls import button, choice, column, heading, row, sentence
 
-MODEL_TIP = "The network that outlines objects; the embedded one comes along and always works."
+MODEL_TIP = "The network that outlines objects; the embedded one is part of the plugin."
 DEVICE_TIP = "Where the model runs; 'auto' takes the fastest that there is."
 MORE_TIP = "Download a model, open one from a folder or a file, and read what each can do."
-STATE_TIP = "Whether the model is ready to answer."
-HINT_TIP = "How long you wait where it is long."
+STATE_TIP = "Whether the model is ready."
+HINT_TIP = "How long the model takes, where that is long."
 DEVICE_WIDTH = 72  # screen pixels
 LIST_WIDTH = 260  # screen pixels of the open list, so that names can be read in a narrow dock
 
@@ -23,9 +22,8 @@ LIST_WIDTH = 260  # screen pixels of the open list, so that names can be read in
 class ModelPanel:
     """The choice of a model and of a device, and what they are doing."""
 
-    model_selected = Signal(str)
+    model_selected = Signal(str)  # an id or a path
     device_selected = Signal(str)
-    more_wanted = Signal()
 
     def __init__(self) -> None:
         self.model = choice([("Embedded model", "embedded")], MODEL_TIP, "model")
@@ -37,39 +35,33 @@ class ModelPanel:
         self.state = sentence(STATE_TIP, "state")
         self.hint = sentence(HINT_TIP, "hint")
         self._hint_row = row(heading(), self.hint)
-        self.show_state("loading …")
         self.widget: Container[Widget] = column(
             row(heading("Model"), self.model, self.device),
             row(heading(), self.state, self.more),
             self._hint_row,
         )
-        self.show_hint("")
+        self.more_wanted = self.more.clicked
         self.model.changed.connect(self._on_model_changed)
         self.device.changed.connect(self._on_device_changed)
-        self.more.clicked.connect(self.more_wanted.emit)
 
-    def show_models(self, here: Collection[str], opened: Mapping[str, str], chosen: str) -> None:
-        """Show all models that are known and those the user has opened, named by their places."""
-        known = [(_entry(model, here), model.id) for model in CATALOG]
-        others = [(title, place) for place, title in opened.items()]
+    def show(self, models: Models) -> None:
+        """Show the models to choose from, the one at work, and what it is doing."""
+        known = [(_entry(model, models.on_this_computer), model.id) for model in CATALOG]
+        opened = [(title, path) for path, title in models.opened.items()]
         with self.model.changed.blocked():
-            self.model.choices = [*known, *others]
-            self.model.value = chosen
-
-    def show_devices(self, devices: list[str], chosen: str) -> None:
-        """Show what there is to choose, and what is chosen."""
+            self.model.choices = [*known, *opened]
+            self.model.value = models.model
+        devices = dict.fromkeys(["auto", models.device, *models.devices])
         with self.device.changed.blocked():
-            self.device.choices = list(dict.fromkeys(["auto", chosen, *devices]))
-            self.device.value = chosen
+            self.device.choices = list(devices)
+            self.device.value = models.device
+        self.show_state(models.state)
+        self.hint.value = models.hint
+        self._hint_row.visible = bool(models.hint)
 
     def show_state(self, state: str) -> None:
         """Say what the model is doing."""
         self.state.value = state
-
-    def show_hint(self, hint: str) -> None:
-        """Say how long looking at an image takes, or nothing."""
-        self.hint.value = hint
-        self._hint_row.visible = bool(hint)
 
     def _on_model_changed(self, model: str) -> None:
         self.model_selected.emit(model)
@@ -78,5 +70,6 @@ class ModelPanel:
         self.device_selected.emit(device)
 
 
-def _entry(model: CatalogModel, here: Collection[str]) -> str:
-    return model.title if model.id in here else f"{model.title}, not on this computer"
+def _entry(model: CatalogModel, on_this_computer: frozenset[str] | None) -> str:
+    is_missing = on_this_computer is not None and model.id not in on_this_computer
+    return f"{model.title}, not on this computer" if is_missing else model.title

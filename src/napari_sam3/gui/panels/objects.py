@@ -21,7 +21,7 @@ from ...values import SegmentedObject
 LIST_TIP = "Click an object to bring its prompts back; double click to rename it."
 REMOVE_TIP = "Remove the current object, its prompts and its masks."
 COLUMNS = ("Object", "Frames", "Score")
-LOWEST = 68  # screen pixels: the heading and two rows
+MINIMUM_HEIGHT = 68  # screen pixels: the heading and two rows
 ID = Qt.ItemDataRole.UserRole
 
 
@@ -38,7 +38,7 @@ class ObjectsPanel:
         self.table.setRootIsDecorated(False)
         self.table.setToolTip(LIST_TIP)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setMinimumHeight(LOWEST)
+        self.table.setMinimumHeight(MINIMUM_HEIGHT)
         header = self.table.header()
         if header is not None:
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
@@ -54,7 +54,7 @@ class ObjectsPanel:
         self.remove.clicked.connect(self._on_remove_clicked)
 
     def show(self, controller: Controller) -> None:
-        """Show the objects of the image that is worked on."""
+        """Show the objects of the current image."""
         objs = [] if controller.work is None else list(controller.work.workspace.objects)
         self.table.blockSignals(True)
         while self.table.topLevelItemCount() > len(objs):
@@ -62,9 +62,9 @@ class ObjectsPanel:
         for index, obj in enumerate(objs):
             self._show_object(index, obj, controller)
         self.table.blockSignals(False)
-        in_the_way = why_disabled(controller, "remove")
-        self.remove.setEnabled(not in_the_way)
-        self.remove.setToolTip(f"{REMOVE_TIP}\n{in_the_way}" if in_the_way else REMOVE_TIP)
+        reason = why_disabled(controller, "remove")
+        self.remove.setEnabled(not reason)
+        self.remove.setToolTip(f"{REMOVE_TIP}\n{reason}" if reason else REMOVE_TIP)
 
     def _show_object(self, index: int, obj: SegmentedObject, controller: Controller) -> None:
         item = self.table.topLevelItem(index)

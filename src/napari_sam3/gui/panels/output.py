@@ -1,4 +1,4 @@
-"""Where masks are written to."""
+"""Which layers masks are written to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..controls import allow, choice, heading, row
 
 LAYOUTS = ("layer per object", "one layer")
 LAYOUT_TIP = "A layer per object lets objects overlap; in one layer every pixel has one object."
-OVERWRITE_TIP = "Let an object take pixels that belong to another one; off, they are kept."
+OVERWRITE_TIP = "Let an object take pixels that belong to another object; off, they are kept."
 
 
 class OutputPanel:
@@ -33,10 +33,9 @@ class OutputPanel:
             self.layout.value = controller.works.layout
             self.overwrite.value = not controller.works.keeps_committed
         allow(self.layout, LAYOUT_TIP, why_disabled(controller, "change_layout"))
-        needless = (
-            "" if controller.works.layout == "one layer" else "Objects have layers of their own."
-        )
-        allow(self.overwrite, OVERWRITE_TIP, needless)
+        is_one_layer = controller.works.layout == "one layer"
+        reason = "" if is_one_layer else "Every object has a layer of its own."
+        allow(self.overwrite, OVERWRITE_TIP, reason)
 
     def _on_layout_changed(self, layout: str) -> None:
         self.layout_selected.emit(layout)

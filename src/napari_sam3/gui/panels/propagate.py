@@ -1,58 +1,55 @@
-"""How far objects are followed, and how far that has come."""
+"""How far objects are propagated, and how far that has come."""
 
 from __future__ import annotations
 
 from magicgui.widgets import Container, Label, ProgressBar, SpinBox
 from magicgui.widgets.bases import Widget
-from psygnal import Signal
+from napari.utils import progress
 
 from ...controller import Controller, Direction, Progress, Reach, why_disabled
 from ..controls import allow, button, choice, column, heading, row
 
 DIRECTIONS: tuple[Direction, ...] = ("both", "forward", "backward")
-WHOM = ("all objects", "current object")
-DIRECTION_TIP = "Follow from the prompted frames to the end, to the beginning, or to both."
-WHOM_TIP = "Follow every object that was prompted in this stack, or only the current one."
-RANGE_TIP = "The frames to follow through, the last one included."
-RUN_TIP = "Follow the objects through the stack; you can go on clicking meanwhile."
-STOP_TIP = "End following, or looking at an image that takes long; what is done is kept."
+ALL_OBJECTS, CURRENT_OBJECT = "all objects", "current object"
+DIRECTION_TIP = "Propagate from the prompted frames to the end, to the beginning, or to both."
+OBJECTS_TIP = "Propagate every object that is prompted in this stack, or only the current one."
+RANGE_TIP = "The first and the last frame to propagate through."
+RUN_TIP = "Outline the objects on the other frames; you can go on clicking meanwhile."
+STOP_TIP = "End the propagation, or an encoding that takes long; what is done is kept."
 
 
 class PropagatePanel:
     """The reach of a run, its buttons and its progress."""
 
-    run_wanted = Signal()
-    stop_wanted = Signal()
-
     def __init__(self) -> None:
         self.direction = choice(DIRECTIONS, DIRECTION_TIP, "direction")
-        self.whom = choice(WHOM, WHOM_TIP, "whom")
+        self.objects = choice((ALL_OBJECTS, CURRENT_OBJECT), OBJECTS_TIP, "objects")
         self.first = SpinBox(value=0, min=0, max=0, tooltip=RANGE_TIP, name="first")
         self.last = SpinBox(value=0, min=0, max=0, tooltip=RANGE_TIP, name="last")
         self.run = button("Run  G", RUN_TIP)
         self.stop = button("Stop", STOP_TIP)
         self.progress = ProgressBar(value=0, min=0, max=1, tooltip="Masks done in this run.")
         self.widget: Container[Widget] = column(
-            row(heading("Propagate"), self.direction, self.whom),
+            row(heading("Propagate"), self.direction, self.objects),
             row(heading("frames"), self.first, Label(value="to"), self.last),
             row(heading(), self.run, self.stop),
             self.progress,
         )
         self._stack: object = None
-        self.run.clicked.connect(self.run_wanted.emit)
-        self.stop.clicked.connect(self.stop_wanted.emit)
+        self._activity = _Activity()
+        self.run_wanted = self.run.clicked
+        self.stop_wanted = self.stop.clicked
 
     def reach(self, controller: Controller) -> Reach:
-        """Return what is to be followed how far."""
-        starts = controller.starts
-        chosen = set(starts)
-        if self.whom.value == WHOM[1] and controller.current is not None:
-            chosen &= {controller.current.id}
+        """Return which objects are to be propagated how far."""
+        object_ids = set(controller.starts)
+        if self.objects.value == CURRENT_OBJECT and controller.current is not None:
+            object_ids &= {controller.current.id}
         first, last = sorted((self.first.value, self.last.value))
-        return Reach(self.direction.value, first, last, frozenset(chosen))
+        return Reach(self.direction.value, first, last, frozenset(object_ids))
 
     def show(self, controller: Controller) -> None:
-        """Show the range of the stack that is looked at, and what can be done."""
+        """Show the range of the current stack, and what can be done."""
         axes = controller.focus.axes
         last = 0 if axes is None else axes.count - 1
         stack = (controller.focus.image, controller.focus.frame_axis, last)
@@ -64,6 +61,7 @@ class PropagatePanel:
         allow(self.run, RUN_TIP, why_disabled(controller, "run"))
         allow(self.stop, STOP_TIP, why_disabled(controller, "stop"))
         self._show_progress(controller.progress)
+        self._activity.show(controller.progress)
 
     def _show_progress(self, run: Progress | None) -> None:
         self.progress.visible = run is not None
@@ -73,3 +71,24 @@ class PropagatePanel:
         self.progress.max = max(run.total, 1)
         self.progress.value = run.done
         self.progress.native.setFormat(f"{run.done} of {run.total} masks{left}")
+
+
+class _Activity:
+    """The bar of a run in napari's activity dock."""
+
+    def __init__(self) -> None:
+        self._bar: progress | None = None
+
+    def show(self, run: Progress | None) -> None:
+        """Show how far a run has come, or no bar where there is none."""
+        if run is None:
+            self._remove()
+            return
+        if self._bar is None:
+            self._bar = progress(total=run.total, desc="Propagating objects")
+        self._bar.update(run.done - self._bar.n)
+
+    def _remove(self) -> None:
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.close()

@@ -1,16 +1,13 @@
-"""When frames are embedded ahead, and where that is to be seen."""
+"""Which frames of the stack are encoded, over the slider."""
 
 from __future__ import annotations
 
 import numpy as np
-from napari.utils.notifications import show_error, show_warning
 from napari.utils.theme import get_theme
 from numpy.typing import NDArray
-from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QPoint, QRect, Qt
 from qtpy.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import (
-    QMessageBox,
     QScrollBar,
     QSizePolicy,
     QStyle,
@@ -20,21 +17,18 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ..controller import Controller
-from .controls import size_text
-from .jobs import BackgroundJobs, Clock
-from .panels.encode import EncodePanel
+from ...controller import Controller
 
 HEIGHT = 8  # screen pixels
-MARK = 2  # screen pixels of the line over the frame that is looked at
-TIP = "Frames in colour are ready: a click there is answered at once. Click to go to a frame."
+MARK = 2  # screen pixels of the line over the current frame
+TIP = "Frames in colour are encoded: clicks there are fast. Click to go to a frame."
 
 
 class FrameStrip(QWidget):
     """A column for each frame, or for some of them together; a click goes there.
 
     It lies over the sliders of a napari window, as wide as the one of the stack. Where a window
-    has none that can be found, it fills the place that it is given.
+    has none that can be found, it is as wide as the dock.
     """
 
     def __init__(self, controller: Controller) -> None:
@@ -51,28 +45,29 @@ class FrameStrip(QWidget):
         """Whether it lies over the sliders of a window."""
         return self._dims is not None
 
-    def settle(self, window: QWidget) -> None:
+    def move_to_slider(self, window: QWidget) -> None:
         """Move over the sliders of a window, if it has any."""
-        dims = next((one for one in window.findChildren(QWidget) if _is_a(one, "QtDims")), None)
+        children = window.findChildren(QWidget)
+        dims = next((child for child in children if _is_a(child, "QtDims")), None)
         parent = None if dims is None else dims.parentWidget()
         layout = None if parent is None else parent.layout()
         if dims is not None and isinstance(layout, QVBoxLayout):
             layout.insertWidget(layout.indexOf(dims), self)
             self._dims = dims
 
-    def leave(self) -> None:
-        """Give the place over the sliders back."""
+    def remove(self) -> None:
+        """Leave the window."""
         self._dims = None
         self.hide()
         self.setParent(None)
 
     def show_state(self) -> None:
-        """Show which frames are ready, or nothing where there is a single one."""
+        """Show which frames are encoded, or nothing where there is a single frame."""
         self.setVisible(len(self._controller.prefetch.readiness.flags) > 1)
         self.update()
 
     def paintEvent(self, _: QPaintEvent | None) -> None:
-        """Draw the columns, and where the user is."""
+        """Draw the columns, and a mark at the current frame."""
         readiness, span = self._controller.prefetch.readiness, self._span()
         if not len(readiness.flags) or span.width() < 1:
             return
@@ -93,20 +88,20 @@ class FrameStrip(QWidget):
             self._controller.focus.go_to(axes.place(frame))
 
     def event(self, event: QEvent | None) -> bool:
-        """Say how things stand with the frame that the mouse points at."""
+        """Say whether the frame under the mouse is encoded."""
         frame = self._frame_at(event.pos()) if isinstance(event, QHelpEvent) else None
         if frame is None or not isinstance(event, QHelpEvent):
             return bool(super().event(event))
-        QToolTip.showText(event.globalPos(), self._told(frame), self)
+        QToolTip.showText(event.globalPos(), self._frame_text(frame), self)
         return True
 
-    def _told(self, frame: int) -> str:
+    def _frame_text(self, frame: int) -> str:
         readiness = self._controller.prefetch.readiness
         if frame in readiness.under_way:
-            return f"Frame {frame}: the model looks at it now."
+            return f"Frame {frame} is being encoded."
         if readiness.flags[frame]:
-            return f"Frame {frame} is ready: a click there is answered at once."
-        return f"Frame {frame} is not ready: the first click there takes longer."
+            return f"Frame {frame} is encoded: clicks there are fast."
+        return f"Frame {frame} is not encoded: the first click there takes longer."
 
     def _frame_at(self, point: QPoint) -> int | None:
         count, span = len(self._controller.prefetch.readiness.flags), self._span()
@@ -116,7 +111,7 @@ class FrameStrip(QWidget):
         return frame if 0 <= frame < count else None
 
     def _span(self) -> QRect:
-        """Return where the columns lie: over the groove of the slider."""
+        """Return the rectangle of all columns, over the groove of the slider."""
         slider = self._slider()
         if slider is None:
             return QRect(0, 0, self.width(), self.height())
@@ -163,7 +158,7 @@ def column_shares(flags: NDArray[np.bool_], width: int) -> NDArray[np.float64]:
 
 
 def _groove(slider: QScrollBar) -> QRect:
-    """Return where a handle slides, between the arrows."""
+    """Return the rectangle in which a handle slides, between the arrows."""
     option, style = QStyleOptionSlider(), slider.style()
     slider.initStyleOption(option)
     if style is None:
@@ -176,102 +171,3 @@ def _groove(slider: QScrollBar) -> QRect:
 
 def _is_a(widget: QWidget, name: str) -> bool:
     return type(widget).__name__ == name
-
-
-REST_MS = 300  # without a move or a prompt; then the neighbours are looked at
-POLL_MS = 200  # how often frames are looked up while something changes
-BELOW_IMAGE = 1  # where the strip lies in the dock of a window without sliders
-
-
-class PrefetchSchedule:
-    """The row of the dock, the strip at the slider, and the clocks behind both."""
-
-    def __init__(self, controller: Controller, jobs: BackgroundJobs, dock: QWidget) -> None:
-        self._controller = controller
-        self._jobs = jobs
-        self._dock = dock
-        self._is_open = False
-        self._told = ""  # the trouble with the disk that the user knows about
-        self.panel = EncodePanel()
-        self.strip = FrameStrip(controller)
-        self._rest = Clock.once(REST_MS, controller.prefetch.look_around)
-        self._clock = Clock.every(POLL_MS, self._look)
-        self.panel.pressed.connect(self._on_pressed)
-        controller.prefetch.neighbours.disturbed.connect(self._on_disturbed)
-        controller.changed.connect(self._on_changed)
-        jobs.began.connect(self._on_changed)
-
-    def open(self) -> None:
-        """Show the strip; called when the dock is shown."""
-        self._is_open = True
-        window = self._dock.window()
-        if window is not None and not self.strip.is_at_slider:
-            self.strip.settle(window)
-        layout = self._dock.layout()
-        if not self.strip.is_at_slider and isinstance(layout, QVBoxLayout):
-            layout.insertWidget(BELOW_IMAGE, self.strip)
-        self._on_changed()
-
-    def hide(self) -> None:
-        """Let nothing begin any more while the dock is hidden; what was asked for goes on."""
-        self._is_open = False
-        self._rest.stop()
-        self._clock.stop()
-        self._controller.prefetch.neighbours.stop()
-        if isalive(self.strip):
-            self.strip.hide()
-
-    def close(self) -> None:
-        """Leave the window, which may be gone."""
-        self._is_open = False
-        self._rest.stop()
-        self._clock.stop()
-        if isalive(self.strip):
-            self.strip.leave()
-
-    def _look(self) -> None:
-        readiness = self._controller.prefetch.readiness
-        readiness.look()
-        self.strip.show_state()
-        self.panel.show(self._controller)
-        self._tell(self._controller.prefetch.warning)
-        if readiness.is_settled and not self._jobs.is_busy:
-            self._clock.stop()
-
-    def _tell(self, warning: str) -> None:
-        """Say once that nothing is kept on disk, and again only after it was kept meanwhile."""
-        if warning and warning != self._told:
-            show_warning(warning)
-        self._told = warning
-
-    def _on_changed(self) -> None:
-        self._controller.prefetch.readiness.unsettle()
-        if self._is_open and not self._clock.is_running:
-            self._clock.start()
-
-    def _on_disturbed(self) -> None:
-        if self._is_open:
-            self._rest.start()
-
-    def _on_pressed(self) -> None:
-        prefetch = self._controller.prefetch
-        if prefetch.stack.state == "running":
-            prefetch.stack.pause()
-            return
-        outlook, fitting = prefetch.stack.outlook, prefetch.stack.fitting
-        if outlook is None or fitting is None or fitting >= outlook.left:
-            prefetch.encode_stack()
-            return
-        needed = size_text(outlook.nbytes or 0)
-        if not fitting:
-            show_error(
-                f"All {outlook.count} frames take {needed}, and there is no room for more of "
-                "them: free some memory or space on the disk."
-            )
-        elif self._agrees(f"All {outlook.count} frames take {needed}.", fitting):
-            prefetch.encode_stack(fitting)
-
-    def _agrees(self, reason: str, fitting: int) -> bool:
-        question = f"{reason} There is room for {fitting} more: encode those, from this one on?"
-        answer = QMessageBox.question(self._dock, "Encode stack", question)
-        return bool(answer == QMessageBox.StandardButton.Yes)
