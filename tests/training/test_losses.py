@@ -15,8 +15,10 @@ def targets() -> torch.Tensor:
     return targets
 
 
-def answer(*shares: float, scores: tuple[float, float, float] = (0.9, 0.5, 0.1)) -> Decoded:
-    """Three readings, each a square with the given share of the crop's side."""
+def decoded_squares(
+    *shares: float, scores: tuple[float, float, float] = (0.9, 0.5, 0.1)
+) -> Decoded:
+    """Three mask hypotheses, each a square with a share of the side of the crop."""
     logits = torch.full((1, 3, 56, 56), -8.0)
     for hypothesis, share in zip(logits[0], shares, strict=True):
         side = round(56 * share)
@@ -27,42 +29,42 @@ def answer(*shares: float, scores: tuple[float, float, float] = (0.9, 0.5, 0.1))
 NO_BOX = torch.zeros(1, 56, 56)
 
 
-def test_one_good_reading_is_enough(targets):
-    good = prompt_loss(answer(0.5, 0.9, 0.1), targets, NO_BOX)
-    bad = prompt_loss(answer(0.8, 0.9, 0.1), targets, NO_BOX)
+def test_one_good_mask_hypothesis_is_enough(targets):
+    good = prompt_loss(decoded_squares(0.5, 0.9, 0.1), targets, NO_BOX)
+    bad = prompt_loss(decoded_squares(0.8, 0.9, 0.1), targets, NO_BOX)
 
-    assert good.loss < bad.loss
+    assert good.total < bad.total
     assert good.best == 0
-    assert good.overlaps[0, 0] > 0.95
+    assert good.ious[0, 0] > 0.95
 
 
-def test_the_wrong_order_of_readings_costs(targets):
-    right = prompt_loss(answer(0.5, 0.9, 0.1, scores=(0.9, 0.3, 0.1)), targets, NO_BOX)
-    wrong = prompt_loss(answer(0.5, 0.9, 0.1, scores=(0.1, 0.3, 0.9)), targets, NO_BOX)
+def test_the_wrong_order_of_mask_hypotheses_costs(targets):
+    right = prompt_loss(decoded_squares(0.5, 0.9, 0.1, scores=(0.9, 0.3, 0.1)), targets, NO_BOX)
+    wrong = prompt_loss(decoded_squares(0.5, 0.9, 0.1, scores=(0.1, 0.3, 0.9)), targets, NO_BOX)
 
-    assert right.loss < wrong.loss
+    assert right.total < wrong.total
     assert wrong.first == 2
 
 
 def test_leaving_the_box_costs(targets):
     box = torch.zeros(1, 56, 56)
     box[:, :28, :28] = 1
-    decoded = answer(0.9, 0.9, 0.9)
+    decoded = decoded_squares(0.9, 0.9, 0.9)
 
-    assert prompt_loss(decoded, targets, box).loss > prompt_loss(decoded, targets, NO_BOX).loss
+    assert prompt_loss(decoded, targets, box).total > prompt_loss(decoded, targets, NO_BOX).total
 
 
 def test_calling_an_absent_object_present_costs():
     nothing = torch.zeros(1, 112, 112, dtype=torch.bool)
-    present = answer(0, 0, 0)
+    present = decoded_squares(0, 0, 0)
     absent = present._replace(presence=-present.presence)
 
-    losses = [prompt_loss(decoded, nothing, NO_BOX).loss for decoded in (absent, present)]
+    losses = [prompt_loss(decoded, nothing, NO_BOX).total for decoded in (absent, present)]
 
     assert losses[0] < losses[1]
 
 
-def test_dense_maps_are_best_when_they_show_the_labels():
+def test_dense_planes_are_best_when_they_show_the_labels():
     labels = torch.zeros(1, 32, 32, dtype=torch.int32)
     labels[:, 8:24, 8:24] = 1
     depth = (labels > 0).float()

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from napari_sam3.training.prompt_samples import VIEW, draw_sample, draw_view, fixed_view
-from napari_sam3.training.shards import synthetic_pair
 
 
 @pytest.fixture
@@ -21,25 +20,17 @@ def pair() -> np.ndarray:
     return pair
 
 
-def test_a_synthetic_pair_has_two_frames_of_six_planes(rng):
-    made = synthetic_pair(rng)
-
-    assert made.shape == (2, 6, 256, 256)
-    assert made.dtype == np.uint8
-    assert made[:, 3].any()
-
-
-def test_pictures_and_labels_are_cut_and_turned_together(rng, pair):
+def test_images_and_labels_are_cut_and_turned_together(rng, pair):
     views = [draw_view(rng, pair) for _ in range(30)]
 
     shown = [view for view in views if (view.objects[0] == 5).any()]
 
-    assert len(shown) >= 15  # the closest cuts may miss the one object
+    assert len(shown) >= 15  # the smallest cuts may miss the object
     for view in shown:
         inside = view.objects[0] == 5
-        assert view.now.shape == (3, VIEW, VIEW)
-        apart = np.abs(view.now[:, inside].mean() - view.now[:, ~inside].mean())
-        assert apart > 0.2 * np.ptp(view.now)  # however dark it is exposed
+        assert view.current.shape == (3, VIEW, VIEW)
+        apart = np.abs(view.current[:, inside].mean() - view.current[:, ~inside].mean())
+        assert apart > 0.2 * np.ptp(view.current)  # however dark the image is
 
 
 def test_a_fixed_view_is_the_middle(pair):
@@ -52,21 +43,21 @@ def test_a_fixed_view_is_the_middle(pair):
 def test_the_crop_holds_the_target_and_a_prompt(rng, pair):
     view = fixed_view(pair)
 
-    samples = [draw_sample(rng, view, following=0) for _ in range(20)]
+    samples = [draw_sample(rng, view, propagated_share=0) for _ in range(20)]
 
     assert all(sample.target.sum() == 900 for sample in samples)
-    assert all(sample.maps.any() for sample in samples)
-    assert not any(sample.remembered.any() for sample in samples)
+    assert all(sample.prompt_planes.any() for sample in samples)
+    assert not any(sample.memory_mask.any() for sample in samples)
 
 
-def test_a_followed_object_is_remembered_where_it_was(rng, pair):
+def test_the_memory_of_a_propagated_object_shows_where_it_was(rng, pair):
     view = fixed_view(pair)
 
-    sample = draw_sample(rng, view, following=1)
+    sample = draw_sample(rng, view, propagated_share=1)
 
-    assert sample.asking == "follow"
+    assert sample.kind == "propagate"
     row, col = sample.origin
-    rows, cols = np.nonzero(sample.remembered > 0.5)
+    rows, cols = np.nonzero(sample.memory_mask > 0.5)
     assert rows.mean() * 4 + 1.5 + row == pytest.approx(92.5, abs=6)
     assert cols.mean() * 4 + 1.5 + col == pytest.approx(92.5, abs=6)
     assert sample.target.sum() == 900
@@ -75,19 +66,19 @@ def test_a_followed_object_is_remembered_where_it_was(rng, pair):
 def test_a_vanished_object_has_an_empty_target(rng, pair):
     pair[1] = 0
 
-    sample = draw_sample(rng, fixed_view(pair), following=1)
+    sample = draw_sample(rng, fixed_view(pair), propagated_share=1)
 
     assert not sample.target.any()
 
 
-def test_objects_longer_than_the_crop_are_not_asked_for(rng, pair):
+def test_objects_longer_than_the_crop_are_not_prompted(rng, pair):
     pair[:, 3] = 0
     pair[:, 3, 60:200, 100:130] = 5
 
-    assert draw_sample(rng, fixed_view(pair), following=0) is None
+    assert draw_sample(rng, fixed_view(pair), propagated_share=0) is None
 
 
 def test_origins_are_multiples_of_four(rng, pair):
-    samples = [draw_sample(rng, fixed_view(pair), following=0.5) for _ in range(20)]
+    samples = [draw_sample(rng, fixed_view(pair), propagated_share=0.5) for _ in range(20)]
 
     assert all(corner % 4 == 0 for sample in samples for corner in sample.origin)

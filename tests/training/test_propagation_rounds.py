@@ -1,4 +1,4 @@
-"""How a follower is asked, and how its answers are counted."""
+"""Inputs of the propagation decoder in training, and the metrics of its predictions."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ import torch
 
 from napari_sam3.engine.backends.embedded.decoder_queries import halved
 from napari_sam3.engine.backends.embedded.network import Decoded, Network
-from napari_sam3.training import propagation_rounds as chasing
-from napari_sam3.training.propagation_rounds import PropagationRounds
+from napari_sam3.training import propagation_rounds
+from napari_sam3.training.metrics import RunningMetrics
+from napari_sam3.training.propagation_rounds import PropagationRound, PropagationRounds
 from napari_sam3.training.propagation_samples import (
     PropagationBatch,
-    assembled,
-    draw_propagated,
+    collate,
+    draw_propagation_samples,
     fixed_view,
 )
-from napari_sam3.training.trainer import RunningMetrics
 
 
 @pytest.fixture
 def batch() -> PropagationBatch:
-    """A still square, followed four times; the last is too far from its first place."""
+    """A still square, propagated four times; the last is too far from its first position."""
     triplet = np.zeros((3, 6, 256, 256), np.uint8)
     triplet[:, :4, 110:140, 110:140] = np.array([200, 200, 200, 5])[:, None, None]
     view = fixed_view(triplet)
-    followed = draw_propagated(np.random.default_rng(0), view, 4)
-    return assembled([(view, [*followed[:3], replace(followed[3], is_near=False)])])
+    propagated = draw_propagation_samples(np.random.default_rng(0), view, 4)
+    return collate([(view, [*propagated[:3], replace(propagated[3], is_near=False)])])
 
 
-class Sketcher(torch.nn.Module):
-    """Finds every object a little larger than it was, and keeps what it was told."""
+class GrowingDecoder(torch.nn.Module):
+    """Predicts every object a little larger than it was, and keeps its inputs."""
 
     def __init__(self, presence: float = 4.0) -> None:
         super().__init__()
-        self.told = []
+        self.inputs = []
         self.presence = presence
 
-    def forward(self, fine, coarse, maps, memory, first):
-        self.told.append((maps[:, 6].clone(), memory, first))
-        larger = torch.nn.functional.max_pool2d(maps[:, 6:], 3, 1, 1)
-        presence = torch.full((len(maps),), self.presence)
-        return Decoded((larger * 8).repeat(1, 3, 1, 1), torch.zeros(len(maps), 3), presence)
+    def forward(self, fine, coarse, planes, memory, first):
+        self.inputs.append((planes[:, 6].clone(), memory, first))
+        larger = torch.nn.functional.max_pool2d(planes[:, 6:], 3, 1, 1)
+        presence = torch.full((len(planes),), self.presence)
+        return Decoded((larger * 8).repeat(1, 3, 1, 1), torch.zeros(len(planes), 3), presence)
 
 
 def network_of(propagation_decoder: torch.nn.Module) -> Network:
@@ -52,57 +52,56 @@ def network_of(propagation_decoder: torch.nn.Module) -> Network:
     return network
 
 
-def asked(network: Network, batch: PropagationBatch) -> list[chasing.Found]:
-    return list(
-        PropagationRounds(network, batch, torch.device("cpu")).found(np.random.default_rng(0))
-    )
+def rounds_of(network: Network, batch: PropagationBatch) -> list[PropagationRound]:
+    rounds = PropagationRounds(network, batch, torch.device("cpu"))
+    return list(rounds.rounds(np.random.default_rng(0)))
 
 
-def test_objects_are_sought_on_the_frame_before_and_then_on_the_present_one(batch):
-    found = asked(network_of(Sketcher()), batch)
+def test_objects_are_propagated_to_the_previous_and_then_to_the_current_frame(batch):
+    rounds = rounds_of(network_of(GrowingDecoder()), batch)
 
-    assert [one.step for one in found] == [0, 1]
-    assert [len(one.asked) for one in found] == [3, 4]
-    assert all(one.judged.loss.isfinite() for one in found)
+    assert [round_.step for round_ in rounds] == [0, 1]
+    assert [len(round_.indices) for round_ in rounds] == [3, 4]
+    assert all(round_.loss.total.isfinite() for round_ in rounds)
 
 
-def test_what_was_drawn_on_the_way_is_gone_on_from(batch, monkeypatch):
-    monkeypatch.setattr(chasing, "OWN", 1.0)
-    propagation_decoder = Sketcher()
+def test_objects_are_propagated_from_the_mask_on_the_previous_frame(batch, monkeypatch):
+    monkeypatch.setattr(propagation_rounds, "OWN_MASK_SHARE", 1.0)
+    propagation_decoder = GrowingDecoder()
 
-    asked(network_of(propagation_decoder), batch)
+    rounds_of(network_of(propagation_decoder), batch)
 
-    (first, *_), (now, memory, origin) = propagation_decoder.told
+    (first, *_), (current, memory, origin) = propagation_decoder.inputs
     grown = (first > 0).sum((1, 2))
-    assert ((now[:3] > 0).sum((1, 2)) > grown).all()
+    assert ((current[:3] > 0).sum((1, 2)) > grown).all()
     assert memory.mask[:3].sum() > origin.mask[:3].sum()
 
 
-def test_what_was_not_found_is_followed_as_it_was(batch, monkeypatch):
-    monkeypatch.setattr(chasing, "OWN", 1.0)
-    propagation_decoder = Sketcher(presence=-4.0)
+def test_an_object_that_is_not_detected_is_propagated_from_its_rough_mask(batch, monkeypatch):
+    monkeypatch.setattr(propagation_rounds, "OWN_MASK_SHARE", 1.0)
+    propagation_decoder = GrowingDecoder(presence=-4.0)
 
-    asked(network_of(propagation_decoder), batch)
+    rounds_of(network_of(propagation_decoder), batch)
 
-    rough = np.stack([halved(one.before) for one in batch.samples])
-    assert propagation_decoder.told[1][0].numpy() == pytest.approx(rough * 2 - 1)
+    rough = np.stack([halved(sample.previous_mask) for sample in batch.samples])
+    assert propagation_decoder.inputs[1][0].numpy() == pytest.approx(rough * 2 - 1)
 
 
-def test_answers_are_counted_by_step(batch):
+def test_metrics_are_named_by_step(batch):
     metrics = RunningMetrics()
 
-    for one in asked(network_of(Sketcher()), batch):
-        one.count(metrics)
+    for round_ in rounds_of(network_of(GrowingDecoder()), batch):
+        round_.add_to(metrics)
 
-    assert set(metrics.means()) == {"follow0", "follow1", "seen0", "seen1"}
-    assert metrics.means()["seen1"] == 1
+    assert set(metrics.means()) == {"propagate0", "propagate1", "present0", "present1"}
+    assert metrics.means()["present1"] == 1
 
 
-def test_nothing_but_the_follower_learns(batch):
+def test_only_the_propagation_decoder_is_trained(batch):
     network = Network().requires_grad_(False).eval()
     network.propagation_decoder.requires_grad_(True)
 
-    sum(one.judged.loss for one in asked(network, batch)).backward()
+    sum(round_.loss.total for round_ in rounds_of(network, batch)).backward()
 
     assert network.propagation_decoder.origin4.weight.grad is not None
     assert network.encoder.dense.weight.grad is None

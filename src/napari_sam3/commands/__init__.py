@@ -11,7 +11,7 @@ COMMANDS = {
     "demo": ("napari_sam3.commands.demo", "segment and track cells of a sample time-lapse"),
     "segment": ("napari_sam3.commands.segment", "outline objects of an image file"),
     "encode": ("napari_sam3.commands.encode", "let the model look at an image file beforehand"),
-    "evaluate": ("napari_sam3.training.evaluation", "measure a model on images with ground truth"),
+    "evaluate": ("napari_sam3.commands.evaluate", "measure a model on images with ground truth"),
     "benchmark": ("napari_sam3.benchmarks.benchmark", "measure speed and memory on this machine"),
 }
 

@@ -1,3 +1,3 @@
-"""Synthetic microscopy and the training of the embedded network."""
+"""Synthetic microscopy, and training and evaluation of the embedded network."""
 
 from __future__ import annotations

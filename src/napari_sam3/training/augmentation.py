@@ -1,4 +1,4 @@
-"""Changes to pictures that leave their labels as they are: contrast windows, noise and blur."""
+"""Augmentation of images whose labels stay as they are: contrast limits, noise and blur."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .synthetic.appearance import Picture
+from .synthetic.appearance import RgbImage
 from .synthetic.random_fields import blurred, log_uniform
 
 
-def augmented(rng: np.random.Generator, frames: Sequence[Picture]) -> list[Picture]:
-    """Show all frames of a stack through one random contrast window; values end in 0..1."""
+def augmented(rng: np.random.Generator, frames: Sequence[RgbImage]) -> list[RgbImage]:
+    """Show all frames of a stack with the same random contrast limits; values end in 0..1."""
     low, high = _window(rng)
     gamma = np.exp(rng.normal() * 0.35) if rng.random() < 0.3 else 1.0
     inverted = rng.random() < 0.1
     grey = rng.random() < 0.1
-    shown = []
+    images = []
     for frame in frames:
-        frame = _worn(rng, frame)
+        frame = _degraded(rng, frame)
         frame = frame.mean(0, keepdims=True).repeat(3, 0) if grey else frame
         frame = np.clip(low + (high - low) * frame, 0, 1) ** gamma
-        shown.append(np.asarray(1 - frame if inverted else frame, np.float32))
-    return shown
+        images.append(np.asarray(1 - frame if inverted else frame, np.float32))
+    return images
 
 
 def _window(rng: np.random.Generator) -> tuple[float, float]:
-    """Where the darkest and the brightest structure end up on the display, 0..1 being its range."""
+    """Draw where the darkest and the brightest structure lie in the range of the display, 0..1."""
     kind = rng.choice(4, p=(0.55, 0.2, 0.12, 0.13))
     if kind == 0:
         return rng.uniform(-0.06, 0.06), rng.uniform(0.85, 1.1)
@@ -38,8 +38,8 @@ def _window(rng: np.random.Generator) -> tuple[float, float]:
     return low, low + rng.uniform(0.2, 1) * (1 - low)
 
 
-def _worn(rng: np.random.Generator, frame: Picture) -> Picture:
-    """Add noise, blur or the look of an enlarged picture."""
+def _degraded(rng: np.random.Generator, frame: RgbImage) -> RgbImage:
+    """Add noise, blur or the coarse pixels of an enlarged image."""
     if rng.random() < 0.25:
         noise = rng.standard_normal(frame.shape[1:], dtype=np.float32)
         frame = frame + noise * log_uniform(rng, 0.005, 0.1)

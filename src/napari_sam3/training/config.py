@@ -1,4 +1,4 @@
-"""What one run of the training is told."""
+"""The configuration of a training run."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A run of the training; `default.toml` comments on every field."""
+    """Settings of a training run; `default.toml` describes every field."""
 
     data: Path
     output: Path
-    real: Path | None
-    start: Path | None
+    real_images: Path | None
+    start_weights: Path | None
     shards: int
     real_shards: int
-    pairs: int
+    shard_size: int
     processes: int
-    minutes: float
-    steps: int
+    prompt_minutes: float
+    prompt_steps: int
     propagation_minutes: float
     propagation_steps: int
     views: int
     samples: int
     real_share: float
-    rate: float
-    smoothing: float
+    learning_rate: float
+    ema_decay: float
     snapshot_minutes: float
     threads: int
     device: str
     seed: int
-    measure: Path | None
+    evaluation_images: Path | None
 
     @classmethod
     def read(cls, *files: Path) -> Self:
@@ -44,7 +44,7 @@ class Config:
         unknown = values.keys() - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"Unknown in the config: {', '.join(sorted(unknown))}.")
-        for name in ("data", "output", "real", "start", "measure"):
+        for name in ("data", "output", "real_images", "start_weights", "evaluation_images"):
             text = str(values[name])
             values[name] = Path(text).expanduser() if text else None
         return cls(**values)  # type: ignore[arg-type]

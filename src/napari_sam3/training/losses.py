@@ -1,4 +1,4 @@
-"""What the network is punished for."""
+"""Losses of the training."""
 
 from __future__ import annotations
 
@@ -11,80 +11,46 @@ from torch import Tensor
 from ..engine.backends.embedded.network import Decoded
 
 GONE_WEIGHT = 3.0
-"""Weight of objects that are gone, which are rare, where their presence is judged."""
+"""Weight of objects that are gone, which are rare, in the loss of the presence."""
 
 
-class Judged(NamedTuple):
+class PromptLoss(NamedTuple):
     """Loss of a batch of prompts, with what the next round and the log need."""
 
-    loss: Tensor
+    total: Tensor
     """Scalar."""
-    overlaps: Tensor
-    """(N, 3) intersection over union of each reading."""
+    ious: Tensor
+    """(N, 3) intersection over union of each mask hypothesis."""
     best: Tensor
-    """(N,) the reading with the smallest loss."""
+    """(N,) the mask hypothesis with the smallest loss."""
     first: Tensor
-    """(N,) the reading the network ranks first."""
+    """(N,) the mask hypothesis with the highest score."""
 
 
-def prompt_loss(decoded: Decoded, targets: Tensor, boxes: Tensor) -> Judged:
-    """Judge the answers to a batch of prompts.
+def prompt_loss(decoded: Decoded, targets: Tensor, boxes: Tensor) -> PromptLoss:
+    """Return the loss of the masks predicted for a batch of prompts.
 
     Parameters
     ----------
     targets : (N, 112, 112) bool.
-    boxes : (N, 56, 56) the box maps; zeros for prompts without a box.
+    boxes : (N, 56, 56) the boxes as prompt planes; zeros for prompts without a box.
     """
     logits, scores = decoded.logits.float(), decoded.scores.float()
     present = targets.flatten(1).any(1)
-    losses, overlaps = _mask_losses(logits, targets)
+    losses, ious = _mask_losses(logits, targets)
     ranked = torch.softmax(scores.detach() / 0.08, dim=1)
     best_of_three = losses.min(1).values + 0.03 * losses.mean(1) + 0.15 * (ranked * losses).sum(1)
     masks = torch.where(present, best_of_three, 0.3 * losses.mean(1)).mean()
-    ranking = _mean_of(_score_losses(scores, overlaps), present)
+    ranking = _mean_where(_score_losses(scores, ious), present)
     spill = _outside_box(logits, boxes).mean()
     rare = torch.where(present, 1.0, GONE_WEIGHT)
     presence = F.binary_cross_entropy_with_logits(decoded.presence.float(), present.float(), rare)
-    loss = masks + ranking + 0.2 * spill + 0.4 * presence
-    return Judged(loss, overlaps, losses.argmin(1), scores.argmax(1))
-
-
-def _mask_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Dice plus cross entropy per reading, (N, 3), and intersection over union, (N, 3)."""
-    large = F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
-    target = targets[:, None].to(large.dtype)
-    area = target.sum((2, 3))
-    entropy = F.binary_cross_entropy_with_logits(large, target.expand_as(large), reduction="none")
-    inside = torch.sigmoid(large)
-    dice = 1 - (2 * (inside * target).sum((2, 3)) + 5) / (inside.sum((2, 3)) + area + 5)
-    answer, truth = large > 0, targets[:, None]
-    union = (answer | truth).sum((2, 3)).clamp_min(1)
-    overlaps = (answer & truth).sum((2, 3)) / union
-    return dice + entropy.sum((2, 3)) / (2 * area + 150), overlaps
-
-
-def _score_losses(scores: Tensor, overlaps: Tensor) -> Tensor:
-    """Error of the expected overlaps, and what is lost by trusting their order, (N,)."""
-    error = ((scores - overlaps) ** 2).mean(1)
-    lost = overlaps.max(1, keepdim=True).values - overlaps
-    regret = (torch.softmax(scores / 0.08, dim=1) * lost).sum(1)
-    return 0.5 * error + 0.3 * regret
-
-
-def _outside_box(logits: Tensor, boxes: Tensor) -> Tensor:
-    """Share of each prompt's mask that leaves its box, (N,)."""
-    boxes = boxes[:, None]
-    boxed = boxes.amax((2, 3)) > 0.5
-    outside = (torch.sigmoid(logits) * (boxes < 0.05)).sum((2, 3)).mean(1, keepdim=True)
-    return (outside / ((boxes > 0.5).sum((2, 3)) + 12) * boxed)[:, 0]
-
-
-def _mean_of(values: Tensor, chosen: Tensor) -> Tensor:
-    return (values * chosen).sum() / chosen.sum().clamp_min(1)
+    total = masks + ranking + 0.2 * spill + 0.4 * presence
+    return PromptLoss(total, ious, losses.argmin(1), scores.argmax(1))
 
 
 def dense_loss(dense: Tensor, labels: Tensor, depth: Tensor) -> Tensor:
-    """Judge foreground, centre distance and boundary of whole views.
+    """Return the loss of foreground, centre distance and boundary of whole views.
 
     Parameters
     ----------
@@ -97,7 +63,41 @@ def dense_loss(dense: Tensor, labels: Tensor, depth: Tensor) -> Tensor:
     centre = F.avg_pool2d(depth[:, None], 2)
     highest, lowest = F.max_pool2d(numbers, 3, 1, 1), -F.max_pool2d(-numbers, 3, 1, 1)
     boundary = F.max_pool2d((highest != lowest).float(), 2)
-    wanted = torch.cat([foreground, centre, boundary], dim=1)
-    entropy = F.binary_cross_entropy_with_logits(dense.float(), wanted, reduction="none")
-    by_map = entropy.mean((0, 2, 3))
-    return by_map[0] + 1.5 * by_map[1] + by_map[2]
+    truth = torch.cat([foreground, centre, boundary], dim=1)
+    entropy = F.binary_cross_entropy_with_logits(dense.float(), truth, reduction="none")
+    by_plane = entropy.mean((0, 2, 3))
+    return by_plane[0] + 1.5 * by_plane[1] + by_plane[2]
+
+
+def _mask_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Dice plus cross entropy, (N, 3), and intersection over union, (N, 3), of each hypothesis."""
+    large = F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
+    target = targets[:, None].to(large.dtype)
+    area = target.sum((2, 3))
+    entropy = F.binary_cross_entropy_with_logits(large, target.expand_as(large), reduction="none")
+    inside = torch.sigmoid(large)
+    dice = 1 - (2 * (inside * target).sum((2, 3)) + 5) / (inside.sum((2, 3)) + area + 5)
+    mask, truth = large > 0, targets[:, None]
+    union = (mask | truth).sum((2, 3)).clamp_min(1)
+    ious = (mask & truth).sum((2, 3)) / union
+    return dice + entropy.sum((2, 3)) / (2 * area + 150), ious
+
+
+def _score_losses(scores: Tensor, ious: Tensor) -> Tensor:
+    """Error of the predicted scores, and the IoU lost by their order, (N,)."""
+    error = ((scores - ious) ** 2).mean(1)
+    shortfall = ious.max(1, keepdim=True).values - ious
+    regret = (torch.softmax(scores / 0.08, dim=1) * shortfall).sum(1)
+    return 0.5 * error + 0.3 * regret
+
+
+def _outside_box(logits: Tensor, boxes: Tensor) -> Tensor:
+    """Share of each prompt's mask that leaves its box, (N,)."""
+    boxes = boxes[:, None]
+    boxed = boxes.amax((2, 3)) > 0.5
+    outside = (torch.sigmoid(logits) * (boxes < 0.05)).sum((2, 3)).mean(1, keepdim=True)
+    return (outside / ((boxes > 0.5).sum((2, 3)) + 12) * boxed)[:, 0]
+
+
+def _mean_where(values: Tensor, selected: Tensor) -> Tensor:
+    return (values * selected).sum() / selected.sum().clamp_min(1)

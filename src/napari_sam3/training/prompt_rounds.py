@@ -1,4 +1,4 @@
-"""Rounds of prompting: the network answers, a simulated user corrects it."""
+"""Rounds of prompting: the network predicts masks, and a simulated annotator corrects them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ..engine.backends.embedded.network import (
     Network,
 )
 from .annotator import correcting_click
-from .losses import Judged, dense_loss, prompt_loss
-from .prompt_samples import Batch, Sample
+from .losses import PromptLoss, dense_loss, prompt_loss
+from .prompt_samples import PromptBatch, PromptSample
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crops:
-    """What the decoder sees of a batch, apart from the prompts."""
+    """The decoder's input for a batch, apart from the prompts, and the true masks."""
 
     fine: Tensor
     """(N, 32, 56, 56)"""
@@ -41,159 +41,177 @@ class Crops:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Round:
-    """One answer to all prompts of a batch."""
+class PromptRound:
+    """The predictions for all prompts of a batch."""
 
     number: int
     decoded: Decoded
-    judged: Judged
+    loss: PromptLoss
 
 
-class Prompting:
-    """Prompts the network about one batch, again and again."""
+class PromptRounds:
+    """Prompts the network about a batch, and corrects its masks."""
 
-    def __init__(self, network: Network, batch: Batch, device: torch.device) -> None:
+    def __init__(self, network: Network, batch: PromptBatch, device: torch.device) -> None:
         self._network = network
         self._samples = batch.samples
-        self._per_view = len(batch.samples) // len(batch.now)
+        self._per_view = len(batch.samples) // len(batch.current)
         self._device = device
-        with self._mixed_precision():
-            features = network.encode(self._tensor(batch.now))
-            past = self._past(batch)
+        with mixed_precision(device):
+            features = network.encode(self._tensor(batch.current))
+            previous = self._encode_previous(batch)
         self.dense = dense_loss(
             features.dense, self._tensor(batch.labels), self._tensor(batch.depth)
         )
-        self._crops = self._cut(features, past)
-        self._maps = np.stack([sample.maps for sample in self._samples])
-        if past is not None:
-            self._redraw(past)
+        self._crops = self._cut(features, previous)
+        self._prompt_planes = np.stack([sample.prompt_planes for sample in self._samples])
+        if previous is not None:
+            self._use_own_masks(previous)
 
-    def rounds(self, count: int, rng: np.random.Generator) -> Iterator[Round]:
-        """Answer, be corrected, answer again; the user corrects the first or the best reading."""
-        maps = self._maps
+    def rounds(self, count: int, rng: np.random.Generator) -> Iterator[PromptRound]:
+        """Predict, correct and predict again.
+
+        The annotator corrects the first mask hypothesis, or the best one.
+        """
+        planes = self._prompt_planes
         for number in range(count):
-            prompts = self._tensor(maps)
+            prompts = self._tensor(planes)
             crops = self._crops
-            with self._mixed_precision():
+            with mixed_precision(self._device):
                 decoded = self._network.decode(
                     crops.fine, crops.coarse, _channels_last(prompts), crops.memory
                 )
-            judged = prompt_loss(decoded, crops.targets, prompts[:, 4])
-            yield Round(number, decoded, judged)
+            loss = prompt_loss(decoded, crops.targets, prompts[:, 4])
+            yield PromptRound(number, decoded, loss)
             if number < count - 1:
-                maps = corrected(rng, maps, self._samples, _chosen(rng, decoded, judged))
+                logits = _logits_to_correct(rng, decoded, loss)
+                planes = corrected_planes(rng, planes, self._samples, logits)
 
-    def _past(self, batch: Batch) -> Features | None:
-        if not len(batch.before):
+    def _encode_previous(self, batch: PromptBatch) -> Features | None:
+        if not len(batch.previous):
             return None
         with torch.no_grad():
-            return self._network.encode(self._tensor(batch.before))
+            return self._network.encode(self._tensor(batch.previous))
 
     @torch.no_grad()
-    def _redraw(self, past: Features) -> None:
-        """Let the network outline some objects of the frame before, and go on from that.
+    def _use_own_masks(self, previous: Features) -> None:
+        """Let the network outline some objects on the previous frame, and propagate its masks.
 
-        Those it follows far have outlines of its own making, not of the user's.
+        Objects that are propagated far have masks of the network and not of the annotator.
         """
-        chosen = [n for n, sample in enumerate(self._samples) if sample.redrawn]
-        if not chosen:
+        indices = [n for n, sample in enumerate(self._samples) if sample.is_own_mask]
+        if not indices:
             return
-        followed = self._samples[: len(past.fine) * self._per_view]
+        propagated = self._samples[: len(previous.fine) * self._per_view]
         memory = self._crops.memory
-        known = Memory(memory.coarse[chosen], memory.mask[chosen])
-        origins = [sample.origin for sample in followed]
-        fine = cut(past.fine, origins, self._per_view, FINE_STRIDE)[chosen]
-        with self._mixed_precision():
+        known = Memory(memory.coarse[indices], memory.mask[indices])
+        origins = [sample.origin for sample in propagated]
+        fine = cut_crops(previous.fine, origins, self._per_view, FINE_STRIDE)[indices]
+        with mixed_precision(self._device):
             decoded = self._network.decode(
-                fine, known.coarse, self._tensor(self._maps[chosen]), known
+                fine, known.coarse, self._tensor(self._prompt_planes[indices]), known
             )
-        cells = F.avg_pool2d(drawn(decoded), 2)
-        seen = cells.flatten(1).any(1)
-        for number, outline in zip(np.array(chosen)[seen.cpu().numpy()], cells[seen], strict=True):
-            self._maps[number, 6] = outline[0].cpu().numpy() * 2 - 1
-            memory.mask[number] = F.avg_pool2d(outline, 2)
+        masks = F.avg_pool2d(first_masks(decoded), 2)
+        is_there = masks.flatten(1).any(1)
+        drawn = np.array(indices)[is_there.cpu().numpy()]
+        for index, mask in zip(drawn, masks[is_there], strict=True):
+            self._prompt_planes[index, 6] = mask[0].cpu().numpy() * 2 - 1
+            memory.mask[index] = F.avg_pool2d(mask, 2)
 
-    def _cut(self, features: Features, past: Features | None) -> Crops:
+    def _cut(self, features: Features, previous: Features | None) -> Crops:
         origins = [sample.origin for sample in self._samples]
         fine, coarse = (
-            cut(maps, origins, self._per_view, stride)
-            for maps, stride in ((features.fine, FINE_STRIDE), (features.coarse, COARSE_STRIDE))
+            cut_crops(level, origins, self._per_view, stride)
+            for level, stride in ((features.fine, FINE_STRIDE), (features.coarse, COARSE_STRIDE))
         )
-        remembered = torch.zeros_like(coarse)
-        if past is not None:
-            known = origins[: len(past.coarse) * self._per_view]
-            remembered[: len(known)] = cut(past.coarse, known, self._per_view, COARSE_STRIDE)
-        masks = self._tensor(np.stack([sample.remembered for sample in self._samples]))[:, None]
-        followed = (masks.amax((2, 3), keepdim=True) > 0).to(remembered.dtype)
+        known = torch.zeros_like(coarse)
+        if previous is not None:
+            corners = origins[: len(previous.coarse) * self._per_view]
+            crops = cut_crops(previous.coarse, corners, self._per_view, COARSE_STRIDE)
+            known[: len(corners)] = crops
+        masks = self._tensor(np.stack([sample.memory_mask for sample in self._samples]))[:, None]
+        is_propagated = (masks.amax((2, 3), keepdim=True) > 0).to(known.dtype)
         targets = self._tensor(np.stack([sample.target for sample in self._samples]))
-        memory = Memory(remembered * followed, masks.to(remembered.dtype))
+        memory = Memory(known * is_propagated, masks.to(known.dtype))
         return Crops(_channels_last(fine), _channels_last(coarse), memory, targets)
 
     def _tensor(self, array: npt.NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
-
-    def _mixed_precision(self) -> torch.autocast:
-        return torch.autocast(self._device.type, torch.bfloat16)
+        return as_tensor(array, self._device)
 
 
-def cut(maps: Tensor, origins: Sequence[tuple[int, int]], per_view: int, stride: int) -> Tensor:
-    """Cut crops out of the features of their views; zeros beyond the picture.
+def cut_crops(
+    level: Tensor, origins: Sequence[tuple[int, int]], per_view: int, stride: int
+) -> Tensor:
+    """Cut crops out of a level of the feature pyramid; zeros beyond the image.
 
     Parameters
     ----------
-    origins : corners of crops in pixels of the views, so many for each view in turn.
+    level : (B, C, H / stride, W / stride)
+    origins : corners of crops in pixels of the views, `per_view` for each view in turn.
     """
     margin, side = CROP // 2 // stride, CROP // stride
-    padded = F.pad(maps, (margin,) * 4)
+    padded = F.pad(level, (margin,) * 4)
     crops = []
-    for number, origin in enumerate(origins):
+    for index, origin in enumerate(origins):
         row, col = (corner // stride + margin for corner in origin)
-        crops.append(padded[number // per_view, :, row : row + side, col : col + side])
+        crops.append(padded[index // per_view, :, row : row + side, col : col + side])
     return torch.stack(crops)
 
 
-def drawn(decoded: Decoded) -> Tensor:
-    """Masks (N, 1, 112, 112) of the readings ranked first, 0 or 1."""
+def first_masks(decoded: Decoded) -> Tensor:
+    """Return the mask hypotheses with the highest scores, (N, 1, 112, 112), 0 or 1."""
     first = decoded.scores.argmax(1)
     logits = decoded.logits[torch.arange(len(first), device=first.device), first]
     large = F.interpolate(logits[:, None].float(), scale_factor=2, mode="bilinear")
     return (large > 0).float()
 
 
-def _channels_last(tensor: Tensor) -> Tensor:
-    return tensor.contiguous(memory_format=torch.channels_last)
+def as_tensor(array: npt.NDArray[np.generic], device: torch.device) -> Tensor:
+    """Copy an array to the device."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 
-def _chosen(rng: np.random.Generator, decoded: Decoded, judged: Judged) -> npt.NDArray[np.float32]:
-    """Logits of the reading that the user goes on from, (N, 56, 56)."""
-    trusting = torch.from_numpy(rng.random(len(judged.best)) < 0.6).to(judged.best.device)
-    hypothesis = torch.where(trusting, judged.first, judged.best)
-    everyone = torch.arange(len(hypothesis), device=hypothesis.device)
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """Calculate in bfloat16 where that suffices."""
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def corrected_planes(
+    rng: np.random.Generator,
+    planes: npt.NDArray[np.float32],
+    samples: Sequence[PromptSample],
+    logits: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float32]:
+    """Add a click to the prompt planes of every sample, and the logits that it corrects."""
+    corrected = planes.copy()
+    for prompt, sample, predicted in zip(corrected, samples, logits, strict=True):
+        _add_correction(rng, prompt, sample, predicted)
+    return corrected
+
+
+def _add_correction(
+    rng: np.random.Generator, prompt: Maps, sample: PromptSample, logits: npt.NDArray[np.float32]
+) -> None:
+    truth = decoder_queries.halved(sample.target) > 0.5
+    click = correcting_click(rng, logits > 0, truth)
+    if click is not None:
+        (row, col), adds = click
+        decoder_queries.add_click(prompt, (row * 2 + 0.5, col * 2 + 0.5), adds)
+    prompt[5] = np.tanh(logits / 4)
+
+
+def _logits_to_correct(
+    rng: np.random.Generator, decoded: Decoded, loss: PromptLoss
+) -> npt.NDArray[np.float32]:
+    """Return the logits of the mask hypothesis that the annotator corrects, (N, 56, 56)."""
+    takes_first = torch.from_numpy(rng.random(len(loss.best)) < 0.6).to(loss.best.device)
+    hypotheses = torch.where(takes_first, loss.first, loss.best)
+    samples = torch.arange(len(hypotheses), device=hypotheses.device)
     logits: npt.NDArray[np.float32] = (
-        decoded.logits[everyone, hypothesis].detach().float().cpu().numpy()
+        decoded.logits[samples, hypotheses].detach().float().cpu().numpy()
     )
     return logits
 
 
-def corrected(
-    rng: np.random.Generator,
-    maps: npt.NDArray[np.float32],
-    samples: Sequence[Sample],
-    logits: npt.NDArray[np.float32],
-) -> npt.NDArray[np.float32]:
-    """Draw one more click into the maps of every sample, beside the answer it corrects."""
-    after = maps.copy()
-    for prompt, sample, answer in zip(after, samples, logits, strict=True):
-        _correct(rng, prompt, sample, answer)
-    return after
-
-
-def _correct(
-    rng: np.random.Generator, prompt: Maps, sample: Sample, answer: npt.NDArray[np.float32]
-) -> None:
-    truth = decoder_queries.halved(sample.target) > 0.5
-    click = correcting_click(rng, answer > 0, truth)
-    if click is not None:
-        (row, col), adds = click
-        decoder_queries.add_click(prompt, (row * 2 + 0.5, col * 2 + 0.5), adds)
-    prompt[5] = np.tanh(answer / 4)
+def _channels_last(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last)

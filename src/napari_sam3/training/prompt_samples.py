@@ -1,4 +1,4 @@
-"""Training samples: views of frame pairs with objects and the prompts that ask for them."""
+"""Samples for the prompt stage: views of frame pairs, and objects with their prompts."""
 
 from __future__ import annotations
 
@@ -16,185 +16,190 @@ from torch.utils.data import IterableDataset, get_worker_info
 from ..engine.backends.embedded import decoder_queries
 from ..engine.backends.embedded.decoder_queries import Maps
 from ..engine.backends.embedded.network import COARSE_STRIDE, CROP
-from .annotator import Mask, click_inside, rough_copy
+from .annotator import click_inside, rough_copy
 from .augmentation import augmented
+from .label_images import Labels, Pixels
 from .shards import SIZE, Pair
-from .synthetic.appearance import Picture
+from .synthetic.appearance import RgbImage
 
 VIEW = 192
-"""Side of the square that is cut from a shard's pictures."""
-LONGEST = 100
-"""Longest side of an object that is asked for, in pixels."""
-ZOOMED = 0.5
-"""Share of the views that are shown at another scale than they were made for."""
-CLOSEST = 0.42
+"""Side of the square that is cut from the frames of a shard, in pixels."""
+MAX_SIDE = 100
+"""Longest side of an object that is prompted, in pixels."""
+ZOOMED_SHARE = 0.5
+"""Share of the views that are resized."""
+MIN_CUT = 0.42
 """Side of the smallest cut that is enlarged to a view, relative to the view."""
 
-REDRAWN = 0.4
-"""Share of the followed objects that were outlined by the network itself, on the frame before."""
+OWN_MASK_SHARE = 0.4
+"""Share of the propagated objects whose mask on the previous frame is the network's own."""
 
-Asking = Literal["click", "box", "mask", "both", "follow"]
-Planes = npt.NDArray[np.int32]
+PromptKind = Literal["click", "box", "mask", "both", "propagate"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """A square cut from a frame pair, turned, zoomed and exposed."""
+class PairView:
+    """A square cut from a frame pair, turned, resized and augmented."""
 
-    now: Picture
-    before: Picture
-    objects: tuple[Planes, Planes]
-    """(192, 192) labels now and before."""
-    nested: tuple[Planes, Planes]
+    current: RgbImage
+    previous: RgbImage
+    objects: tuple[Labels, Labels]
+    """(192, 192) each, labels on the current and on the previous frame."""
+    nested: tuple[Labels, Labels]
     depth: npt.NDArray[np.float32]
-    """(192, 192) 0..1 depth inside the labels now."""
+    """(192, 192), 0..1, depth inside the labels of the current frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """One object, and what is said about it."""
+class PromptSample:
+    """An object and its prompt."""
 
-    asking: Asking
+    kind: PromptKind
     origin: tuple[int, int]
     """(row, col) of the crop in its view, multiples of 4; may be negative."""
-    target: Mask
-    """(112, 112) the object on the crop; empty if it is gone."""
-    maps: Maps
-    remembered: npt.NDArray[np.float32]
-    """(28, 28) where the object was on the frame before; zeros unless it is followed."""
-    redrawn: bool = False
-    """Whether it is followed from the network's own outline instead, as it is on long ways."""
+    target: Pixels
+    """(112, 112), the object on the crop; empty if it is gone."""
+    prompt_planes: Maps
+    memory_mask: npt.NDArray[np.float32]
+    """(28, 28), where the object was on the previous frame; zeros unless it is propagated."""
+    is_own_mask: bool = False
+    """Whether it is propagated from the network's own mask, as on all but the second frame."""
 
 
-def draw_view(rng: np.random.Generator, pair: Pair) -> View:
-    """Cut a random view out of a pair, whose second frame is the present one."""
-    frames = cut_out(rng, pair)
+def draw_view(rng: np.random.Generator, pair: Pair) -> PairView:
+    """Cut a random view out of a pair, whose second frame is the current frame."""
+    frames = random_cut(rng, pair)
     return _view(frames, augmented(rng, [frame[:3] / np.float32(255) for frame in frames]))
 
 
-def fixed_view(pair: Pair) -> View:
+def fixed_view(pair: Pair) -> PairView:
     """Cut the middle out of a pair, as it is."""
     margin = (SIZE - VIEW) // 2
     frames = pair[:, :, margin : margin + VIEW, margin : margin + VIEW]
     return _view(frames, [frame[:3] / np.float32(255) for frame in frames])
 
 
-def _view(frames: Pair, pictures: list[Picture]) -> View:
+def _view(frames: Pair, images: list[RgbImage]) -> PairView:
     labels = frames[:, 3:5].astype(np.int32)
     objects, nested = (labels[1, 0], labels[0, 0]), (labels[1, 1], labels[0, 1])
-    return View(pictures[1], pictures[0], objects, nested, frames[1, 5] / np.float32(255))
+    return PairView(images[1], images[0], objects, nested, frames[1, 5] / np.float32(255))
 
 
-def cut_out(rng: np.random.Generator, pair: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Cut a random square out of all frames, (192, 192), perhaps zoomed, and turn it."""
+def random_cut(rng: np.random.Generator, pair: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Cut a random square out of all frames, turn it, and resize some, to (192, 192)."""
     side = VIEW
-    if rng.random() < ZOOMED:
-        side = int(VIEW * np.exp(rng.uniform(np.log(CLOSEST), np.log(SIZE / VIEW))))
+    if rng.random() < ZOOMED_SHARE:
+        side = int(VIEW * np.exp(rng.uniform(np.log(MIN_CUT), np.log(SIZE / VIEW))))
     row, col = rng.integers(0, SIZE - side + 1, 2)
     frames = pair[:, :, row : row + side, col : col + side]
     if side != VIEW:
-        frames = _zoomed(frames, side)
+        frames = _resized(frames, side)
     frames = np.rot90(frames, int(rng.integers(4)), axes=(2, 3))
     return np.ascontiguousarray(frames[..., ::-1] if rng.random() < 0.5 else frames)
 
 
-def _zoomed(frames: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
-    """Resize pictures smoothly and labels by the nearest pixel."""
+def _resized(frames: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """Resize images linearly and labels by the nearest pixel."""
     centres = (np.arange(VIEW) + 0.5) * side / VIEW - 0.5
     nearest = np.clip(np.round(centres).astype(int), 0, side - 1)
-    zoomed = frames[:, :, nearest][:, :, :, nearest]
+    resized = frames[:, :, nearest][:, :, :, nearest]
     grid = np.stack(np.meshgrid(centres, centres, indexing="ij"))
-    for frame, source in zip(zoomed, frames, strict=True):
+    for frame, source in zip(resized, frames, strict=True):
         for plane in (0, 1, 2, 5):
             frame[plane] = ndimage.map_coordinates(source[plane], grid, order=1, mode="nearest")
-    return zoomed
+    return resized
 
 
-def draw_sample(rng: np.random.Generator, view: View, following: float) -> Sample | None:
-    """Choose an object and a prompt for it; None when the choice was a poor one.
+def draw_sample(
+    rng: np.random.Generator, view: PairView, propagated_share: float
+) -> PromptSample | None:
+    """Draw an object and a prompt for it; None if the object does not fit.
 
     Parameters
     ----------
-    following : share of objects that are followed from the frame before.
+    propagated_share : share of objects that are propagated from the previous frame.
     """
-    asking: Asking = "follow"
-    if rng.random() >= following:
-        asking = rng.choice(("click", "box", "mask", "both"), p=(0.46, 0.38, 0.10, 0.06))
+    kind: PromptKind = "propagate"
+    if rng.random() >= propagated_share:
+        kind = rng.choice(("click", "box", "mask", "both"), p=(0.46, 0.38, 0.10, 0.06))
     inner = view.nested[0].any() and rng.random() < 0.35
-    now, before = view.nested if inner else view.objects
-    known = before if asking == "follow" else now
-    number = _choose(rng, known)
+    current, previous = view.nested if inner else view.objects
+    known = previous if kind == "propagate" else current
+    number = _draw_object(rng, known)
     if number is None:
         return None
-    if inner and not shows(view.before if asking == "follow" else view.now, known == number):
+    image = view.previous if kind == "propagate" else view.current
+    if inner and not is_visible(image, known == number):
         return None
-    return _sample(rng, asking, now == number, known == number)
+    return _sample(rng, kind, current == number, known == number)
 
 
-def _choose(rng: np.random.Generator, labels: Planes) -> int | None:
-    """Pick an object that is neither tiny nor longer than the crop."""
-    places = [(n, p) for n, p in enumerate(ndimage.find_objects(labels), 1) if p is not None]
-    if not places:
+def _draw_object(rng: np.random.Generator, labels: Labels) -> int | None:
+    """Draw an object; None if it is tiny or longer than a crop."""
+    boxes = [(n, p) for n, p in enumerate(ndimage.find_objects(labels), 1) if p is not None]
+    if not boxes:
         return None
-    number, place = places[rng.integers(len(places))]
-    longest = max(s.stop - s.start for s in place)
-    fits = longest <= LONGEST and (labels[place] == number).sum() >= 12
+    number, box = boxes[rng.integers(len(boxes))]
+    longest = max(s.stop - s.start for s in box)
+    fits = longest <= MAX_SIDE and (labels[box] == number).sum() >= 12
     return number if fits else None
 
 
-def shows(picture: Picture, mask: Mask) -> bool:
-    """Whether an inner object differs in brightness from what is around it."""
+def is_visible(image: RgbImage, mask: Pixels) -> bool:
+    """Whether an inner object differs in brightness from its surroundings."""
     around = ndimage.binary_dilation(mask, iterations=4) & ~ndimage.binary_dilation(mask)
     if not around.any():
         return False
-    return bool(np.abs(picture[:, mask].mean(1) - picture[:, around].mean(1)).max() > 0.03)
+    return bool(np.abs(image[:, mask].mean(1) - image[:, around].mean(1)).max() > 0.03)
 
 
-def _sample(rng: np.random.Generator, asking: Asking, now: Mask, known: Mask) -> Sample | None:
+def _sample(
+    rng: np.random.Generator, kind: PromptKind, current: Pixels, known: Pixels
+) -> PromptSample | None:
     rows, cols = np.nonzero(known)
     middle = (rows.min() + rows.max()) / 2, (cols.min() + cols.max()) / 2
     point = click_inside(rng, known)
-    origin = origin_at(rng, point if asking == "click" else middle)
-    target, seen = crop_of(now, origin), crop_of(known, origin)
-    if (target.sum() < 10 and now.any()) or seen.sum() < 10:
+    origin = draw_origin(rng, point if kind == "click" else middle)
+    target, seen = crop_mask(current, origin), crop_mask(known, origin)
+    if (target.sum() < 10 and current.any()) or seen.sum() < 10:
         return None
     inside = point[0] - origin[0], point[1] - origin[1]
-    remembered = np.zeros((CROP // COARSE_STRIDE,) * 2, np.float32)
-    redrawn = asking == "follow" and rng.random() < REDRAWN
-    if asking == "follow":
-        guess = rough_copy(rng, seen, rng.choice((0, 0.3, 0.6)))
-        maps = decoder_queries.render(mask=guess)
-        remembered = decoder_queries.halved(decoder_queries.halved(guess))
-    elif asking == "mask":
-        maps = decoder_queries.render(mask=rough_copy(rng, target, rng.uniform(0, 1)))
+    memory_mask = np.zeros((CROP // COARSE_STRIDE,) * 2, np.float32)
+    is_own_mask = kind == "propagate" and rng.random() < OWN_MASK_SHARE
+    if kind == "propagate":
+        mask = rough_copy(rng, seen, rng.choice((0, 0.3, 0.6)))
+        prompt_planes = decoder_queries.render(mask=mask)
+        memory_mask = decoder_queries.halved(decoder_queries.halved(mask))
+    elif kind == "mask":
+        prompt_planes = decoder_queries.render(mask=rough_copy(rng, target, rng.uniform(0, 1)))
     else:
-        box = _loose_box(rng, rows - origin[0], cols - origin[1]) if asking != "click" else None
-        clicks = [inside] if asking != "box" else []
-        maps = decoder_queries.render(clicks, [True] * len(clicks), box)
-    return Sample(asking, origin, target, maps, remembered, redrawn)
+        box = _jittered_box(rng, rows - origin[0], cols - origin[1]) if kind != "click" else None
+        clicks = [inside] if kind != "box" else []
+        prompt_planes = decoder_queries.render(clicks, [True] * len(clicks), box)
+    return PromptSample(kind, origin, target, prompt_planes, memory_mask, is_own_mask)
 
 
-def origin_at(rng: np.random.Generator, centre: tuple[float, float]) -> tuple[int, int]:
-    """Put the corner of a crop so that a place lies near its middle."""
+def draw_origin(rng: np.random.Generator, centre: tuple[float, float]) -> tuple[int, int]:
+    """Draw the corner of a crop so that a point, (row, col), lies near its middle."""
     corner = np.round((np.array(centre) + rng.uniform(-10, 10, 2)) / 4) * 4 - CROP // 2
     row, col = np.clip(corner, -CROP // 2, VIEW - CROP // 2).astype(int)
     return int(row), int(col)
 
 
-def crop_of(mask: Mask, origin: tuple[int, int]) -> Mask:
-    """Cut a mask of a view, (112, 112); nothing lies beyond the view."""
+def crop_mask(mask: Pixels, origin: tuple[int, int]) -> Pixels:
+    """Cut a crop out of the mask of a view, (112, 112); empty beyond the view."""
     row, col = origin[0] + CROP // 2, origin[1] + CROP // 2
     return np.pad(mask, CROP // 2)[row : row + CROP, col : col + CROP]
 
 
-def _loose_box(
+def _jittered_box(
     rng: np.random.Generator, rows: npt.NDArray[np.intp], cols: npt.NDArray[np.intp]
 ) -> tuple[float, float, float, float]:
-    """Box around an object, every edge off by some 5 % of the side."""
+    """Draw a box around an object, every edge off by some 5 % of the side."""
     low, high = np.array([rows.min(), cols.min()]), np.array([rows.max(), cols.max()])
-    slip = rng.normal(size=(2, 2)) * 0.05 * (high - low + 1)
-    row0, col0 = low - 0.5 + slip[0]
-    row1, col1 = high + 0.5 + slip[1]
+    jitter = rng.normal(size=(2, 2)) * 0.05 * (high - low + 1)
+    row0, col0 = low - 0.5 + jitter[0]
+    row1, col1 = high + 0.5 + jitter[1]
     return float(row0), float(col0), float(row1), float(col1)
 
 
@@ -202,34 +207,34 @@ B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class PromptBatch:
     """Views and, for each, the same number of samples."""
 
-    now: npt.NDArray[np.float32]
+    current: npt.NDArray[np.float32]
     """(B, 3, 192, 192)"""
-    before: npt.NDArray[np.float32]
-    """(F, 3, 192, 192) frames before the first F views, on which objects are followed."""
+    previous: npt.NDArray[np.float32]
+    """(F, 3, 192, 192), previous frames of the first F views, whose objects are propagated."""
     labels: npt.NDArray[np.int32]
     """(B, 192, 192)"""
     depth: npt.NDArray[np.float32]
     """(B, 192, 192)"""
-    samples: list[Sample]
+    samples: list[PromptSample]
     """B * K, view by view."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """What a batch is made of."""
+    """Size and sources of a batch."""
 
     views: int
     samples: int
     """Samples of each view."""
     real: float
-    """Share of real pictures, as far as there are any."""
+    """Share of real images, as far as there are any."""
 
 
 class RandomBatches(IterableDataset[B], ABC):
-    """Endless random batches from the shards of a folder; new ones are found as they appear."""
+    """Endless random batches from the shards of a folder; new shards are used as they appear."""
 
     def __init__(self, folder: Path, mixture: Mixture, seed: int) -> None:
         self.mixture = mixture
@@ -243,80 +248,85 @@ class RandomBatches(IterableDataset[B], ABC):
         while True:
             shards = sorted(self._folder.glob("training-*.npy"))
             real = [path for path in shards if "-real-" in path.name]
-            made = [path for path in shards if "-real-" not in path.name]
+            synthetic = [path for path in shards if "-real-" not in path.name]
             for _ in range(100):
-                yield self.batch(rng, real, made)
+                yield self.batch(rng, real, synthetic)
 
     @abstractmethod
-    def batch(self, rng: np.random.Generator, real: Sequence[Path], made: Sequence[Path]) -> B:
-        """Draw one batch from real and from invented shards."""
+    def batch(self, rng: np.random.Generator, real: Sequence[Path], synthetic: Sequence[Path]) -> B:
+        """Draw a batch from real and synthetic shards."""
 
-    def wanted(
-        self, rng: np.random.Generator, real: Sequence[Path], made: Sequence[Path]
+    def choose_shards(
+        self, rng: np.random.Generator, real: Sequence[Path], synthetic: Sequence[Path]
     ) -> Sequence[Path]:
-        """Choose between real shards and invented ones."""
+        """Draw whether the next entry is real or synthetic, and return those shards."""
         is_real = real and rng.random() < self.mixture.real
-        return real if is_real or not made else made
+        return real if is_real or not synthetic else synthetic
 
 
-class Batches(RandomBatches[Batch]):
-    """Batches of views with prompts; half the views have objects to follow."""
+class PromptBatches(RandomBatches[PromptBatch]):
+    """Batches of views with prompts; on half the views, objects are propagated."""
 
-    def batch(self, rng: np.random.Generator, real: Sequence[Path], made: Sequence[Path]) -> Batch:
-        """Draw one batch."""
-        drawn: list[tuple[View, list[Sample]]] = []
-        following = self.mixture.views // 2
+    def batch(
+        self, rng: np.random.Generator, real: Sequence[Path], synthetic: Sequence[Path]
+    ) -> PromptBatch:
+        """Draw a batch."""
+        drawn: list[tuple[PairView, list[PromptSample]]] = []
+        propagated_views = self.mixture.views // 2
         while len(drawn) < self.mixture.views:
-            pair = draw_from(rng, self.wanted(rng, real, made))
-            follows = len(drawn) < following
-            view = draw_view(rng, pair if follows or rng.random() < 0.5 else pair[::-1])
-            samples = draw_samples(rng, view, self.mixture.samples, 0.7 if follows else 0.0)
+            pair = read_entry(rng, self.choose_shards(rng, real, synthetic))
+            is_propagated = len(drawn) < propagated_views
+            view = draw_view(rng, pair if is_propagated or rng.random() < 0.5 else pair[::-1])
+            samples = draw_samples(rng, view, self.mixture.samples, 0.7 if is_propagated else 0.0)
             if samples:
                 drawn.append((view, samples))
-        return assembled(drawn, following)
+        return collate(drawn, propagated_views)
 
 
-def draw_from(rng: np.random.Generator, shards: Sequence[Path]) -> npt.NDArray[np.uint8]:
-    """Read one entry of one of the shards."""
+def read_entry(rng: np.random.Generator, shards: Sequence[Path]) -> npt.NDArray[np.uint8]:
+    """Read a random entry of a random shard."""
     entries = np.load(shards[int(rng.integers(len(shards)))], mmap_mode="r")
     return np.array(entries[rng.integers(len(entries))])
 
 
 def draw_samples(
-    rng: np.random.Generator, view: View, count: int, following: float
-) -> list[Sample]:
+    rng: np.random.Generator, view: PairView, count: int, propagated_share: float
+) -> list[PromptSample]:
     """Draw `count` samples, some twice if there are few objects; none if there are no objects."""
-    found = []
+    samples = []
     for _ in range(4 * count):
-        sample = draw_sample(rng, view, following)
+        sample = draw_sample(rng, view, propagated_share)
         if sample is not None:
-            found.append(sample)
-        if len(found) == count:
-            return found
-    return [found[rng.integers(len(found))] for _ in range(count)] if found else []
+            samples.append(sample)
+        if len(samples) == count:
+            return samples
+    return [samples[rng.integers(len(samples))] for _ in range(count)] if samples else []
 
 
-def assembled(drawn: Sequence[tuple[View, list[Sample]]], following: int) -> Batch:
-    """Put views into one batch; objects are followed on the first `following` ones."""
+def collate(
+    drawn: Sequence[tuple[PairView, list[PromptSample]]], propagated_views: int
+) -> PromptBatch:
+    """Put views into a batch; objects are propagated on the first `propagated_views`."""
     views = [view for view, _ in drawn]
-    before = [view.before for view in views[:following]]
-    return Batch(
-        now=np.stack([view.now for view in views]),
-        before=np.stack(before) if before else np.zeros((0, *views[0].now.shape), np.float32),
+    previous = [view.previous for view in views[:propagated_views]]
+    shape = views[0].current.shape
+    return PromptBatch(
+        current=np.stack([view.current for view in views]),
+        previous=np.stack(previous) if previous else np.zeros((0, *shape), np.float32),
         labels=np.stack([view.objects[0] for view in views]),
         depth=np.stack([view.depth for view in views]),
         samples=[sample for _, samples in drawn for sample in samples],
     )
 
 
-def validation_batches(folder: Path, views: int, samples: int) -> list[Batch]:
-    """Read fixed batches from the validation shards of a folder; half the objects are followed."""
+def validation_batches(folder: Path, views: int, samples: int) -> list[PromptBatch]:
+    """Read fixed batches from the validation shards of a folder; half the samples propagate."""
     rng = np.random.default_rng(0)
     batches = []
     for path in sorted(folder.glob("validation-*.npy")):
         pairs = np.load(path, mmap_mode="r")
         drawn = [(view, draw_samples(rng, view, samples, 0.5)) for view in map(fixed_view, pairs)]
-        drawn = [(view, found) for view, found in drawn if found]
+        drawn = [(view, own) for view, own in drawn if own]
         chunks = range(0, len(drawn), views)
-        batches += [assembled(drawn[i : i + views], len(drawn[i : i + views])) for i in chunks]
+        batches += [collate(drawn[i : i + views], len(drawn[i : i + views])) for i in chunks]
     return batches

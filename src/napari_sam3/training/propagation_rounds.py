@@ -1,4 +1,4 @@
-"""Following objects from the first frame to the one before, and from there to the present one."""
+"""Rounds of propagation: from the first to the previous frame, and on to the current frame."""
 
 from __future__ import annotations
 
@@ -20,115 +20,118 @@ from ..engine.backends.embedded.network import (
     Memory,
     Network,
 )
-from .losses import Judged, prompt_loss
-from .prompt_rounds import cut, drawn
+from .losses import PromptLoss, prompt_loss
+from .metrics import RunningMetrics
+from .prompt_rounds import as_tensor, cut_crops, first_masks, mixed_precision
 from .propagation_samples import PropagationBatch
-from .trainer import RunningMetrics
 
-OWN = 0.6
-"""Share of the objects that are followed on from what the network drew, where it found them."""
-FOUND = 0.3
-"""Overlap from which on it did."""
+OWN_MASK_SHARE = 0.6
+"""Share of the objects that are propagated from the network's own mask, where it is good enough."""
+OWN_MASK_IOU = 0.3
+"""Intersection over union with the true mask from which on it is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """Where the network saw some objects of a batch."""
+class PropagationRound:
+    """The predictions for objects of a batch on their next frame."""
 
-    step: int  # 0 for the frame before, 1 for the present one
-    asked: npt.NDArray[np.intp]
-    """(N,) which samples of the batch it was asked about."""
+    step: int  # 0 to the previous frame, 1 to the current frame
+    indices: npt.NDArray[np.intp]
+    """(N,) the samples of the batch that are propagated."""
     decoded: Decoded
-    judged: Judged
+    loss: PromptLoss
     targets: Tensor
     """(N, 112, 112) bool"""
 
-    def count(self, metrics: RunningMetrics) -> None:
-        """Count overlaps of what is there, and how often it is known what is there and what not."""
-        there = self.targets.flatten(1).any(1).cpu().numpy()
-        first = self.judged.overlaps.gather(1, self.judged.first[:, None])[:, 0]
-        sure = self.decoded.presence.detach().float().cpu().numpy() > 0
-        metrics.count(f"follow{self.step}", first.detach().cpu().numpy()[there])
-        metrics.count(f"seen{self.step}", sure[there])
-        metrics.count(f"gone{self.step}", ~sure[~there])
+    def add_to(self, metrics: RunningMetrics) -> None:
+        """Add the IoU of objects that are there, and how often presence and absence are right."""
+        is_there = self.targets.flatten(1).any(1).cpu().numpy()
+        first = self.loss.ious.gather(1, self.loss.first[:, None])[:, 0]
+        is_predicted = self.decoded.presence.detach().float().cpu().numpy() > 0
+        metrics.add(f"propagate{self.step}", first.detach().cpu().numpy()[is_there])
+        metrics.add(f"present{self.step}", is_predicted[is_there])
+        metrics.add(f"absent{self.step}", ~is_predicted[~is_there])
 
 
 class PropagationRounds:
-    """Follows the objects of one batch; nothing but the follower learns by it."""
+    """Propagates the objects of a batch; only the propagation decoder is trained."""
 
     def __init__(self, network: Network, batch: PropagationBatch, device: torch.device) -> None:
         self._network = network
         self._device = device
         self._samples = batch.samples
-        self._first, self._before, self._now = self._encoded(batch)
+        self._first, self._previous, self._current = self._encode(batch)
 
-    def found(self, rng: np.random.Generator) -> Iterator[Found]:
-        """Follow to the frame before where objects are near, and all objects to the present one.
+    def rounds(self, rng: np.random.Generator) -> Iterator[PropagationRound]:
+        """Propagate near objects to the previous frame, and all objects to the current frame.
 
-        Some of those are followed from the outline that was drawn on the way.
+        Some objects are propagated from the mask that the network has drawn on the previous frame.
         """
-        outlined, before = self._masks("outlined"), self._masks("before")
-        first = self._memory(self._first, outlined, 0)
+        first_drawn, previous_drawn = self._masks("first_mask"), self._masks("previous_mask")
+        first = self._memory(self._first, first_drawn, 0)
         near = np.flatnonzero([sample.is_near for sample in self._samples])
         if len(near):
-            on_the_way = self._ask(0, near, outlined, (first, first))
-            yield on_the_way
-            self._redraw(before, on_the_way, rng)
-        everyone = np.arange(len(self._samples))
-        memory = self._memory(self._before, before, 1)
-        yield self._ask(1, everyone, before, (memory, first))
+            round_ = self._decode(0, near, first_drawn, (first, first))
+            yield round_
+            self._use_own_masks(previous_drawn, round_, rng)
+        all_samples = np.arange(len(self._samples))
+        previous = self._memory(self._previous, previous_drawn, 1)
+        yield self._decode(1, all_samples, previous_drawn, (previous, first))
 
     @torch.no_grad()
-    def _encoded(self, batch: PropagationBatch) -> list[Features]:
+    def _encode(self, batch: PropagationBatch) -> list[Features]:
         frames = self._tensor(batch.frames)
-        with self._mixed_precision():
+        with mixed_precision(self._device):
             features = self._network.encode(frames.flatten(0, 1))
-        parts = [part.unflatten(0, frames.shape[:2]) for part in features]
-        return [Features(*(part[number] for part in parts)) for number in range(len(frames))]
+        levels = [level.unflatten(0, frames.shape[:2]) for level in features]
+        return [Features(*(level[index] for level in levels)) for index in range(len(frames))]
 
-    def _ask(
+    def _decode(
         self,
         step: int,
-        asked: npt.NDArray[np.intp],
-        outlines: Tensor,
+        indices: npt.NDArray[np.intp],
+        masks: Tensor,
         memories: tuple[Memory, Memory],
-    ) -> Found:
-        frame = (self._before, self._now)[step]
-        chosen = torch.from_numpy(asked).to(self._device)
+    ) -> PropagationRound:
+        frame = (self._previous, self._current)[step]
+        rows = torch.from_numpy(indices).to(self._device)
         fine, coarse = (
-            self._cut(maps, step, stride)[chosen].contiguous(memory_format=torch.channels_last)
-            for maps, stride in ((frame.fine, FINE_STRIDE), (frame.coarse, COARSE_STRIDE))
+            self._cut(level, step, stride)[rows].contiguous(memory_format=torch.channels_last)
+            for level, stride in ((frame.fine, FINE_STRIDE), (frame.coarse, COARSE_STRIDE))
         )
-        maps = fine.new_zeros(len(asked), 7, CROP // 2, CROP // 2, dtype=torch.float32)
-        maps[:, 6] = F.avg_pool2d(outlines[chosen], 2)[:, 0] * 2 - 1
-        last, first = (Memory(*(part[chosen] for part in memory)) for memory in memories)
-        with self._mixed_precision():
-            decoded = self._network.propagation_decoder(fine, coarse, maps, last, first)
-        targets = self._targets(step)[chosen]
-        return Found(step, asked, decoded, prompt_loss(decoded, targets, maps[:, 4]), targets)
+        planes = fine.new_zeros(len(indices), 7, CROP // 2, CROP // 2, dtype=torch.float32)
+        planes[:, 6] = F.avg_pool2d(masks[rows], 2)[:, 0] * 2 - 1
+        last, first = (Memory(*(part[rows] for part in memory)) for memory in memories)
+        with mixed_precision(self._device):
+            decoded = self._network.propagation_decoder(fine, coarse, planes, last, first)
+        targets = self._targets(step)[rows]
+        loss = prompt_loss(decoded, targets, planes[:, 4])
+        return PropagationRound(step, indices, decoded, loss, targets)
 
     @torch.no_grad()
-    def _redraw(self, outlines: Tensor, found: Found, rng: np.random.Generator) -> None:
-        """Put what was found on the frame before in the place of some outlines, in place."""
-        sure = found.decoded.presence.float() > 0
-        masks = drawn(found.decoded) * sure[:, None, None, None]
-        own = rng.random(len(found.asked)) < OWN
-        for row in np.flatnonzero(own):
-            sample = int(found.asked[row])
-            corners = self._samples[sample].origins
-            mask = _seen_from(masks[row], np.subtract(corners[1], corners[0]))
-            truth, answer = outlines[sample] > 0.5, mask > 0.5
-            if (truth & answer).sum() > FOUND * (truth | answer).sum():
-                outlines[sample] = mask
+    def _use_own_masks(
+        self, masks: Tensor, round_: PropagationRound, rng: np.random.Generator
+    ) -> None:
+        """Replace some masks on the previous frame by those of the network; changes `masks`."""
+        is_predicted = round_.decoded.presence.float() > 0
+        own_masks = first_masks(round_.decoded) * is_predicted[:, None, None, None]
+        is_drawn = rng.random(len(round_.indices)) < OWN_MASK_SHARE
+        for row in np.flatnonzero(is_drawn):
+            index = int(round_.indices[row])
+            origins = self._samples[index].origins
+            own_mask = _on_crop(own_masks[row], np.subtract(origins[1], origins[0]))
+            truth, predicted = masks[index] > 0.5, own_mask > 0.5
+            if (truth & predicted).sum() > OWN_MASK_IOU * (truth | predicted).sum():
+                masks[index] = own_mask
 
-    def _memory(self, frame: Features, outlines: Tensor, step: int) -> Memory:
+    def _memory(self, frame: Features, masks: Tensor, step: int) -> Memory:
         coarse = self._cut(frame.coarse, step, COARSE_STRIDE)
-        return Memory(coarse, F.avg_pool2d(outlines, COARSE_STRIDE).to(coarse.dtype))
+        return Memory(coarse, F.avg_pool2d(masks, COARSE_STRIDE).to(coarse.dtype))
 
-    def _cut(self, maps: Tensor, step: int, stride: int) -> Tensor:
-        """Cut the crop of every sample out, as it lies on the first frame, or on the one before."""
+    def _cut(self, level: Tensor, step: int, stride: int) -> Tensor:
+        """Cut the crop of every sample, as it lies on the first or on the previous frame."""
         origins = [sample.origins[step] for sample in self._samples]
-        return cut(maps, origins, len(origins) // len(maps), stride)
+        return cut_crops(level, origins, len(origins) // len(level), stride)
 
     def _masks(self, name: str) -> Tensor:
         """Return masks (N, 1, 112, 112) of all samples."""
@@ -139,14 +142,11 @@ class PropagationRounds:
         return self._tensor(np.stack([sample.targets[step] for sample in self._samples]))
 
     def _tensor(self, array: npt.NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
-
-    def _mixed_precision(self) -> torch.autocast:
-        return torch.autocast(self._device.type, torch.bfloat16)
+        return as_tensor(array, self._device)
 
 
-def _seen_from(mask: Tensor, corner: Sequence[int] | npt.NDArray[np.intp]) -> Tensor:
-    """See a mask (1, 112, 112) on a crop whose corner lies so far down and to the right."""
-    wide = F.pad(mask, (CROP,) * 4)
-    row, col = (int(np.clip(CROP + far, 0, 2 * CROP)) for far in corner)
-    return wide[:, row : row + CROP, col : col + CROP]
+def _on_crop(mask: Tensor, offset: Sequence[int] | npt.NDArray[np.intp]) -> Tensor:
+    """Cut a mask (1, 112, 112) by a crop that lies so many rows and columns further."""
+    padded = F.pad(mask, (CROP,) * 4)
+    row, col = (int(np.clip(CROP + shift, 0, 2 * CROP)) for shift in offset)
+    return padded[:, row : row + CROP, col : col + CROP]

@@ -1,4 +1,4 @@
-"""What a follower is asked in training: views of three frames, and objects to follow on them."""
+"""Samples for the propagation stage: views of frame triplets, and objects to propagate."""
 
 from __future__ import annotations
 
@@ -9,136 +9,135 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .annotator import Mask, rough_copy
+from .annotator import rough_copy
 from .augmentation import augmented
-from .label_images import distance_inside
+from .label_images import Labels, Pixels, distance_inside
 from .prompt_samples import (
-    LONGEST,
+    MAX_SIDE,
     VIEW,
-    Planes,
     RandomBatches,
-    crop_of,
-    cut_out,
-    draw_from,
-    origin_at,
-    shows,
+    crop_mask,
+    draw_origin,
+    is_visible,
+    random_cut,
+    read_entry,
 )
-from .shards import SIZE
-from .synthetic.appearance import Picture
-from .triplets import Triplet
+from .shards import SIZE, Triplet
+from .synthetic.appearance import RgbImage
 
-INNER = 0.35
-"""Share of the views with nuclei inside cells on which the nuclei are followed."""
-SMALLEST = 12
-"""Objects of fewer pixels are not followed."""
-LEAVING = 0.3
-"""How often one is chosen that is gone on the present frame, where there are any."""
-REDRAWN = 0.3
-"""Share of the objects whose outlines follow another habit than their labels."""
-HABITS = (-0.15, 0.4)
-"""How much farther out such outlines may lie, in radii of the object."""
-NEAR = 22.0
-"""Objects that move farther than this between the first frame and the one before are not asked
-about there, in pixels."""
+NESTED_SHARE = 0.35
+"""Share of the views with nuclei inside cells on which the nuclei are propagated."""
+MIN_AREA = 12
+"""Objects of fewer pixels are not propagated."""
+LEAVING_SHARE = 0.3
+"""How often an object is drawn that is gone on the current frame, where there are any."""
+OFFSET_SHARE = 0.3
+"""Share of the objects that are outlined farther out or in than their labels."""
+OFFSETS = (-0.15, 0.4)
+"""How much farther out, in radii of the object."""
+MAX_PATH = 22.0
+"""Pixels that an object moves at most to be propagated from the first to the previous frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """A square cut from three frames, turned, zoomed and exposed."""
+class TripletView:
+    """A square cut from three frames, turned, resized and augmented."""
 
-    pictures: tuple[Picture, ...]  # each (3, 192, 192)
-    labels: tuple[Planes, ...]  # each (192, 192)
-    is_inner: bool = False  # whether they are nuclei, or what else lies inside of cells
+    images: tuple[RgbImage, ...]  # each (3, 192, 192)
+    labels: tuple[Labels, ...]  # each (192, 192)
+    is_inner: bool = False  # whether the labels are nuclei or organelles inside of cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PropagatedObject:
-    """One object, outlined on the first frame."""
+class PropagationSample:
+    """An object, outlined on the first frame."""
 
     origins: tuple[tuple[int, int], tuple[int, int]]
-    """Corners of the crops around it on the first frame and on the one before."""
-    outlined: Mask
-    """(112, 112) on the first crop, as the user drew it."""
-    before: Mask
-    """(112, 112) a copy of what it is on the frame before, on the second crop."""
-    targets: tuple[Mask, Mask]
-    """(112, 112) the object on the frame before, on the first crop; and now, on the second."""
+    """Corners of the crops around it on the first and on the previous frame."""
+    first_mask: Pixels
+    """(112, 112) on the first crop, as an annotator draws it."""
+    previous_mask: Pixels
+    """(112, 112) a rough copy of its mask on the previous frame, on the second crop."""
+    targets: tuple[Pixels, Pixels]
+    """(112, 112) the object on the previous frame, on the first crop, and now, on the second."""
     is_near: bool
-    """Whether it can be found on the frame before from where it was on the first."""
+    """Whether the crop around its first mask shows it on the previous frame, too."""
 
 
-def draw_view(rng: np.random.Generator, triplet: Triplet) -> View:
+def draw_view(rng: np.random.Generator, triplet: Triplet) -> TripletView:
     """Cut a random view out of three frames."""
-    frames = cut_out(rng, triplet)
-    pictures = augmented(rng, [frame[:3] / np.float32(255) for frame in frames])
-    inner = rng.random() < INNER and frames[:2, 4].any((1, 2)).all()
-    return _view(frames, pictures, 4 if inner else 3)
+    frames = random_cut(rng, triplet)
+    images = augmented(rng, [frame[:3] / np.float32(255) for frame in frames])
+    inner = rng.random() < NESTED_SHARE and frames[:2, 4].any((1, 2)).all()
+    return _view(frames, images, 4 if inner else 3)
 
 
-def fixed_view(triplet: Triplet) -> View:
+def fixed_view(triplet: Triplet) -> TripletView:
     """Cut the middle out of three frames, as it is."""
     margin = (SIZE - VIEW) // 2
     frames = triplet[:, :, margin : margin + VIEW, margin : margin + VIEW]
     return _view(frames, [frame[:3] / np.float32(255) for frame in frames])
 
 
-def _view(frames: Triplet, pictures: Sequence[Picture], plane: int = 3) -> View:
+def _view(frames: Triplet, images: Sequence[RgbImage], plane: int = 3) -> TripletView:
     labels = tuple(frame[plane].astype(np.int32) for frame in frames)
-    return View(tuple(pictures), labels, is_inner=plane == 4)
+    return TripletView(tuple(images), labels, is_inner=plane == 4)
 
 
-def draw_propagated(rng: np.random.Generator, view: View, count: int) -> list[PropagatedObject]:
-    """Draw objects of a view, some twice if there are few; none if there are none."""
-    found: list[PropagatedObject] = []
+def draw_propagation_samples(
+    rng: np.random.Generator, view: TripletView, count: int
+) -> list[PropagationSample]:
+    """Draw objects of a view, some twice if there are few; none if none fits."""
+    samples: list[PropagationSample] = []
     for _ in range(4 * count):
         sample = _draw(rng, view)
         if sample is not None:
-            found.append(sample)
-        if len(found) == count:
-            return found
-    return [found[rng.integers(len(found))] for _ in range(count)] if found else []
+            samples.append(sample)
+        if len(samples) == count:
+            return samples
+    return [samples[rng.integers(len(samples))] for _ in range(count)] if samples else []
 
 
-def _draw(rng: np.random.Generator, view: View) -> PropagatedObject | None:
-    """Choose an object; None when the choice was a poor one."""
-    first, before, now = view.labels
-    known = np.intersect1d(first[first > 0], before)
-    leaving = np.setdiff1d(known, now)
-    chosen = leaving if len(leaving) and rng.random() < LEAVING else known
-    if not len(chosen):
+def _draw(rng: np.random.Generator, view: TripletView) -> PropagationSample | None:
+    """Draw an object; None if it does not fit."""
+    first, previous, current = view.labels
+    known = np.intersect1d(first[first > 0], previous)
+    leaving = np.setdiff1d(known, current)
+    candidates = leaving if len(leaving) and rng.random() < LEAVING_SHARE else known
+    if not len(candidates):
         return None
-    number = int(chosen[rng.integers(len(chosen))])
-    masks = [labels == number for labels in (first, before, now)]
-    if rng.random() < REDRAWN:
-        masks = _redrawn(rng, masks, view.labels)
-    if max(map(np.ptp, np.nonzero(masks[0]))) >= LONGEST:
+    number = int(candidates[rng.integers(len(candidates))])
+    masks = [labels == number for labels in (first, previous, current)]
+    if rng.random() < OFFSET_SHARE:
+        masks = _offset_masks(rng, masks, view.labels)
+    if max(map(np.ptp, np.nonzero(masks[0]))) >= MAX_SIDE:
         return None
-    if masks[0].sum() < SMALLEST or masks[1].sum() < SMALLEST // 2:
+    if masks[0].sum() < MIN_AREA or masks[1].sum() < MIN_AREA // 2:
         return None
-    if view.is_inner and not all(map(shows, view.pictures[:2], masks[:2])):
+    if view.is_inner and not all(map(is_visible, view.images[:2], masks[:2])):
         return None
     middles = [_middle(mask) for mask in masks[:2]]
-    origins = [origin_at(rng, middle) for middle in middles]
-    outlined, before_there = crop_of(masks[0], origins[0]), crop_of(masks[1], origins[0])
-    before_here, target = crop_of(masks[1], origins[1]), crop_of(masks[2], origins[1])
-    if outlined.sum() < 10 or before_here.sum() < 6 or (target.sum() < 6 and masks[2].any()):
+    origins = [draw_origin(rng, middle) for middle in middles]
+    first_mask, previous_on_first = crop_mask(masks[0], origins[0]), crop_mask(masks[1], origins[0])
+    previous_mask, target = crop_mask(masks[1], origins[1]), crop_mask(masks[2], origins[1])
+    if first_mask.sum() < 10 or previous_mask.sum() < 6 or (target.sum() < 6 and masks[2].any()):
         return None
     path = np.abs(np.subtract(middles[0], middles[1])).max()
-    is_near = bool(path < NEAR and before_there.any())
-    return PropagatedObject(
+    is_near = bool(path < MAX_PATH and previous_on_first.any())
+    return PropagationSample(
         (origins[0], origins[1]),
-        rough_copy(rng, outlined, rng.choice((0, 0.15, 0.3))),
-        rough_copy(rng, before_here, rng.choice((0, 0.3, 0.6))),
-        (before_there, target),
+        rough_copy(rng, first_mask, rng.choice((0, 0.15, 0.3))),
+        rough_copy(rng, previous_mask, rng.choice((0, 0.3, 0.6))),
+        (previous_on_first, target),
         is_near,
     )
 
 
-def _redrawn(
-    rng: np.random.Generator, masks: Sequence[Mask], labels: Sequence[Planes]
-) -> list[Mask]:
+def _offset_masks(
+    rng: np.random.Generator, masks: Sequence[Pixels], labels: Sequence[Labels]
+) -> list[Pixels]:
     """Outline an object farther out on all frames, as with a halo, or farther in."""
-    margin = rng.uniform(*HABITS) * np.sqrt(masks[0].sum() / np.pi)
+    margin = rng.uniform(*OFFSETS) * np.sqrt(masks[0].sum() / np.pi)
     if margin > 0:
         return [
             (distance_inside(~mask) <= margin) & ((plane == 0) | mask) if mask.any() else mask
@@ -148,41 +147,41 @@ def _redrawn(
     return shrunk if shrunk[0].any() and shrunk[1].any() else list(masks)
 
 
-def _middle(mask: Mask) -> tuple[float, float]:
+def _middle(mask: Pixels) -> tuple[float, float]:
     rows, cols = np.nonzero(mask)
     return (rows.min() + rows.max()) / 2, (cols.min() + cols.max()) / 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PropagationBatch:
-    """Views and, for each, the same number of objects to follow."""
+    """Views and, for each, the same number of objects to propagate."""
 
     frames: npt.NDArray[np.float32]
-    """(3, B, 3, 192, 192) the first frames, those before, and the present ones."""
-    samples: list[PropagatedObject]
+    """(3, B, 3, 192, 192) the first, the previous and the current frames."""
+    samples: list[PropagationSample]
     """B * K, view by view."""
 
 
 class PropagationBatches(RandomBatches[PropagationBatch]):
-    """Endless random batches; new shards are found as they appear."""
+    """Batches of views with objects to propagate."""
 
     def batch(
-        self, rng: np.random.Generator, real: Sequence[Path], made: Sequence[Path]
+        self, rng: np.random.Generator, real: Sequence[Path], synthetic: Sequence[Path]
     ) -> PropagationBatch:
-        """Draw one."""
-        drawn: list[tuple[View, list[PropagatedObject]]] = []
+        """Draw a batch."""
+        drawn: list[tuple[TripletView, list[PropagationSample]]] = []
         while len(drawn) < self.mixture.views:
-            triplet = draw_from(rng, self.wanted(rng, real, made))
+            triplet = read_entry(rng, self.choose_shards(rng, real, synthetic))
             view = draw_view(rng, triplet)
-            samples = draw_propagated(rng, view, self.mixture.samples)
+            samples = draw_propagation_samples(rng, view, self.mixture.samples)
             if samples:
                 drawn.append((view, samples))
-        return assembled(drawn)
+        return collate(drawn)
 
 
-def assembled(drawn: Sequence[tuple[View, list[PropagatedObject]]]) -> PropagationBatch:
-    """Put views into one batch."""
-    frames = np.stack([np.stack(view.pictures) for view, _ in drawn], axis=1)
+def collate(drawn: Sequence[tuple[TripletView, list[PropagationSample]]]) -> PropagationBatch:
+    """Put views into a batch."""
+    frames = np.stack([np.stack(view.images) for view, _ in drawn], axis=1)
     return PropagationBatch(frames, [sample for _, samples in drawn for sample in samples])
 
 
@@ -193,7 +192,8 @@ def validation_propagation_batches(
     rng = np.random.default_rng(0)
     for path in sorted(folder.glob("validation-*.npy")):
         triplets = np.load(path, mmap_mode="r")
-        drawn = [(view, draw_propagated(rng, view, samples)) for view in map(fixed_view, triplets)]
-        drawn = [(view, found) for view, found in drawn if found]
+        fixed = map(fixed_view, triplets)
+        drawn = [(view, draw_propagation_samples(rng, view, samples)) for view in fixed]
+        drawn = [(view, own) for view, own in drawn if own]
         for start in range(0, len(drawn), views):
-            yield assembled(drawn[start : start + views])
+            yield collate(drawn[start : start + views])

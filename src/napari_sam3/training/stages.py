@@ -1,4 +1,4 @@
-"""What is learned, one lesson after the other: answering prompts, and following objects."""
+"""The training stages: first prompts, then propagation."""
 
 from __future__ import annotations
 
@@ -10,79 +10,86 @@ from torch import Tensor, nn
 
 from ..engine.backends.embedded.network import Network
 from .config import Config
-from .data_preparation import pairs_in, triplets_in
-from .prompt_rounds import Prompting
-from .prompt_samples import Batch, Batches, Mixture, validation_batches
+from .data_preparation import pairs_folder, triplets_folder
+from .metrics import RunningMetrics
+from .prompt_rounds import PromptRounds
+from .prompt_samples import Mixture, PromptBatch, PromptBatches, validation_batches
 from .propagation_rounds import PropagationRounds
 from .propagation_samples import (
     PropagationBatch,
     PropagationBatches,
     validation_propagation_batches,
 )
-from .trainer import RunningMetrics, Stage, device_of, inherit
+from .trainer import Stage, device_of, init_propagation_decoder
 
-FURTHER = (0.75, 0.45, 0.25, 0.15)
-"""How likely each further round of corrections is, after the first answers."""
-CORRECTED = 0.6
-"""Weight of a further round in the loss."""
-SHORT_WAY = 0.7
-"""Weight of what is found on the frame after the first, against what is found later."""
+CORRECTION_PROBABILITIES = (0.75, 0.45, 0.25, 0.15)
+"""How likely each further round is, after the first predictions."""
+CORRECTION_WEIGHT = 0.6
+"""Weight of each further round in the loss."""
+PREVIOUS_FRAME_WEIGHT = 0.7
+"""Weight of the loss on the previous frame, relative to the current frame."""
 
 
 def stages(config: Config) -> Iterator[Stage]:
-    """Return the lessons that a run has time for."""
-    if config.minutes:
+    """Return the stages that a run has time for."""
+    if config.prompt_minutes:
         yield PromptStage(config)
     if config.propagation_minutes:
         yield PropagationStage(config)
 
 
 class PromptStage:
-    """Teaches encoder and decoder to answer prompts, and to find objects on the next frame."""
+    """Trains encoder and decoder on prompts, and on masks of the previous frame."""
 
     name = "prompts"
 
     def __init__(self, config: Config) -> None:
-        self.minutes, self.steps = config.minutes, config.steps
+        self.minutes, self.steps = config.prompt_minutes, config.prompt_steps
         self._config = config
         self._device = device_of(config)
 
     def begin(self, network: Network) -> nn.Module:
-        """All but the follower learns."""
+        """Train all but the propagation decoder."""
         return nn.ModuleList([network.encoder, network.decoder])
 
-    def batches(self, seed: int) -> Batches:
-        """Endless random batches of views with prompts."""
+    def batches(self, seed: int) -> PromptBatches:
+        """Return endless random batches of views with prompts."""
         config = self._config
         mixture = Mixture(config.views, config.samples, config.real_share)
-        return Batches(pairs_in(config), mixture, seed)
+        return PromptBatches(pairs_folder(config), mixture, seed)
 
     def loss(
-        self, network: Network, batch: Batch, rng: np.random.Generator, metrics: RunningMetrics
+        self,
+        network: Network,
+        batch: PromptBatch,
+        rng: np.random.Generator,
+        metrics: RunningMetrics,
     ) -> Tensor:
-        """Ask, correct and ask again."""
-        rounds = 1 + int((rng.random(len(FURTHER)) < FURTHER).sum())
-        prompting = Prompting(network, batch, self._device)
-        loss = prompting.dense
-        for answer in prompting.rounds(rounds, rng):
-            loss = loss + answer.judged.loss * (1.0 if answer.number == 0 else CORRECTED)
-            metrics.add(answer, batch.samples)
-        metrics.count("dense", [prompting.dense.item()])
+        """Predict masks, correct them and predict again."""
+        count = 1 + int(
+            (rng.random(len(CORRECTION_PROBABILITIES)) < CORRECTION_PROBABILITIES).sum()
+        )
+        prompt_rounds = PromptRounds(network, batch, self._device)
+        loss = prompt_rounds.dense
+        for round_ in prompt_rounds.rounds(count, rng):
+            loss = loss + round_.loss.total * (1.0 if round_.number == 0 else CORRECTION_WEIGHT)
+            metrics.add_round(round_, batch.samples)
+        metrics.add("dense", [prompt_rounds.dense.item()])
         return loss
 
     def validate(self, network: Network) -> RunningMetrics:
-        """One prompt and two corrections."""
+        """Predict masks and correct them twice."""
         metrics, rng = RunningMetrics(), np.random.default_rng(0)
-        for batch in validation_batches(pairs_in(self._config), 8, self._config.samples):
-            for answer in Prompting(network, batch, self._device).rounds(3, rng):
-                metrics.add(answer, batch.samples)
+        for batch in validation_batches(pairs_folder(self._config), 8, self._config.samples):
+            for round_ in PromptRounds(network, batch, self._device).rounds(3, rng):
+                metrics.add_round(round_, batch.samples)
         return metrics
 
 
 class PropagationStage:
-    """Teaches the follower, while encoder and decoder stay as they are."""
+    """Trains the propagation decoder, while encoder and decoder stay as they are."""
 
-    name = "following"
+    name = "propagation"
 
     def __init__(self, config: Config) -> None:
         self.minutes, self.steps = config.propagation_minutes, config.propagation_steps
@@ -90,16 +97,16 @@ class PropagationStage:
         self._device = device_of(config)
 
     def begin(self, network: Network) -> nn.Module:
-        """Begin as the decoder, if that has just learned; else go on."""
-        if self._config.minutes:
-            inherit(network)
+        """Start from the decoder if it has just been trained, else from the earlier weights."""
+        if self._config.prompt_minutes:
+            init_propagation_decoder(network)
         return network.propagation_decoder
 
     def batches(self, seed: int) -> PropagationBatches:
-        """Endless random batches of three frames with objects to follow."""
+        """Return endless random batches of three frames with objects to propagate."""
         config = self._config
         mixture = Mixture(config.views, config.samples, config.real_share)
-        return PropagationBatches(triplets_in(config), mixture, seed)
+        return PropagationBatches(triplets_folder(config), mixture, seed)
 
     def loss(
         self,
@@ -108,19 +115,18 @@ class PropagationStage:
         rng: np.random.Generator,
         metrics: RunningMetrics,
     ) -> Tensor:
-        """Follow to the frame before, and on from there."""
+        """Propagate to the previous frame, and on to the current frame."""
         loss = torch.zeros((), device=self._device)
-        for found in PropagationRounds(network, batch, self._device).found(rng):
-            loss = loss + found.judged.loss * (SHORT_WAY if found.step == 0 else 1.0)
-            found.count(metrics)
+        for round_ in PropagationRounds(network, batch, self._device).rounds(rng):
+            loss = loss + round_.loss.total * (PREVIOUS_FRAME_WEIGHT if round_.step == 0 else 1.0)
+            round_.add_to(metrics)
         return loss
 
     def validate(self, network: Network) -> RunningMetrics:
-        """Follow on the validation shards."""
+        """Propagate on the validation shards."""
         metrics, rng = RunningMetrics(), np.random.default_rng(0)
-        for batch in validation_propagation_batches(
-            triplets_in(self._config), 8, self._config.samples
-        ):
-            for found in PropagationRounds(network, batch, self._device).found(rng):
-                found.count(metrics)
+        folder = triplets_folder(self._config)
+        for batch in validation_propagation_batches(folder, 8, self._config.samples):
+            for round_ in PropagationRounds(network, batch, self._device).rounds(rng):
+                round_.add_to(metrics)
         return metrics

@@ -6,8 +6,7 @@ import copy
 import logging
 import math
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,110 +19,26 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ..engine.backends.embedded.network import Network
 from .config import Config
-from .prompt_rounds import Round
-from .prompt_samples import Sample
-
-FORMAT = "napari-sam3 embedded 2"
-LICENCE = "BSD-3-Clause"
-ORIGIN_REACH = 20.0
-"""How far apart, in cells, things on the first frame and now may lie to be compared at first."""
-
-
-def save_weights(network: Network, path: Path, facts: dict[str, str]) -> None:
-    """Write the weights of `network` in half precision, the file appearing when complete."""
-    tensors = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
-        for name, tensor in network.state_dict().items()
-    }
-    today = datetime.now(UTC).date().isoformat()
-    unfinished = path.with_suffix(".unfinished")
-    save_file(tensors, unfinished, {"format": FORMAT, "licence": LICENCE, "date": today, **facts})
-    unfinished.chmod(0o644)
-    unfinished.replace(path)
-
-
-def load_weights(network: Network, path: Path) -> None:
-    """Fill `network` with the weights at `path`."""
-    tensors = load_file(path)
-    full = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
-    network.load_state_dict(full)
-
-
-def blank_memory(network: Network) -> None:
-    """Make a new network ignore its memories, which it then learns to use bit by bit."""
-    torch.nn.init.zeros_(network.decoder.memory4.weight)
-    inherit(network)
-
-
-@torch.no_grad()
-def inherit(network: Network) -> None:
-    """Let the follower begin as the decoder, which knows no first frame yet."""
-    known, propagation_decoder = (
-        network.decoder.state_dict(),
-        network.propagation_decoder.state_dict(),
-    )
-    for name, tensor in propagation_decoder.items():
-        source = known.get(name.replace("origin.", "recall."))
-        if source is None or source.shape != tensor.shape:
-            tensor.zero_()
-        if source is not None:
-            tensor[tuple(map(slice, source.shape))] = source
-    propagation_decoder["origin.reach"].fill_(ORIGIN_REACH)
-
-
-class RunningMetrics:
-    """Collects overlaps by kind of prompt and round; its text is a line for the log."""
-
-    def __init__(self) -> None:
-        self._values: defaultdict[str, list[float]] = defaultdict(list)
-
-    def add(self, answer: Round, samples: Sequence[Sample]) -> None:
-        """Count the answers to a batch: overlap of the first reading, and of the best."""
-        overlaps = answer.judged.overlaps.detach().cpu().numpy()
-        first = answer.judged.first.cpu().numpy()
-        presence = answer.decoded.presence.detach().float().cpu().numpy()
-        for number, sample in enumerate(samples):
-            name = f"{sample.asking}{answer.number}"
-            seen = bool(sample.target.any())
-            if seen:
-                self._values[name].append(overlaps[number, first[number]])
-                self._values[f"{name} best"].append(overlaps[number].max())
-            if sample.asking == "follow" and answer.number == 0:
-                self._values["seen" if seen else "gone"].append((presence[number] > 0) == seen)
-
-    def count(self, name: str, values: Iterable[float]) -> None:
-        """Count values under a name."""
-        self._values[name].extend(values)
-
-    def add_losses(self, total: float, dense: float) -> None:
-        """Count the losses of a step."""
-        self._values["loss"].append(total)
-        self._values["dense"].append(dense)
-
-    def means(self) -> dict[str, float]:
-        """Mean of everything counted, by name."""
-        counted = sorted(self._values.items())
-        return {name: float(np.mean(values)) for name, values in counted if values}
-
-    def __str__(self) -> str:
-        """Name all means in one line."""
-        return ", ".join(f"{name} {mean:.3f}" for name, mean in self.means().items())
-
+from .metrics import RunningMetrics
 
 LOG = logging.getLogger(__name__)
+FORMAT = "napari-sam3 embedded 2"
+LICENCE = "BSD-3-Clause"
 WARM_UP = 150
 """Steps until the full learning rate is reached."""
+FIRST_FRAME_REACH = 20.0
+"""How far apart, in cells, objects on the first and the current frame may lie at first."""
 
 
 class Stage(Protocol):
-    """What is learned in one run, and from what."""
+    """A training stage: its batches, its loss, and the part of the network that is trained."""
 
     name: str
     minutes: float
     steps: int  # 0 for no limit
 
     def begin(self, network: Network) -> nn.Module:
-        """Prepare a network and return the part of it that learns."""
+        """Prepare a network and return the part of it that is trained."""
 
     def batches(self, seed: int) -> IterableDataset[Any]:
         """Endless random batches."""
@@ -131,16 +46,16 @@ class Stage(Protocol):
     def loss(
         self, network: Network, batch: Any, rng: np.random.Generator, metrics: RunningMetrics
     ) -> Tensor:
-        """Ask the network about a batch, count its answers and judge them."""
+        """Return the loss of a batch, and add to the metrics."""
 
     def validate(self, network: Network) -> RunningMetrics:
-        """Count the answers about the validation shards."""
+        """Return the metrics on the validation shards."""
 
 
 class Trainer:
-    """One run; a checkpoint in the output folder is taken up again."""
+    """A run of a stage; continues from a checkpoint in the output folder."""
 
-    def __init__(self, config: Config, stage: Stage, start: Path | None = None) -> None:
+    def __init__(self, config: Config, stage: Stage, start_weights: Path | None = None) -> None:
         self._config = config
         self._stage = stage
         self._device = device_of(config)
@@ -148,23 +63,24 @@ class Trainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         self.network = Network().to(self._device).requires_grad_(False).eval()
-        blank_memory(self.network)
-        if start is not None:
-            load_weights(self.network, start)
-        self._start = start
-        self._learner = stage.begin(self.network).requires_grad_(True)
-        self._smooth = copy.deepcopy(self.network).eval()
-        self._optimizer = torch.optim.AdamW(_groups(self._learner), config.rate, betas=(0.9, 0.98))
+        zero_memory_weights(self.network)
+        if start_weights is not None:
+            load_weights(self.network, start_weights)
+        self._start_weights = start_weights
+        self._trained = stage.begin(self.network).requires_grad_(True)
+        self._average = copy.deepcopy(self.network).eval()
+        groups = _parameter_groups(self._trained)
+        self._optimizer = torch.optim.AdamW(groups, config.learning_rate, betas=(0.9, 0.98))
         self._step = 0
         self._seconds = 0.0
         self._resume()
 
     def run(self) -> Path:
-        """Train until the time or the steps are over; the path of the final weights."""
+        """Train until the time or the steps are over, and return the path of the final weights."""
         last_snapshot, metrics = self._seconds, RunningMetrics()
         began = time.monotonic() - self._seconds
         for batch in self._batches():
-            self._advance(batch, metrics)
+            self._train_step(batch, metrics)
             self._seconds = time.monotonic() - began
             if self._step % 50 == 0:
                 LOG.info("step %d, %.0f s: %s", self._step, self._seconds, metrics)
@@ -179,7 +95,8 @@ class Trainer:
     def _batches(self) -> Iterator[Any]:
         batches = self._stage.batches(self._config.seed + self._step)
         workers = max(1, self._config.processes // 2)
-        return iter(DataLoader(batches, batch_size=None, num_workers=workers, collate_fn=_as_is))
+        loader = DataLoader(batches, batch_size=None, num_workers=workers, collate_fn=_unchanged)
+        return iter(loader)
 
     def _progress(self) -> float:
         stage = self._stage
@@ -187,57 +104,60 @@ class Trainer:
         by_steps = self._step / stage.steps if stage.steps else 0.0
         return max(by_time, by_steps)
 
-    def _advance(self, batch: Any, metrics: RunningMetrics) -> None:
+    def _train_step(self, batch: Any, metrics: RunningMetrics) -> None:
         rng = np.random.default_rng((self._config.seed, self._step))
-        self._set_rate()
-        self._learner.train()
+        self._set_learning_rate()
+        self._trained.train()
         loss = self._stage.loss(self.network, batch, rng, metrics)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._learner.parameters(), 2.0)
+        torch.nn.utils.clip_grad_norm_(self._trained.parameters(), 2.0)
         self._optimizer.step()
-        metrics.count("loss", [loss.item()])
+        metrics.add("loss", [loss.item()])
         self._step += 1
-        self._propagate()
+        self._update_average()
 
-    def _set_rate(self) -> None:
-        falling = 0.5 * (1 + math.cos(math.pi * min(1.0, self._progress())))
-        rate = self._config.rate * min(1.0, (self._step + 1) / WARM_UP) * (0.98 * falling + 0.02)
+    def _set_learning_rate(self) -> None:
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self._progress())))
+        warm_up = min(1.0, (self._step + 1) / WARM_UP)
+        rate = self._config.learning_rate * warm_up * (0.98 * cosine + 0.02)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
 
     @torch.no_grad()
-    def _propagate(self) -> None:
-        """Let the smooth weights follow the trained ones."""
-        kept = min(self._config.smoothing, (1 + self._step) / (12 + self._step))
-        trained = self.network.state_dict()
-        for name, smooth in self._smooth.state_dict().items():
-            if smooth.is_floating_point():
-                smooth.lerp_(trained[name], 1 - kept)
+    def _update_average(self) -> None:
+        """Update the exponential moving average of the weights."""
+        decay = min(self._config.ema_decay, (1 + self._step) / (12 + self._step))
+        current = self.network.state_dict()
+        for name, averaged in self._average.state_dict().items():
+            if averaged.is_floating_point():
+                averaged.lerp_(current[name], 1 - decay)
             else:
-                smooth.copy_(trained[name])
+                averaged.copy_(current[name])
 
     def _snapshot(self) -> Path:
-        """Write weights and a checkpoint, and log the validation."""
+        """Write weights and a checkpoint, and log the metrics of the validation."""
         self._config.output.mkdir(parents=True, exist_ok=True)
         path = self._config.output / f"{self._stage.name}-{self._step:06d}.safetensors"
-        save_weights(self._smooth, path, self._facts())
+        save_weights(self._average, path, self._metadata())
         checkpoint = self._checkpoint_path()
         unfinished = checkpoint.with_suffix(".unfinished")
         torch.save(self._state(), unfinished)
         unfinished.replace(checkpoint)
         with torch.no_grad():
-            metrics = self._stage.validate(self._smooth)
+            metrics = self._stage.validate(self._average)
         LOG.info("validation at step %d: %s", self._step, metrics)
         return path
 
-    def _facts(self) -> dict[str, str]:
+    def _metadata(self) -> dict[str, str]:
         config = self._config
-        real = f"; {config.real.name}, {config.real_share:.0%} of views" if config.real else ""
+        real = ""
+        if config.real_images:
+            real = f"; {config.real_images.name}, {config.real_share:.0%} of views"
         return {
             "data": f"synthetic microscopy by napari_sam3.training{real}",
-            "lesson": self._stage.name,
-            "start": self._start.name if self._start else "random",
+            "stage": self._stage.name,
+            "start": self._start_weights.name if self._start_weights else "random",
             "steps": str(self._step),
             "seed": str(config.seed),
             "hours": f"{self._seconds / 3600:.2f} on {self._device.type}",
@@ -249,7 +169,7 @@ class Trainer:
     def _state(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(),
-            "smooth": self._smooth.state_dict(),
+            "average": self._average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "step": self._step,
             "seconds": self._seconds,
@@ -260,27 +180,68 @@ class Trainer:
             return
         state = torch.load(self._checkpoint_path(), map_location=self._device, weights_only=True)
         self.network.load_state_dict(state["network"])
-        self._smooth.load_state_dict(state["smooth"])
+        self._average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._step, self._seconds = state["step"], state["seconds"]
         LOG.info("resumed at step %d", self._step)
 
 
+def save_weights(network: Network, path: Path, metadata: dict[str, str]) -> None:
+    """Write the weights of a network in half precision; the file appears when it is complete."""
+    tensors = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    today = datetime.now(UTC).date().isoformat()
+    unfinished = path.with_suffix(".unfinished")
+    header = {"format": FORMAT, "licence": LICENCE, "date": today, **metadata}
+    save_file(tensors, unfinished, header)
+    unfinished.chmod(0o644)
+    unfinished.replace(path)
+
+
+def load_weights(network: Network, path: Path) -> None:
+    """Read the weights at `path` into a network."""
+    tensors = load_file(path)
+    state = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
+    network.load_state_dict(state)
+
+
+def zero_memory_weights(network: Network) -> None:
+    """Let a new network ignore its memory, which it then learns to use."""
+    torch.nn.init.zeros_(network.decoder.memory4.weight)
+    init_propagation_decoder(network)
+
+
+@torch.no_grad()
+def init_propagation_decoder(network: Network) -> None:
+    """Initialise the propagation decoder from the decoder, without weights for the first frame."""
+    sources = network.decoder.state_dict()
+    propagation_decoder = network.propagation_decoder.state_dict()
+    for name, tensor in propagation_decoder.items():
+        source = sources.get(name.replace("origin.", "recall."))
+        if source is None or source.shape != tensor.shape:
+            tensor.zero_()
+        if source is not None:
+            tensor[tuple(map(slice, source.shape))] = source
+    propagation_decoder["origin.reach"].fill_(FIRST_FRAME_REACH)
+
+
 def device_of(config: Config) -> torch.device:
-    """Return where a run calculates."""
+    """Return the device of a run."""
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(config.device)
 
 
-def _groups(learner: nn.Module) -> list[dict[str, Any]]:
-    """Decay the weights, but neither norms nor biases."""
-    parameters = list(learner.parameters())
+def _parameter_groups(module: nn.Module) -> list[dict[str, Any]]:
+    """Apply weight decay to weights, but neither to norms nor to biases."""
+    parameters = list(module.parameters())
     return [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": 0.02},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
 
 
-def _as_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch

@@ -5,32 +5,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 from skimage.io import imread, imsave
+from tifffile import imwrite
 
-from napari_sam3.training.real.real_images import RealPairs, images_in, labels_of
+from napari_sam3.training.real.real_images import RealPairs, RealTriplets, find_images, labels_path
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two pictures, grey and coloured, of one bright square each."""
+    """Two images, grey and coloured, each of a bright square."""
     labels = np.zeros((120, 150), np.uint16)
     labels[40:80, 50:90] = 1
     for name, channels in (("grey", ()), ("coloured", (3,))):
-        picture = np.full((120, 150, *channels), 40, np.uint8)
-        picture[labels > 0] = 200
-        for kind, image in (("images", picture), ("labels", labels)):
+        square = np.full((120, 150, *channels), 40, np.uint8)
+        square[labels > 0] = 200
+        for kind, image in (("images", square), ("labels", labels)):
             (tmp_path / kind).mkdir(exist_ok=True)
             imsave(tmp_path / kind / f"{name}.png", image, check_contrast=False)
     return tmp_path
 
 
-def test_a_folder_without_pictures_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="Check `real`"):
-        images_in(tmp_path)
+def test_a_folder_without_images_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="Check `real_images`"):
+        find_images(tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_labels_stay_on_their_objects(folder, seed):
-    pair = RealPairs(images_in(folder))(np.random.default_rng(seed))
+    pair = RealPairs(find_images(folder))(np.random.default_rng(seed))
 
     assert pair.shape == (2, 6, 256, 256)
     for frame in pair:
@@ -43,40 +44,43 @@ def test_labels_stay_on_their_objects(folder, seed):
     ("scale", "ground", "dtype"),
     [(1 / 255, 0, np.float32), (10, 5000, np.uint16), (9, -1000, np.int16)],
 )
-def test_pictures_are_exposed_by_what_is_on_them(folder, scale, ground, dtype):
+def test_images_are_scaled_by_their_brightness(folder, scale, ground, dtype):
     for path in (folder / "images").iterdir():
         image = imread(path) * np.float64(scale) + ground
         imsave(path.with_suffix(".tif"), image.astype(dtype), check_contrast=False)
         path.unlink()
 
-    pair = RealPairs(images_in(folder))(np.random.default_rng(0))
+    pair = RealPairs(find_images(folder))(np.random.default_rng(0))
 
-    bright, dark = (pair[0][:3, seen].mean() for seen in (pair[0][3] > 0, pair[0][3] == 0))
+    bright, dark = (pair[0][:3, pixels].mean() for pixels in (pair[0][3] > 0, pair[0][3] == 0))
     assert (dark, bright) == pytest.approx((0, 255), abs=10)
 
 
-def test_labels_are_found_whatever_their_suffix(folder):
+def test_labels_may_have_another_suffix(folder):
     for path in (folder / "images").iterdir():
         path.rename(path.with_suffix(".tiff"))
 
-    assert [labels_of(image).name for image in images_in(folder)] == ["coloured.png", "grey.png"]
+    assert [labels_path(image).name for image in find_images(folder)] == [
+        "coloured.png",
+        "grey.png",
+    ]
 
 
-def test_a_picture_without_labels_is_named(folder):
+def test_an_image_without_labels_is_named(folder):
     (folder / "labels" / "grey.png").unlink()
 
     with pytest.raises(FileNotFoundError, match=r"No labels for .*grey\.png"):
-        images_in(folder)
+        find_images(folder)
 
 
 @pytest.fixture
 def movie(tmp_path):
-    """Three objects of one brightness each, on six frames; each has its number on all of them."""
+    """Three objects of different brightness on six frames; each keeps its number."""
     labels = np.zeros((6, 100, 100), np.uint16)
     for frame in range(6):
         for number in (1, 2, 3):
-            place = 5 + 5 * frame + 20 * (number - 1)
-            labels[frame, place : place + 15, 10 * number : 10 * number + 20] = number
+            row = 5 + 5 * frame + 20 * (number - 1)
+            labels[frame, row : row + 15, 10 * number : 10 * number + 20] = number
     labels[3:,][labels[3:] == 2] = 0
     for kind, stack in (("images", 60 * labels), ("labels", labels)):
         (tmp_path / "moving" / kind).mkdir(parents=True)
@@ -86,31 +90,79 @@ def movie(tmp_path):
 
 
 def test_objects_of_a_movie_keep_their_numbers(movie):
-    make = RealPairs(images_in(movie))
+    make = RealPairs(find_images(movie))
 
     for seed in range(8):
         pair = make(np.random.default_rng(seed))
         for number in np.intersect1d(pair[0, 3], pair[1, 3]):
-            seen = [np.median(frame[0][frame[3] == number]) for frame in pair]
-            assert abs(seen[0] - seen[1]) < 5
+            grey = [np.median(frame[0][frame[3] == number]) for frame in pair]
+            assert abs(grey[0] - grey[1]) < 5
 
 
 def test_an_object_that_ends_in_a_movie_is_gone(movie):
-    make = RealPairs(images_in(movie))
+    make = RealPairs(find_images(movie))
     pairs = [make(np.random.default_rng(seed)) for seed in range(20)]
 
-    assert any(set(np.unique(now[3])) < set(np.unique(before[3])) for before, now in pairs)
+    assert any(
+        set(np.unique(current[3])) < set(np.unique(previous[3])) for previous, current in pairs
+    )
 
 
-def test_pictures_from_large_sources_are_drawn_less(folder, movie):
-    make = RealPairs([Path("many/images") / f"{n}.png" for n in range(16)] + images_in(movie))
+def test_images_of_large_sources_are_drawn_less_often(folder, movie):
+    make = RealPairs([Path("many/images") / f"{n}.png" for n in range(16)] + find_images(movie))
 
     assert make.shares[-1] == pytest.approx(4 * make.shares[0])
 
 
 def test_objects_are_sometimes_painted_over(folder):
-    make = RealPairs(images_in(folder))
+    make = RealPairs(find_images(folder))
 
     pairs = [make(np.random.default_rng(seed)) for seed in range(40)]
 
     assert any(pair[0, 3].any() and not pair[1, 3].any() for pair in pairs)
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """A still of a square, and a movie in which it moves two pixels a frame."""
+    for name in ("still", "movie"):
+        for kind in ("images", "labels"):
+            (tmp_path / name / kind).mkdir(parents=True)
+    labels = np.zeros((12, 128, 128), np.uint16)
+    for frame in range(12):
+        labels[frame, 40:70, 20 + 2 * frame : 50 + 2 * frame] = 7
+    images = (labels > 0).astype(np.uint8) * 200
+    imwrite(tmp_path / "movie" / "images" / "a.tif", images)
+    imwrite(tmp_path / "movie" / "labels" / "a.tif", labels)
+    imsave(tmp_path / "still" / "images" / "b.png", images[0], check_contrast=False)
+    imsave(
+        tmp_path / "still" / "labels" / "b.png", labels[0].astype(np.uint8), check_contrast=False
+    )
+    return tmp_path
+
+
+def test_stacks_are_drawn_more_often_than_stills(sources):
+    make = RealTriplets(find_images(sources))
+
+    assert make.shares == pytest.approx([8 / 9, 1 / 9])
+
+
+def test_a_triplet_of_a_movie_goes_in_one_direction(sources):
+    make = RealTriplets(find_images(sources / "movie"))
+
+    for seed in range(20):
+        triplet = make(np.random.default_rng(seed))
+        cols = [np.nonzero(frame[3])[1].mean() for frame in triplet if frame[3].any()]
+        steps = np.diff(cols)
+        assert (steps > -0.5).all() or (steps < 0.5).all()
+        assert steps.any()
+
+
+def test_a_still_is_deformed_for_its_next_frames(sources):
+    make = RealTriplets(find_images(sources / "still"))
+
+    triplets = [make(np.random.default_rng(seed)) for seed in range(10)]
+
+    assert all(triplet.shape == (3, 6, 256, 256) for triplet in triplets)
+    assert any((triplet[0, 3] != triplet[2, 3]).any() for triplet in triplets)
+    assert any((triplet[0] == triplet[1]).all() for triplet in triplets)

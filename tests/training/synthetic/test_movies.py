@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_sam3.training.synthetic.movies import Change, dwindled, ghosts, hazed, next_scene
+from napari_sam3.training.synthetic.movies import Change, next_scene, shrunk, with_ghosts, with_haze
 from napari_sam3.training.synthetic.scenes import Scene
 
 STILL = Change(0, 0, 0, 0, 0, 0, 0)
@@ -60,7 +60,7 @@ def test_both_halves_of_a_divided_object_stay(rng, scene):
     assert (after.labels > 0).sum() == pytest.approx((scene.labels > 0).sum(), rel=0.05)
 
 
-def test_a_tissue_moves_as_one(rng):
+def test_a_tissue_moves_as_a_whole(rng):
     labels = 1 + np.indices((96, 96)).sum(0) // 24
     tissue = Scene("tissue", 12, labels.astype(np.int32), np.zeros((96, 96), np.int32))
 
@@ -70,10 +70,10 @@ def test_a_tissue_moves_as_one(rng):
     assert (after.labels > 0).all()
 
 
-def test_what_is_gone_on_the_next_slice_was_small_before(scene):
+def test_objects_that_end_on_the_next_slice_were_small_before(scene):
     after = replace(scene, labels=np.where(scene.labels == 2, 2, 0))
 
-    before = [dwindled(np.random.default_rng(seed), scene, after).labels for seed in range(8)]
+    before = [shrunk(np.random.default_rng(seed), scene, after).labels for seed in range(8)]
 
     assert min((labels == 1).sum() for labels in before) < 0.6 * (scene.labels == 1).sum()
     assert all((labels[scene.labels == 2] == 2).all() for labels in before)
@@ -84,39 +84,39 @@ def test_neighbours_grow_into_a_cell_that_ends(rng):
     tissue = Scene("tissue", 16, labels.astype(np.int32), np.zeros((96, 96), np.int32))
     after = replace(tissue, labels=np.where(labels == 2, 3, labels))
 
-    before = [dwindled(np.random.default_rng(seed), tissue, after).labels for seed in range(8)]
+    before = [shrunk(np.random.default_rng(seed), tissue, after).labels for seed in range(8)]
 
-    assert any((one == 2).sum() < 0.8 * (labels == 2).sum() for one in before)
-    assert all((one > 0).all() for one in before)
+    assert any((own == 2).sum() < 0.8 * (labels == 2).sum() for own in before)
+    assert all((own > 0).all() for own in before)
 
 
-def test_others_come_into_focus_where_objects_were(scene):
+def test_new_objects_come_into_focus_where_objects_were(scene):
     change = replace(STILL, vanishing=1, slicing=True)
 
     after = [next_scene(np.random.default_rng(seed), scene, change) for seed in range(8)]
 
-    assert any(one.labels.any() for one in after)
-    assert not any(np.isin(one.labels, (1, 2)).any() for one in after)
+    assert any(slice_.labels.any() for slice_ in after)
+    assert not any(np.isin(slice_.labels, (1, 2)).any() for slice_ in after)
 
 
-def test_what_went_out_of_focus_leaves_a_faint_blur(rng, scene):
+def test_objects_out_of_focus_leave_a_faint_blur(rng, scene):
     dark = np.zeros((3, 96, 96), np.float32)
     bright = dark + (scene.labels > 0).astype(np.float32)
     gone = next_scene(rng, scene, replace(STILL, vanishing=1))
 
-    after = ghosts(rng, (bright, dark), (scene, gone))
+    after = with_ghosts(rng, (bright, dark), (scene, gone))
 
     assert 0 < after[:, 25:30, 35:40].mean() < 0.4
 
 
-def test_what_lies_above_a_slice_shines_through_where_it_is_hidden(scene):
+def test_objects_above_a_slice_shine_through_where_they_are_hidden(scene):
     widest = np.repeat((scene.labels > 0).astype(np.float32)[None], 3, 0)
     gone = replace(scene, labels=np.where(scene.labels == 2, 2, 0))
     slice_ = np.repeat((gone.labels > 0).astype(np.float32)[None], 3, 0)
 
-    seen = [hazed(np.random.default_rng(s), slice_, gone, (widest, scene)) for s in range(8)]
+    images = [with_haze(np.random.default_rng(s), slice_, gone, (widest, scene)) for s in range(8)]
 
-    glow = [one[:, 24:32, 34:42].mean() for one in seen]
+    glow = [image[:, 24:32, 34:42].mean() for image in images]
     assert max(glow) > 0.3
     assert max(glow) < 0.9
-    assert all(np.allclose(one[:, 85:, 5:20], 0) for one in seen)
+    assert all(np.allclose(image[:, 85:, 5:20], 0) for image in images)

@@ -3,18 +3,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.training.synthetic import appearance as colours
-from napari_sam3.training.synthetic import appearance as looks
+from napari_sam3.training.synthetic.appearance import fluorescence, phase, section
 from napari_sam3.training.synthetic.movies import Change, next_scene
-from napari_sam3.training.synthetic.rendering import LOOKS, choose_appearance, film, focused_on
+from napari_sam3.training.synthetic.rendering import (
+    MODALITIES,
+    draw_modality,
+    render_frames,
+    stained_objects,
+)
 from napari_sam3.training.synthetic.scenes import Scene, draw_scene
 
-EVERY_LOOK = sorted({look for several in LOOKS.values() for look in several}, key=repr)
+EVERY_MODALITY = sorted({each for kind in MODALITIES.values() for each in kind}, key=repr)
 
 
 @pytest.fixture
 def scene() -> Scene:
-    """A cell with a nucleus, and one without."""
+    """A cell with a nucleus, and a cell without."""
     labels = np.zeros((96, 96), np.int32)
     labels[20:50, 30:60] = 1
     labels[60:80, 50:70] = 2
@@ -22,44 +26,46 @@ def scene() -> Scene:
     return Scene("blob", 12, labels, nested)
 
 
-@pytest.mark.parametrize("look", EVERY_LOOK)
-def test_every_look_shows_the_objects(scene, look):
-    (picture,) = film(np.random.default_rng(0), [scene], look)
+@pytest.mark.parametrize("modality", EVERY_MODALITY)
+def test_every_modality_shows_the_objects(scene, modality):
+    (image,) = render_frames(np.random.default_rng(0), [scene], modality)
 
-    assert picture.shape == (3, 96, 96)
-    assert np.isfinite(picture).all()
-    assert picture.std() > 0.02
+    assert image.shape == (3, 96, 96)
+    assert np.isfinite(image).all()
+    assert image.std() > 0.02
 
 
-def test_a_scene_looks_alike_on_both_frames(scene):
+def test_a_scene_has_the_same_appearance_on_both_frames(scene):
     still = next_scene(np.random.default_rng(0), scene, Change(0, 0, 0, 0, 0, 0, 0))
 
-    films = [film(np.random.default_rng(s), [scene, still], looks.fluorescence) for s in range(5)]
+    movies = [
+        render_frames(np.random.default_rng(s), [scene, still], fluorescence) for s in range(5)
+    ]
 
-    alike = [np.corrcoef(first.ravel(), second.ravel())[0, 1] for first, second in films]
-    assert np.median(alike) > 0.8
+    correlations = [np.corrcoef(first.ravel(), second.ravel())[0, 1] for first, second in movies]
+    assert np.median(correlations) > 0.8
 
 
-def test_sections_are_coloured_and_plain_looks_are_grey(scene):
+def test_sections_are_coloured_and_phase_contrast_is_grey(scene):
     rng = np.random.default_rng(0)
 
-    (section,) = film(rng, [scene], colours.section)
-    (phase,) = film(rng, [scene], looks.phase)
+    (coloured,) = render_frames(rng, [scene], section)
+    (grey,) = render_frames(rng, [scene], phase)
 
-    assert np.abs(section[0] - section[1]).max() > 0.1
-    assert np.abs(phase[0] - phase[1]).max() < 1e-6
+    assert np.abs(coloured[0] - coloured[1]).max() > 0.1
+    assert np.abs(grey[0] - grey[1]).max() < 1e-6
 
 
 def test_a_nuclear_stain_makes_the_nuclei_the_objects(scene):
-    (focused,) = focused_on(colours.section, [scene])
+    (stained,) = stained_objects(section, [scene])
 
-    assert (focused.labels == scene.nested).all()
-    assert focused_on(looks.phase, [scene]) == [scene]
+    assert (stained.labels == scene.nested).all()
+    assert stained_objects(phase, [scene]) == [scene]
 
 
-def test_there_is_a_look_for_every_scene():
+def test_there_is_a_modality_for_every_scene():
     rng = np.random.default_rng(0)
 
     for _ in range(10):
-        look = choose_appearance(rng, draw_scene(rng, 96).kind)
-        assert callable(look)
+        modality = draw_modality(rng, draw_scene(rng, 96).kind)
+        assert callable(modality)

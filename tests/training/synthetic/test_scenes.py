@@ -34,29 +34,29 @@ def test_the_same_seed_draws_the_same_scene():
     assert (first.labels == second.labels).all()
 
 
-def test_objects_are_put_under_those_already_there():
+def test_objects_are_drawn_beneath_earlier_objects():
     labels = np.zeros((20, 20), np.int32)
     paste(labels, np.ones((9, 9), bool), (8, 8), 1, 0.0)
 
-    is_placed = paste(labels, np.ones((9, 9), bool), (8, 12), 2, 0.9)
+    is_drawn = paste(labels, np.ones((9, 9), bool), (8, 12), 2, 0.9)
 
-    assert is_placed
+    assert is_drawn
     assert (labels == 1).sum() == 81
 
 
-def test_objects_that_would_be_hidden_are_not_placed():
+def test_objects_that_would_be_hidden_are_not_drawn():
     labels = np.ones((20, 20), np.int32)
 
     assert not paste(labels, np.ones((9, 9), bool), (8, 8), 2, 0.5)
 
 
 @pytest.mark.parametrize("centre", [(-30, 5), (5, 60), (-3, -3), (19, 19)])
-def test_objects_may_reach_beyond_the_picture(centre):
+def test_objects_may_reach_beyond_the_image(centre):
     labels = np.zeros((20, 20), np.int32)
 
-    is_placed = paste(labels, np.ones((9, 9), bool), centre, 1, 0.5)
+    is_drawn = paste(labels, np.ones((9, 9), bool), centre, 1, 0.5)
 
-    assert is_placed == labels.any()
+    assert is_drawn == labels.any()
 
 
 def test_a_tissue_fills_the_plane(rng):
@@ -76,7 +76,7 @@ def test_shapes_lie_in_the_middle_of_their_patch(rng):
     patches = [
         shapes.blob(rng, 10),
         shapes.rod(rng, 5, 30, 0.3),
-        shapes.spread(rng, 12, 0.2),
+        shapes.adherent(rng, 12, 0.2),
         shapes.budding(rng, 10),
         shapes.lobed(rng, 12),
     ]
@@ -87,7 +87,7 @@ def test_shapes_lie_in_the_middle_of_their_patch(rng):
         assert all(side % 2 == 1 for side in patch.shape)
 
 
-def test_a_thread_is_one_long_thin_piece():
+def test_a_thread_is_a_long_thin_component():
     threads = [shapes.thread(np.random.default_rng(seed), 2.5, 60) for seed in range(8)]
 
     for thread in threads:

@@ -1,1 +1,1 @@
-"""Frames from folders of real images with labels."""
+"""Real images with labels, to train on and to evaluate with."""

@@ -1,1 +1,1 @@
-"""Invented microscopy: scenes, how they look, and how they change from frame to frame."""
+"""Synthetic microscopy: scenes, their appearance, and their changes from frame to frame."""

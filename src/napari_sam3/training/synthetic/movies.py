@@ -1,4 +1,4 @@
-"""What happens between one frame of a stack and the next."""
+"""Changes of a scene from a frame of a stack to the next."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ..label_images import Mask, boundaries
+from ..label_images import Labels, Pixels, boundaries
 from .random_fields import Field, blurred, log_uniform, texture
-from .scenes import Labels, Scene
+from .scenes import Scene
 
 Source = npt.NDArray[np.float32]
-"""(2, H, W) row and col on the frame before."""
+"""(2, H, W), row and column of each pixel on the previous frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How much happens between two frames; all zero for a still."""
+    """How much changes between two frames; all zero for a still."""
 
     travel: float
     """Typical path of an object, in its own diameters."""
     drift: float
-    """Path of everything together, in pixels."""
+    """Path of all objects together, in pixels."""
     growth: float
     """Standard deviation of the logarithm of an object's scale."""
     bending: float
@@ -36,11 +36,11 @@ class Change:
     dividing: float
     """Share of objects that divide."""
     slicing: bool = False
-    """Whether it is a step along z: what vanishes was already small before."""
+    """Whether it is a step along z: objects that vanish were already small before."""
 
 
 def draw_change(rng: np.random.Generator) -> Change:
-    """Choose between a still, a calm time-lapse, a wild one and a step along z."""
+    """Draw a still, a calm time-lapse, a wild time-lapse or a step along z."""
     kind = rng.choice(4, p=(0.13, 0.33, 0.24, 0.30))
     if kind == 0:
         return Change(0, 0, 0, 0, 0, 0, 0)
@@ -55,18 +55,18 @@ def draw_change(rng: np.random.Generator) -> Change:
 
 
 def next_scene(rng: np.random.Generator, scene: Scene, change: Change) -> Scene:
-    """Move the scene on by one frame; objects keep their numbers."""
+    """Return the scene on the next frame; objects keep their numbers."""
     if change == Change(0, 0, 0, 0, 0, 0, 0):
-        return replace(scene, source=identity(scene.labels.shape))
+        return replace(scene, source=identity_source(scene.labels.shape))
     if scene.kind in ("tissue", "neurite") or (scene.labels > 0).mean() > 0.75:
-        return _flowed(rng, scene, change)
-    return _moved(rng, scene, change)
+        return _move_tissue(rng, scene, change)
+    return _move_objects(rng, scene, change)
 
 
-def dwindled(rng: np.random.Generator, first: Scene, second: Scene) -> Scene:
+def shrunk(rng: np.random.Generator, first: Scene, second: Scene) -> Scene:
     """Shrink most objects of the first slice that are gone on the second, or none of them.
 
-    Where none is shrunk the slices are farther apart: the object is remembered at its best.
+    Where none is shrunk, the slices are farther apart, and the object is known at its largest.
     """
     gone = ~np.isin(np.arange(256), second.labels) & (rng.random(256) < rng.choice((0, 0.85)))
     gone[0] = False
@@ -89,14 +89,14 @@ def _depths(labels: Labels) -> npt.NDArray[np.float32]:
     return np.asarray(ndimage.distance_transform_edt(~boundaries(labels)), np.float32)
 
 
-def identity(shape: tuple[int, ...]) -> Source:
-    """Every pixel comes from where it is."""
+def identity_source(shape: tuple[int, ...]) -> Source:
+    """Return coordinates with which every pixel stays where it is."""
     return np.indices(shape).astype(np.float32)
 
 
 def flow(rng: np.random.Generator, size: int, change: Change, radius: float) -> Source:
-    """Draw a smooth displacement of a whole picture."""
-    grid = identity((size, size)) - size / 2
+    """Draw a smooth displacement of a whole frame."""
+    grid = identity_source((size, size)) - size / 2
     angle, scale = rng.normal() * change.turning * 0.2, np.exp(rng.normal() * change.growth * 0.4)
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
     turned = np.stack([cos * grid[0] - sin * grid[1], sin * grid[0] + cos * grid[1]])
@@ -106,13 +106,13 @@ def flow(rng: np.random.Generator, size: int, change: Change, radius: float) -> 
     return np.asarray(turned + size / 2 + np.clip(path, -24, 24) + bends * wobble, np.float32)
 
 
-def taken(labels: Labels, source: Source) -> Labels:
-    """Look labels up at `source`; outside the picture there are none."""
+def warped_labels(labels: Labels, source: Source) -> Labels:
+    """Take labels from where each pixel was; beyond the frame there are none."""
     return np.asarray(ndimage.map_coordinates(labels, source, order=0, mode="constant"), np.int32)
 
 
-def _flowed(rng: np.random.Generator, scene: Scene, change: Change) -> Scene:
-    """Move a tissue as one; cells that vanish are filled by a neighbour or left empty."""
+def _move_tissue(rng: np.random.Generator, scene: Scene, change: Change) -> Scene:
+    """Move a tissue as a whole; cells that vanish are filled by a neighbour or left empty."""
     source = flow(rng, len(scene.labels), change, scene.radius)
     edges = ndimage.map_coordinates(scene.labels, source, order=0, mode="nearest")
     labels = np.asarray(edges, np.int32)
@@ -124,14 +124,14 @@ def _flowed(rng: np.random.Generator, scene: Scene, change: Change) -> Scene:
         labels = labels[tuple(nearest)]
     else:
         labels = np.where(hole, 0, labels)
-    nested = taken(scene.nested, source)
+    nested = warped_labels(scene.nested, source)
     nested = np.where((labels == 0) | (rng.random(256) < change.vanishing)[nested], 0, nested)
     return replace(scene, labels=labels.astype(np.int32), nested=nested, source=source)
 
 
-def _moved(rng: np.random.Generator, scene: Scene, change: Change) -> Scene:
-    """Move every object on its own way."""
-    source = identity(scene.labels.shape)
+def _move_objects(rng: np.random.Generator, scene: Scene, change: Change) -> Scene:
+    """Move every object on a path of its own."""
+    source = identity_source(scene.labels.shape)
     labels = np.zeros_like(scene.labels)
     drift = rng.normal(size=2) * change.drift
     numbers = [int(number) for number in np.unique(scene.labels) if number]
@@ -141,42 +141,42 @@ def _moved(rng: np.random.Generator, scene: Scene, change: Change) -> Scene:
             continue
         mask = scene.labels == number
         halves = _divided(rng, mask, number, spare) if rng.random() < change.dividing else None
-        for piece, name in halves or [(mask, number)]:
-            _put(rng, (labels, source), piece, name, (change, drift))
+        for part, label in halves or [(mask, number)]:
+            _move_object(rng, (labels, source), part, label, (change, drift))
     if change.slicing:
-        _fill_places(rng, scene, (labels, source), spare)
-    nested = np.where(labels > 0, taken(scene.nested, source), 0).astype(np.int32)
+        _add_objects_in_focus(rng, scene, (labels, source), spare)
+    nested = np.where(labels > 0, warped_labels(scene.nested, source), 0).astype(np.int32)
     return replace(scene, labels=labels, nested=nested, source=source)
 
 
-def _fill_places(
+def _add_objects_in_focus(
     rng: np.random.Generator,
     scene: Scene,
     frame: tuple[Labels, Source],
     spare: Iterator[int],
 ) -> None:
-    """Let others come into focus near half of the places where objects were, in place."""
+    """Let new objects come into focus near half of those that are gone; changes `frame`."""
     numbers = [int(number) for number in np.unique(scene.labels) if number]
     for number in np.setdiff1d(numbers, frame[0]):
-        name = next(spare, 0)
-        if rng.random() < 0.5 or not name:
+        label = next(spare, 0)
+        if rng.random() < 0.5 or not label:
             continue
-        place = _middle(scene.labels == number)
-        other = scene.labels == rng.choice(numbers)
-        beside = rng.normal(size=2) * 0.6 * np.sqrt(other.sum() / np.pi)
+        centre = _middle(scene.labels == number)
+        neighbour = scene.labels == rng.choice(numbers)
+        beside = rng.normal(size=2) * 0.6 * np.sqrt(neighbour.sum() / np.pi)
         still = Change(0, 0, 0.2, 0.15, 0.5, 0, 0)
-        _put(rng, frame, other, name, (still, place - _middle(other) + beside))
+        _move_object(rng, frame, neighbour, label, (still, centre - _middle(neighbour) + beside))
 
 
-def _middle(mask: Mask) -> npt.NDArray[np.floating]:
+def _middle(mask: Pixels) -> npt.NDArray[np.floating]:
     rows, cols = np.nonzero(mask)
     return np.array([rows.mean(), cols.mean()])
 
 
 def _divided(
-    rng: np.random.Generator, mask: Mask, number: int, spare: Iterator[int]
-) -> list[tuple[Mask, int]]:
-    """Cut an object in two across a random axis; the larger half keeps its number."""
+    rng: np.random.Generator, mask: Pixels, number: int, spare: Iterator[int]
+) -> list[tuple[Pixels, int]]:
+    """Divide an object across a random axis; the larger half keeps its number."""
     rows, cols = np.nonzero(mask)
     angle = rng.uniform(0, np.pi)
     grid = np.indices(mask.shape)
@@ -185,14 +185,14 @@ def _divided(
     return [(halves[0], number), (halves[1], next(spare, 0))]
 
 
-def _put(
+def _move_object(
     rng: np.random.Generator,
     frame: tuple[Labels, Source],
-    mask: Mask,
+    mask: Pixels,
     number: int,
     motion: tuple[Change, npt.NDArray[np.floating]],
 ) -> None:
-    """Write a moved object and the places it came from into `frame`, in place."""
+    """Move an object, and write it and where its pixels came from into `frame`."""
     change, drift = motion
     rows, cols = np.nonzero(mask)
     if not len(rows):
@@ -208,7 +208,7 @@ def _put(
     row, col = grid - (centre + path)[:, None, None]
     back = np.stack([cos * row - sin * col, sin * row + cos * col])
     back += centre[:, None, None] + _wobble(rng, len(row), change.bending * radius, radius)
-    _write(frame, ndimage.map_coordinates(mask, back, order=0), number, (grid, back))
+    _write_object(frame, ndimage.map_coordinates(mask, back, order=0), number, (grid, back))
 
 
 def _wobble(rng: np.random.Generator, side: int, height: float, radius: float) -> Field:
@@ -218,28 +218,28 @@ def _wobble(rng: np.random.Generator, side: int, height: float, radius: float) -
     return np.asarray(bends / (bends.std() + 1e-6) * height * 0.7, np.float32)
 
 
-def _write(
+def _write_object(
     frame: tuple[Labels, Source],
-    patch: Mask,
+    patch: Pixels,
     number: int,
-    places: tuple[npt.NDArray[np.intp], Source],
+    coordinates: tuple[npt.NDArray[np.intp], Source],
 ) -> None:
     labels, source = frame
-    grid, back = places
-    seen = patch & ((grid >= 0) & (grid < len(labels))).all(0)
-    row, col = grid[:, seen]
+    grid, back = coordinates
+    visible = patch & ((grid >= 0) & (grid < len(labels))).all(0)
+    row, col = grid[:, visible]
     free = labels[row, col] == 0
     labels[row[free], col[free]] = number
-    source[:, row[free], col[free]] = back[:, seen][:, free]
+    source[:, row[free], col[free]] = back[:, visible][:, free]
 
 
-def ghosts(
+def with_ghosts(
     rng: np.random.Generator,
-    pictures: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
+    images: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
     scenes: tuple[Scene, Scene],
 ) -> npt.NDArray[np.float32]:
-    """Leave objects that went out of focus as a faint blur on the second picture, (3, H, W)."""
-    before, after = pictures
+    """Leave objects that went out of focus as a faint blur on the second image, (3, H, W)."""
+    before, after = images
     still = np.isin(scenes[0].labels, np.unique(scenes[1].labels))
     left = ((scenes[0].labels > 0) & ~still & (scenes[1].labels == 0)).astype(np.float32)
     strength, radius = rng.uniform(0, 0.35), log_uniform(rng, 2, 8)
@@ -247,24 +247,24 @@ def ghosts(
     return np.asarray(after + strength * np.stack(faded), np.float32)
 
 
-def hazed(
+def with_haze(
     rng: np.random.Generator,
-    picture: npt.NDArray[np.float32],
+    image: npt.NDArray[np.float32],
     scene: Scene,
     widest: tuple[npt.NDArray[np.float32], Scene],
 ) -> npt.NDArray[np.float32]:
-    """Let what lies above and below a slice shine through, blurred, (3, H, W).
+    """Add the blurred light of what lies above and below a slice, (3, H, W).
 
     Parameters
     ----------
-    widest : the same objects where they are largest: their picture, (3, H, W), and scene.
+    widest : the same objects where they are largest: their image, (3, H, W), and scene.
     """
     whole, bodies = widest
     hidden = (bodies.labels > 0) & (scene.labels != bodies.labels)
     if bodies.kind not in ("tissue", "neurite"):
         hidden &= scene.labels == 0
     strengths = np.clip(rng.normal(rng.uniform(0, 0.6), 0.15, 256), 0, 0.85)
-    shining = (whole - picture) * hidden * strengths[bodies.labels]
+    shining = (whole - image) * hidden * strengths[bodies.labels]
     radius = log_uniform(rng, 1.5, 3 + 0.4 * bodies.radius)
     haze = [blurred(channel.astype(np.float32), radius) for channel in shining]
-    return np.asarray(picture + np.stack(haze), np.float32)
+    return np.asarray(image + np.stack(haze), np.float32)

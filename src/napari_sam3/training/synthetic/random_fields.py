@@ -1,4 +1,4 @@
-"""Random numbers and random fields that scenes and looks are made of."""
+"""Random numbers and random fields, from which scenes and their images are drawn."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage
 
+Random = np.random.Generator
 Field = npt.NDArray[np.float32]
-"""(H, W) one value per pixel."""
+"""(H, W), a value per pixel."""
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -28,12 +29,12 @@ def texture(
     finest, coarsest : limits of the spectrum in cycles per pixel.
     """
     frequency = _frequency(size)
-    waves = rng.standard_normal((2, *frequency.shape), dtype=np.float32)
+    noise = rng.standard_normal((2, *frequency.shape), dtype=np.float32)
     weight = frequency ** (-slope / 2) * (frequency > coarsest)
     if finest < 1:
         weight = weight * np.exp(-((frequency / finest) ** 2))
     weight[0, 0] = 0
-    spectrum = ((waves[0] + 1j * waves[1]) * weight).astype(np.complex64)
+    spectrum = ((noise[0] + 1j * noise[1]) * weight).astype(np.complex64)
     field = np.asarray(fft.irfft2(spectrum, s=(size, size)), np.float32)
     return np.asarray((field - field.mean()) / (field.std() + 1e-8), np.float32)
 
@@ -57,7 +58,7 @@ def speckle(rng: np.random.Generator, size: int, count: int, radius: float) -> F
 
 
 def blurred(field: Field, radius: float) -> Field:
-    """Blur with a Gaussian, or not at all when it would not show."""
+    """Blur with a Gaussian; radii below a tenth of a pixel change nothing."""
     if radius < 0.1:
         return field
     return np.asarray(ndimage.gaussian_filter(field, radius, mode="nearest"), np.float32)

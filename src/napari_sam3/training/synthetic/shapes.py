@@ -9,25 +9,7 @@ from scipy import ndimage
 from .random_fields import log_uniform
 
 Patch = npt.NDArray[np.bool_]
-"""(h, w) odd-sided patch with the object in its middle."""
-
-
-def _polar(reach: float) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
-    y, x = _plane(reach)
-    return np.hypot(y, x), np.arctan2(y, x)
-
-
-def _plane(reach: float) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
-    side = int(np.ceil(reach)) + 2
-    y, x = np.mgrid[-side : side + 1, -side : side + 1].astype(np.float32)
-    return y, x
-
-
-def _turned(
-    y: npt.NDArray[np.floating], x: npt.NDArray[np.floating], angle: float
-) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
-    cos, sin = np.cos(angle), np.sin(angle)
-    return cos * x + sin * y, cos * y - sin * x
+"""(h, w), both odd, with the object in the middle."""
 
 
 def blob(
@@ -40,9 +22,9 @@ def blob(
     along, across = along / half, across * half
     angle = np.arctan2(across, along)
     edge = np.ones_like(angle)
-    for wave in range(2, 7):
-        height = roughness * rng.normal() / (wave - 0.5)
-        edge += height * np.cos(wave * angle + rng.uniform(0, 6.3))
+    for order in range(2, 7):
+        height = roughness * rng.normal() / (order - 0.5)
+        edge += height * np.cos(order * angle + rng.uniform(0, 6.3))
     inside: Patch = np.hypot(along, across) < radius * np.clip(edge, 0.35, 1.7)
     return inside
 
@@ -65,31 +47,31 @@ def thread(rng: np.random.Generator, radius: float, length: float) -> Patch:
     stiffness = log_uniform(rng, 0.15, 2.0) * length
     turns = np.cumsum(rng.normal(size=steps) / np.sqrt(stiffness)) + rng.normal() / stiffness
     heading = rng.uniform(0, 2 * np.pi) + ndimage.gaussian_filter1d(turns, 1 + 2 * radius)
-    way = np.cumsum([np.sin(heading), np.cos(heading)], axis=1)
-    way = np.round(way - (way.min(1) + way.max(1))[:, None] / 2).astype(int)
-    half = np.abs(way).max(1) + int(radius) + 2
-    off = np.ones(2 * half + 1, bool)
-    off[tuple(way + half[:, None])] = False
-    inside: Patch = ndimage.distance_transform_edt(off) < radius
+    path = np.cumsum([np.sin(heading), np.cos(heading)], axis=1)
+    path = np.round(path - (path.min(1) + path.max(1))[:, None] / 2).astype(int)
+    half = np.abs(path).max(1) + int(radius) + 2
+    outside = np.ones(2 * half + 1, bool)
+    outside[tuple(path + half[:, None])] = False
+    inside: Patch = ndimage.distance_transform_edt(outside) < radius
     return inside
 
 
-def spread(rng: np.random.Generator, radius: float, roughness: float) -> Patch:
+def adherent(rng: np.random.Generator, radius: float, roughness: float) -> Patch:
     """Draw an adherent cell with protrusions."""
     distance, angle = _polar(radius * 2.6)
     edge = np.full_like(angle, rng.uniform(0.55, 0.9))
     for _ in range(rng.integers(2, 6)):
         turn = np.angle(np.exp(1j * (angle - rng.uniform(-np.pi, np.pi))))
         edge += rng.uniform(0.3, 1.4) * np.exp(-(turn**2) / (2 * rng.uniform(0.12, 0.5) ** 2))
-    for wave in range(3, 9):
-        height = roughness * 0.5 * rng.normal() / wave
-        edge += height * np.cos(wave * angle + rng.uniform(0, 6.3))
+    for order in range(3, 9):
+        height = roughness * 0.5 * rng.normal() / order
+        edge += height * np.cos(order * angle + rng.uniform(0, 6.3))
     inside: Patch = distance < radius * np.clip(edge, 0.3, 2.4)
     return inside
 
 
 def spindle(rng: np.random.Generator, radius: float) -> Patch:
-    """Draw a long adherent cell that tapers to both ends, some with a forked one."""
+    """Draw a long adherent cell that tapers to both ends, some with a forked end."""
     half = radius * rng.uniform(1.5, 3.2)
     y, x = _plane(half * 1.2)
     along, across = _turned(y, x, rng.uniform(0, 6.3))
@@ -133,3 +115,23 @@ def lobed(rng: np.random.Generator, radius: float) -> Patch:
         row, col = orbit * np.sin(angle), orbit * np.cos(angle)
         inside |= (y - row) ** 2 + (x - col) ** 2 < (radius * 0.22) ** 2
     return inside
+
+
+def _plane(reach: float) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+    """Return y and x of every pixel of a patch, from its centre."""
+    side = int(np.ceil(reach)) + 2
+    y, x = np.mgrid[-side : side + 1, -side : side + 1].astype(np.float32)
+    return y, x
+
+
+def _polar(reach: float) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+    """Return distance from the centre and angle of every pixel of a patch."""
+    y, x = _plane(reach)
+    return np.hypot(y, x), np.arctan2(y, x)
+
+
+def _turned(
+    y: npt.NDArray[np.floating], x: npt.NDArray[np.floating], angle: float
+) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+    cos, sin = np.cos(angle), np.sin(angle)
+    return cos * x + sin * y, cos * y - sin * x

@@ -1,4 +1,4 @@
-"""Images with ground truth, read from folders for measuring."""
+"""Images with ground truth for the evaluation."""
 
 from __future__ import annotations
 
@@ -13,39 +13,29 @@ import numpy as np
 import numpy.typing as npt
 from skimage.io import imread
 
-from ..values import FramesError
-
-
-def partner(path: Path, folder: Path) -> Path | None:
-    """Return the file in a folder that has the name of another, best with the same suffix."""
-    same = folder / path.name
-    if same.is_file():
-        return same
-    candidates = sorted(folder.glob(f"{escape(path.stem)}.*"))  # "cell.ome.tif" is one of "cell"
-    return next((one for one in candidates if one.stem == path.stem and one.is_file()), None)
-
+from ...values import FramesError
+from ..label_images import Labels, Pixels
 
 Kind = Literal["image", "volume", "movie"]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """One image or stack, and what is on it."""
+    """An image or stack, and the true labels of its objects."""
 
     name: str
     kind: Kind
     frames: npt.NDArray[Any]  # (H, W), (H, W, 3), (F, H, W) or (F, H, W, C)
-    labels: npt.NDArray[np.int32]  # (F, H, W), 0 is background; one value is one object
-    group: str = ""  # what it is reported with, if anybody said what it shows
+    labels: Labels  # (F, H, W), 0 is background; an object keeps its value
+    group: str = ""  # of images whose means are reported together
     is_whole: bool = True  # whether every object is labelled
 
     @property
-    def start(self) -> int:
-        """Frame to click on: the middle one of a volume, else the first."""
+    def prompted_frame(self) -> int:
+        """Frame that is prompted: the middle of a volume, else the first."""
         return len(self.labels) // 2 if self.kind == "volume" else 0
 
-    def mask(self, frame: int, value: int) -> Mask:
+    def mask(self, frame: int, value: int) -> Pixels:
         """Return the pixels of an object, (H, W)."""
         return np.asarray(self.labels[frame] == value)
 
@@ -61,7 +51,7 @@ def read_items(images: Path, labels: Path | None, partial: Collection[str] = ())
     labels : Path, optional
         A folder of labels that have the names of their images, whatever their suffixes.
     partial : collection of str
-        Words in the names of images on which not every object is labelled.
+        Words in the names of images on which some objects have no label.
 
     Raises
     ------
@@ -74,8 +64,8 @@ def read_items(images: Path, labels: Path | None, partial: Collection[str] = ())
             _item(path / "image.tif", path / "labels.tif", path.name, partial) for path in folders
         ]
     else:
-        pictures = sorted(path for path in images.iterdir() if path.is_file())
-        pairs = [(path, partner(path, labels)) for path in pictures]
+        paths = sorted(path for path in images.iterdir() if path.is_file())
+        pairs = [(path, matching_file(path, labels)) for path in paths]
         items = [_item(image, truth, image.stem, partial) for image, truth in pairs if truth]
     if not items:
         raise FramesError(
@@ -85,12 +75,21 @@ def read_items(images: Path, labels: Path | None, partial: Collection[str] = ())
     return items
 
 
+def matching_file(path: Path, folder: Path) -> Path | None:
+    """Return the file of a folder that has the name of `path`, preferably with its suffix."""
+    same = folder / path.name
+    if same.is_file():
+        return same
+    candidates = sorted(folder.glob(f"{escape(path.stem)}.*"))  # "cell.ome.tif" is one of "cell"
+    return next((file for file in candidates if file.stem == path.stem and file.is_file()), None)
+
+
 def _item(image: Path, truth: Path, name: str, partial: Collection[str]) -> Item:
-    facts = _facts(image.with_name("meta.json"))
+    metadata = _metadata(image.with_name("meta.json"))
     frames, labels = _read(image), _read(truth).astype(np.int32)
     if labels.ndim == 2:
         labels = labels[None]
-    kind = _kind(labels, facts)
+    kind = _kind(labels, metadata)
     space = frames.shape[1:3] if kind != "image" else frames.shape[:2]
     if labels.ndim != 3 or labels.shape[1:] != space:
         raise FramesError(
@@ -98,7 +97,7 @@ def _item(image: Path, truth: Path, name: str, partial: Collection[str]) -> Item
             "must cover the same pixels."
         )
     is_whole = not any(word in name for word in partial)
-    return Item(name, kind, frames, labels, _group(name, facts), is_whole)
+    return Item(name, kind, frames, labels, _group(name, metadata), is_whole)
 
 
 def _read(path: Path) -> npt.NDArray[Any]:
@@ -108,22 +107,22 @@ def _read(path: Path) -> npt.NDArray[Any]:
         raise FramesError(f"{path} cannot be read as an image ({error}).") from error
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def _metadata(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return facts
+    metadata: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return metadata
 
 
-def _kind(labels: npt.NDArray[np.int32], facts: dict[str, Any]) -> Kind:
+def _kind(labels: Labels, metadata: dict[str, Any]) -> Kind:
     if len(labels) == 1:
         return "image"
-    return "movie" if "T" in facts.get("axes", "") else "volume"
+    return "movie" if "T" in metadata.get("axes", "") else "volume"
 
 
-def _group(name: str, facts: dict[str, Any]) -> str:
-    """Tell nuclei of the Data Science Bowl, on which many models were trained, from the rest."""
-    if "modality" not in facts:
+def _group(name: str, metadata: dict[str, Any]) -> str:
+    """Separate nuclei of the Data Science Bowl, on which many models were trained."""
+    if "modality" not in metadata:
         return ""
-    said = " ".join([name, *(str(facts.get(key, "")) for key in ("annotation", "source_repo"))])
-    return "DSB nuclei" if "dsb" in said.lower() else "everything else"
+    words = " ".join([name, *(str(metadata.get(key, "")) for key in ("annotation", "source_repo"))])
+    return "DSB nuclei" if "dsb" in words.lower() else "everything else"
