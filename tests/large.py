@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam3.values import Box
+
 SIDE = 20_000
 PERIOD = 250  # pixels from one disk to the next
 RADIUS = 20  # of a disk
@@ -80,13 +82,13 @@ def centre(row: int, col: int) -> tuple[int, int]:
     return row * PERIOD + PERIOD // 2, col * PERIOD + PERIOD // 2
 
 
-def disk_at(row: int, col: int) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]]:
+def disk_at(row: int, col: int) -> tuple[Box, NDArray[np.bool_]]:
     """Return the box of a disk and its pixels there."""
     middle = centre(row, col)
     offsets = np.arange(-RADIUS, RADIUS + 1)
     mask = np.add.outer(offsets**2, offsets**2) <= RADIUS**2
     top, left = middle[0] - RADIUS, middle[1] - RADIUS
-    return (top, left, top + len(offsets), left + len(offsets)), mask
+    return Box(top, left, top + len(offsets), left + len(offsets)), mask
 
 
 class TiledImage(VirtualImage):

@@ -8,9 +8,9 @@ import pytest
 from napari_sam3.engine import Budgets, Engine, Prompts
 from napari_sam3.engine import interactive as asking
 from napari_sam3.engine.backends.base import Prediction
-from napari_sam3.engine.interactive import PromptState, PromptQuery
-from napari_sam3.values.masks import Reading
+from napari_sam3.engine.interactive import PromptQuery, PromptState
 from tests.backends import DiskBackend, disk_frames
+from tests.masks import mask_of
 
 CLICK = Prompts(points=[(30, 12)])
 MASK = np.ones((64, 64), bool)
@@ -26,7 +26,7 @@ class MindfulBackend(DiskBackend):
 
 
 def said(prompts: Prompts, memory: dict | None = None) -> PromptState:
-    answer = Prediction((Reading("whole", MASK.copy(), 1.0),), memory=memory)
+    answer = Prediction((mask_of(MASK.copy()),), memory=memory)
     return PromptState.of(PromptQuery(prompts, prompts), answer)
 
 

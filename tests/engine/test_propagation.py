@@ -3,12 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.engine import Budgets, Engine, ObjectMask, Prompts, Session
+from napari_sam3.engine import Budgets, Engine, Mask, Prompts, Session
 from napari_sam3.engine.backends.base import Prediction
 from napari_sam3.engine.propagation import ABSENT_FRAMES, Plan, Step, propagated_mask
 from napari_sam3.values.errors import PromptError
 from napari_sam3.values.masks import named_hypotheses
 from tests.backends import DiskBackend, disk_frames, ellipse
+from tests.masks import mask_of
 
 
 def steps(prompted: set[tuple[int, int]], frames: range) -> list[Step]:
@@ -112,7 +113,7 @@ def moving_disk(count: int) -> np.ndarray:
     return disk_frames([(30, 10 + 4 * index) for index in range(count)])
 
 
-def by_frame(masks: list[ObjectMask]) -> dict[int, ObjectMask]:
+def by_frame(masks: list[Mask]) -> dict[int, Mask]:
     return {mask.frame: mask for mask in masks}
 
 
@@ -140,7 +141,7 @@ def test_given_mask_is_taken_as_it_is_and_asks_the_model_nothing(
 ) -> None:
     drawn = ellipse((64, 64), (30, 11), (3, 9))
 
-    first = next(engine.open(moving_disk(3)).propagate({(0, 4): ObjectMask(0, 4, drawn, 1.0)}))
+    first = next(engine.open(moving_disk(3)).propagate({(0, 4): mask_of(drawn, object_id=4)}))
 
     np.testing.assert_array_equal(first.pixels, drawn)
     assert (first.object_id, first.score, backend.segmented) == (4, 1.0, 0)
@@ -177,7 +178,7 @@ def test_end_in_one_direction_leaves_the_other_alone(engine: Engine) -> None:
 
 def test_empty_mask_ends_an_object(backend: DiskBackend, engine: Engine) -> None:
     nothing = np.zeros((64, 64), bool)
-    prompted = {(0, 1): click(30, 10), (3, 1): ObjectMask(3, 1, nothing, 1.0)}
+    prompted = {(0, 1): click(30, 10), (3, 1): mask_of(nothing, frame=3)}
 
     masks = by_frame(list(engine.open(moving_disk(6)).propagate(prompted)))
 
@@ -186,7 +187,7 @@ def test_empty_mask_ends_an_object(backend: DiskBackend, engine: Engine) -> None
 
 def test_doubt_about_the_presence_lowers_the_score() -> None:
     sure, unsure = (
-        Prediction(named_hypotheses([np.ones((9, 9), bool)], [0.8]), presence)
+        Prediction(named_hypotheses([mask_of(np.ones((9, 9), bool), 0.8)]), presence)
         for presence in (1.0, 0.5)
     )
 
@@ -195,7 +196,7 @@ def test_doubt_about_the_presence_lowers_the_score() -> None:
 
 
 def test_empty_mask_has_no_score() -> None:
-    answer = Prediction(named_hypotheses([np.zeros((9, 9), bool)], [0.8]))
+    answer = Prediction(named_hypotheses([mask_of(np.zeros((9, 9), bool), 0.8)]))
 
     assert propagated_mask(3, 1, answer).score == 0
 

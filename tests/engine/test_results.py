@@ -282,7 +282,7 @@ def test_large_frame_has_chunks_where_the_object_is(engine: Engine, folder: Path
     labels = zarr.open_group(folder / "labels.zarr", mode="r")["1"]
     top, left, bottom, right = mask.box
     assert chunks_on_disk(folder) == {"1/0/2", "1/1/2"}
-    np.testing.assert_array_equal(labels[1, top:bottom, left:right], mask.patch)
+    np.testing.assert_array_equal(labels[1, top:bottom, left:right], mask.crop)
 
 
 @pytest.mark.parametrize("reopened", [False, True])
@@ -305,4 +305,4 @@ def test_folder_with_a_chunk_per_large_frame_is_continued(engine: Engine, folder
     mask = engine.open(Blank(), folder).segment(0, Prompts(points=[(4000, 3000)]))
 
     top, left, bottom, right = mask.box
-    np.testing.assert_array_equal(old[0, top:bottom, left:right], mask.patch)
+    np.testing.assert_array_equal(old[0, top:bottom, left:right], mask.crop)

@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_sam3.engine import CandidateFilter, Candidates, Selection, choose, position_at
-from napari_sam3.engine import selection as refinement
-from napari_sam3.engine import selection as sieves
+from napari_sam3.engine import (
+    CandidateFilter,
+    Candidates,
+    Selection,
+    choose,
+    position_at,
+    selection,
+)
 from napari_sam3.engine.selection import neighbours, refined
+from napari_sam3.values import Box
 from tests.backends import ellipse
 
 
@@ -199,7 +205,7 @@ def test_without_a_selection_the_best_candidate_is_clicked(candidates):
 def test_part_of_the_labels_is_that_part_of_all_of_them(candidates):
     chosen = choose(CandidateFilter(candidates), Selection(threshold=0, overlap=1))
 
-    part = chosen.labels_in(slice(5, 35), slice(30, 90))
+    part = chosen.labels_in(Box(5, 30, 35, 90))
 
     np.testing.assert_array_equal(part, chosen.labels[5:35, 30:90])
 
@@ -240,20 +246,18 @@ def test_neighbours_are_all_whose_boxes_overlap():
     assert [sorted(others) for others in found] == [np.flatnonzero(row).tolist() for row in overlap]
 
 
-def test_several_others_cover_a_candidate_together():
+def test_several_neighbours_overlap_a_candidate_together():
     candidate_filter = CandidateFilter(
         squares([[0, 0, 10, 10], [0, 0, 10, 4], [0, 2, 10, 6], [50, 50, 60, 60]])
     )
 
-    assert candidate_filter.covered(0, np.array([1, 2])) == 0.6
-    assert candidate_filter.covered(0, np.array([], int)) == 0
+    assert candidate_filter.overlapped_share(0, np.array([1, 2])) == 0.6
+    assert candidate_filter.overlapped_share(0, np.array([], int)) == 0
 
 
 def test_masks_are_smoothed_once_per_level(monkeypatch):
-    smoothed = []
-    monkeypatch.setattr(
-        sieves, "refined", lambda *asked: smoothed.append(asked) or refinement.refined(*asked)
-    )
+    smoothed, refine = [], selection.refined
+    monkeypatch.setattr(selection, "refined", lambda *mask: smoothed.append(mask) or refine(*mask))
     candidate_filter = CandidateFilter(squares([[0, 0, 10, 10], [20, 20, 40, 40]]))
 
     for _ in range(3):
@@ -265,8 +269,8 @@ def test_masks_are_smoothed_once_per_level(monkeypatch):
 def test_a_candidate_at_the_border_is_not_rounded_there():
     candidate_filter = CandidateFilter(squares([[0, 20, 20, 40], [40, 40, 60, 60]]))
 
-    assert candidate_filter.mask(0, 5)[0, 0]
-    assert not candidate_filter.mask(1, 5)[0, 0]
+    assert candidate_filter.mask(0, 5).crop[0, 0]
+    assert not candidate_filter.mask(1, 5).crop[0, 0]
 
 
 def test_the_best_candidate_that_holds_a_pixel_comes_first():

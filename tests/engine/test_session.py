@@ -18,14 +18,15 @@ from napari_sam3.engine import (
     Engine,
     Frames,
     FramesError,
+    Mask,
     ModelError,
-    ObjectMask,
     PromptError,
     Prompts,
     Sam3Error,
     Session,
 )
 from tests.backends import DiskBackend, disk_frames, ellipse
+from tests.masks import mask_of
 
 CLICK = Prompts(points=[(30, 12)])
 MOVIE = disk_frames([(30, 10 + 4 * index) for index in range(10)])
@@ -245,9 +246,7 @@ def test_frame_that_is_no_whole_number_is_refused(session: Session, ask) -> None
         ask(session)
 
 
-@pytest.mark.parametrize(
-    "given", [Prompts(points=[(99, 0)]), ObjectMask(0, 1, np.ones((9, 9), bool), 1.0)]
-)
+@pytest.mark.parametrize("given", [Prompts(points=[(99, 0)]), mask_of(np.ones((9, 9), bool))])
 def test_propagation_refuses_what_does_not_fit_before_it_starts(session: Session, given) -> None:
     with pytest.raises(PromptError):
         session.propagate({(0, 1): CLICK, (9, 1): given})
@@ -335,7 +334,7 @@ def test_two_threads_encode_a_frame_once(session: Session, backend: DiskBackend)
 def test_reading_a_frame_holds_nobody_up(backend: DiskBackend) -> None:
     engine = Engine(backend)
     quick = engine.open(MOVIE)
-    answered: list[ObjectMask] = []
+    answered: list[Mask] = []
 
     def read(frame: int) -> np.ndarray:
         if frame == 1 and not answered:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from skimage.io import imread, imsave
 
-from napari_sam3.engine import FramesError, ObjectMask, StorageError
+from napari_sam3.engine import FramesError, StorageError
 from napari_sam3.io import Measurements, paint, read_image, write_labels, write_overview
+from tests.masks import mask_of
 
 PIXELS = np.zeros((8, 8), bool)
 PIXELS[2:5, 3:6] = True
@@ -16,7 +17,7 @@ PIXELS[2:5, 3:6] = True
 def test_paint_writes_the_number_of_the_object_on_its_frame():
     labels = np.zeros((2, 8, 8), np.uint16)
 
-    paint(labels, ObjectMask(1, 7, PIXELS, 0.5))
+    paint(labels, mask_of(PIXELS, 0.5, frame=1, object_id=7))
 
     assert np.array_equal(labels[1] == 7, PIXELS)
     assert not labels[0].any()
@@ -26,7 +27,7 @@ def test_paint_leaves_pixels_of_others_alone():
     labels = np.zeros((1, 8, 8), np.uint16)
     labels[0, 3, 4] = 1
 
-    paint(labels, ObjectMask(0, 2, PIXELS, 0.5))
+    paint(labels, mask_of(PIXELS, 0.5, object_id=2))
 
     assert labels[0, 3, 4] == 1
     assert (labels == 2).sum() == PIXELS.sum() - 1
@@ -46,7 +47,7 @@ def test_labels_of_few_frames_are_not_taken_for_colours(tmp_path, count):
 def test_a_mask_is_a_row_of_the_table(tmp_path):
     table = Measurements(tmp_path / "table.csv")
 
-    table.add(ObjectMask(4, 2, PIXELS, 0.87654))
+    table.add(mask_of(PIXELS, 0.87654, frame=4, object_id=2))
 
     (row,) = csv.DictReader(table.path.read_text().splitlines())
     assert row == {
@@ -62,7 +63,7 @@ def test_a_mask_is_a_row_of_the_table(tmp_path):
 def test_an_absent_object_has_no_position(tmp_path):
     table = Measurements(tmp_path / "table.csv")
 
-    table.add(ObjectMask(0, 1, np.zeros((8, 8), bool), 0.1))
+    table.add(mask_of(np.zeros((8, 8), bool), 0.1))
 
     (row,) = csv.DictReader(table.path.read_text().splitlines())
     assert (row["area"], row["row"], row["col"]) == ("0", "", "")

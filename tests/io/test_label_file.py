@@ -5,15 +5,16 @@ import pytest
 import zarr
 from tifffile import TiffFile, imread
 
-from napari_sam3.engine import MaskPlace, ObjectMask, StorageError
+from napari_sam3.engine import StorageError
 from napari_sam3.io import Geometry, LabelFile, open_image
+from tests.masks import mask_of
 
 SHAPE = (3, 60, 70)
 
 
 def square(frame, object_id, top, left, shape=SHAPE[1:]):
-    place = MaskPlace(top, left, shape)
-    return ObjectMask(frame, object_id, np.ones((10, 10), bool), 0.9, place=place)
+    facts = {"frame": frame, "object_id": object_id}
+    return mask_of(np.ones((10, 10), bool), 0.9, corner=(top, left), shape=shape, **facts)
 
 
 def read(path):

@@ -5,24 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.storage.hand_edits import BoxedMask, LabelPlane, filled
+from napari_sam3.storage.hand_edits import LabelPlane, filled
+from napari_sam3.values import Box
+from tests.masks import mask_of
 
-Mask = np.ndarray
+Pixels = np.ndarray
 
 
-def disk(row: int, col: int, radius: int = 5) -> Mask:
+def disk(row: int, col: int, radius: int = 5) -> Pixels:
     rows, cols = np.mgrid[:30, :30]
     return (rows - row) ** 2 + (cols - col) ** 2 <= radius**2
 
 
-def painted(plane: LabelPlane, mask: Mask, value: int) -> LabelPlane:
+def painted(plane: LabelPlane, mask: Pixels, value: int) -> LabelPlane:
     """Return the plane after the user gave a label to some pixels."""
     shown = plane.shown.copy()
     shown[mask] = value
     return LabelPlane(shown, plane.model)
 
 
-def write(plane: LabelPlane, mask: Mask, value: int = 1) -> LabelPlane:
+def write(plane: LabelPlane, mask: Pixels, value: int = 1) -> LabelPlane:
     return plane.written(value, mask, plane.free(value))
 
 
@@ -143,10 +145,10 @@ def test_a_label_that_is_moved_leaves_the_pixels_of_others_alone(empty: LabelPla
     assert not plane.is_edited(2)
 
 
-BOX = (10, 10, 30, 30)
+BOX = Box(10, 10, 30, 30)
 SQUARES = {
-    1: BoxedMask((12, 12, 16, 16), np.ones((4, 4), bool)),
-    2: BoxedMask((20, 20, 24, 24), np.ones((4, 4), bool)),
+    1: mask_of(np.ones((4, 4), bool), corner=(12, 12), shape=(40, 40)),
+    2: mask_of(np.ones((4, 4), bool), corner=(20, 20), shape=(40, 40)),
 }
 
 

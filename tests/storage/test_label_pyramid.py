@@ -12,6 +12,7 @@ from napari_sam3.storage.label_pyramid import (
     level_sides,
     type_of_labels,
 )
+from napari_sam3.values import Box
 
 GEOMETRY = Geometry("tyx", (1.0, 0.5, 0.25), (4.0, 10.0, 20.0), ("pixel", "µm", "micrometer"))
 
@@ -46,7 +47,7 @@ def test_a_single_pixel_is_seen_at_half_the_size():
 def test_what_is_written_is_seen_at_every_level(group):
     pyramid = LabelPyramid.create(group, (2, 9000, 5001))
 
-    pyramid.write((1,), (4101, 4995, 4108, 5001), np.full((7, 6), 9, np.uint16))
+    pyramid.write((1,), Box(4101, 4995, 4108, 5001), np.full((7, 6), 9, np.uint16))
 
     assert [level.shape[1:] for level in pyramid.levels] == [
         (9000, 5001),
@@ -63,7 +64,7 @@ def test_what_is_written_is_seen_at_every_level(group):
 
 def test_what_is_erased_is_gone_from_every_level(group):
     pyramid = LabelPyramid.create(group, (5000, 5000))
-    box = (999, 1001, 1030, 1033)
+    box = Box(999, 1001, 1030, 1033)
     pyramid.write((), box, np.full((31, 32), 9, np.uint16))
 
     pyramid.write((), box, np.zeros((31, 32), np.uint16))
@@ -73,9 +74,9 @@ def test_what_is_erased_is_gone_from_every_level(group):
 
 def test_neighbours_of_a_box_stay_at_every_level(group):
     pyramid = LabelPyramid.create(group, (5000, 5000))
-    pyramid.write((), (100, 100, 101, 101), np.array([[7]], np.uint16))
+    pyramid.write((), Box(100, 100, 101, 101), np.array([[7]], np.uint16))
 
-    pyramid.write((), (101, 101, 103, 103), np.full((2, 2), 4, np.uint16))
+    pyramid.write((), Box(101, 101, 103, 103), np.full((2, 2), 4, np.uint16))
 
     assert pyramid.levels[0][100, 100] == 7
     assert pyramid.levels[1][50, 50] == 7
@@ -85,7 +86,7 @@ def test_neighbours_of_a_box_stay_at_every_level(group):
 def test_only_tiles_that_a_box_meets_are_on_disk(group, tmp_path):
     pyramid = LabelPyramid.create(group, (20_000, 20_000))
 
-    pyramid.write((), (1000, 1000, 1040, 1040), np.ones((40, 40), np.uint16))
+    pyramid.write((), Box(1000, 1000, 1040, 1040), np.ones((40, 40), np.uint16))
 
     files = [one for one in (tmp_path / "labels.zarr").rglob("c/*/*") if one.is_file()]
     assert len(files) == 4 + 4 + 1 + 1 + 1
@@ -113,8 +114,8 @@ def test_labels_are_described_as_ome_zarr(group):
 def test_labels_take_32_bits_only_where_they_must(group, highest, kind):
     pyramid = LabelPyramid.create(group, (3000, 3000), type_of_labels(highest))
 
-    pyramid.write((), (10, 10, 11, 11), np.array([[highest]], kind))
+    pyramid.write((), Box(10, 10, 11, 11), np.array([[highest]], kind))
 
     assert [level.dtype for level in pyramid.levels] == [kind, kind]
-    assert pyramid.read((), (10, 10, 11, 11)) == highest
+    assert pyramid.read((), Box(10, 10, 11, 11)) == highest
     assert pyramid.levels[1][5, 5] == highest

@@ -20,6 +20,7 @@ from napari_sam3.layers.candidate_layers import FaintOutlines
 from napari_sam3.layers.label_layers import Layout, ResultLayers, ScoreRow
 from napari_sam3.storage.hand_edits import LabelPlane
 from napari_sam3.storage.label_store import LabelArray, LabelStore
+from napari_sam3.values import Box, Mask
 from tests.large import SIDE, disk_at
 from tests.layers.results import BLUE, RED, seen
 
@@ -178,9 +179,6 @@ def test_labels_can_be_read_by_zarr_alone(store: LabelStore) -> None:
     assert (labels[1] == 7).all()
 
 
-Box = tuple[int, int, int, int]
-
-
 class LargeBench:
     """Results on an image of 20 000 x 20 000 pixels."""
 
@@ -202,7 +200,7 @@ class LargeBench:
     def write(self, object_id: int, row: int, col: int, place: tuple[int, ...] = ()) -> Box:
         """Write the disk of this row and column of disks, and return its box."""
         box, mask = disk_at(row, col)
-        self.results.write(place, object_id, mask, box)
+        self.results.write(place, object_id, Mask(mask, box, (SIDE, SIDE)))
         return box
 
 
@@ -264,10 +262,10 @@ def test_a_mask_touches_no_more_than_the_tiles_it_meets(
 
     bench.write(1, 30, 40)
     bench.write(1, 31, 40)
-    box, mask = bench.results.patch((), 1)
+    mask = bench.results.mask((), 1)
 
-    assert box == disk_at(31, 40)[0]
-    np.testing.assert_array_equal(mask, disk_at(31, 40)[1])
+    assert mask.box == disk_at(31, 40)[0]
+    np.testing.assert_array_equal(mask.crop, disk_at(31, 40)[1])
     assert max(touched) <= max((41 + 250) * 43, 1250**2)  # napari reads the smallest level whole
 
 
@@ -298,26 +296,26 @@ def test_an_erased_mask_is_gone_from_every_level(bench: LargeBench) -> None:
     bench.results.erase((), 1)
 
     assert not any(level[:].any() for level in bench.labels[0].data[2:])
-    assert bench.results.patch((), 1)[1].size == 0
+    assert bench.results.mask((), 1).crop.size == 0
 
 
 def test_an_empty_mask_takes_the_place_of_an_earlier_one(bench: LargeBench) -> None:
     bench.write(1, 30, 40)
 
-    bench.results.write((), 1, np.zeros((0, 0), bool), (0, 0, 0, 0))
+    bench.results.write((), 1, Mask.absent((SIDE, SIDE)))
 
     assert not any(level[:].any() for level in bench.labels[0].data[2:])
 
 
 def test_in_one_layer_committed_pixels_of_a_large_image_are_kept(shared: LargeBench) -> None:
     box = shared.write(1, 30, 40)
-    larger = (box[0] - 5, box[1] - 5, box[2] + 5, box[3] + 5)
+    larger = Box(box[0] - 5, box[1] - 5, box[2] + 5, box[3] + 5)
 
-    shared.results.write((), 2, np.ones((51, 51), bool), larger)
+    shared.results.write((), 2, Mask(np.ones((51, 51), bool), larger, (SIDE, SIDE)))
 
-    _, mask = shared.results.patch((), 1)
+    mask = shared.results.mask((), 1).crop
     np.testing.assert_array_equal(mask, disk_at(30, 40)[1])
-    assert shared.results.patch((), 2)[1].sum() == 51**2 - mask.sum()
+    assert shared.results.mask((), 2).crop.sum() == 51**2 - mask.sum()
 
 
 def test_a_new_mask_is_seen_while_zoomed_out(bench: LargeBench) -> None:
@@ -359,8 +357,8 @@ def test_an_object_is_removed_from_all_large_frames(tmp_path: Path, layout: Layo
     bench.results.remove_objects([1])
 
     for place in ((0,), (2,)):
-        assert not bench.results.patch(place, 1)[1].any()
-        np.testing.assert_array_equal(bench.results.patch(place, 2)[1], disk_at(30, 41)[1])
+        assert not bench.results.mask(place, 1).crop.any()
+        np.testing.assert_array_equal(bench.results.mask(place, 2).crop, disk_at(30, 41)[1])
 
 
 def test_results_of_large_frames_change_their_layout(tmp_path: Path) -> None:
@@ -372,8 +370,8 @@ def test_results_of_large_frames_change_their_layout(tmp_path: Path) -> None:
         bench.results.change_layout(layout)
 
         assert len(bench.labels) == count
-        np.testing.assert_array_equal(bench.results.patch((0,), 1)[1], disk_at(30, 40)[1])
-        np.testing.assert_array_equal(bench.results.patch((2,), 2)[1], disk_at(50, 60)[1])
+        np.testing.assert_array_equal(bench.results.mask((0,), 1).crop, disk_at(30, 40)[1])
+        np.testing.assert_array_equal(bench.results.mask((2,), 2).crop, disk_at(50, 60)[1])
     assert bench.results.edited({1, 2}) == set()
 
 
@@ -436,9 +434,9 @@ def test_on_a_full_disk_a_large_frame_stays_as_it_was(
         with pytest.raises(StorageError, match="No room left on disk"):
             bench.write(1, 50, 60)
 
-    box, mask = bench.results.patch((), 1)
-    assert box == disk_at(30, 40)[0]
-    np.testing.assert_array_equal(mask, disk_at(30, 40)[1])
+    mask = bench.results.mask((), 1)
+    assert mask.box == disk_at(30, 40)[0]
+    np.testing.assert_array_equal(mask.crop, disk_at(30, 40)[1])
     assert [np.count_nonzero(level[:] > 0) > 0 for level in bench.labels[0].data[3:]] == [True] * 2
     assert not bench.labels[0].data[2][50 * 250 >> 2 : 51 * 250 >> 2, 60 * 250 >> 2 :].any()
 

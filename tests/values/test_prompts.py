@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from napari_sam3.engine import PromptError, Prompts
-from napari_sam3.values.masks import MaskPlace as Place
-from napari_sam3.values.masks import Reading
+from tests.masks import mask_of
 
 SHAPE = (20, 30)
 OUTLINE = np.zeros(SHAPE, bool)
 OUTLINE[5:9, 5:9] = True
-PATCH = Reading("whole", np.ones((4, 4), bool), 1.0, Place(5, 5, SHAPE))
+PATCH = mask_of(np.ones((4, 4), bool), corner=(5, 5), shape=SHAPE)
 
 
 def test_points_are_positive_unless_told_otherwise() -> None:

@@ -15,7 +15,7 @@ from psygnal import Signal
 from ..engine import EncodingProgress, Engine, Session
 from ..layers import GEOMETRY, Layout, StackAxes, data_shape, give_own_files, lay_on, visible_box
 from ..storage import LabelStore
-from ..values import Place, StorageError
+from ..values import FrameIndex, StorageError
 from .concepts import Concepts
 from .detection import Detection
 from .jobs import Jobs
@@ -164,7 +164,7 @@ class Works:
             self.begun.emit(self._works[image])
         return self._works[image]
 
-    def view(self, image: Image, place: Place) -> View:
+    def view(self, image: Image, place: FrameIndex) -> View:
         """Return the stack through a place of an image, as it is displayed now."""
         axes = StackAxes.through(image, self._focus.axis_of(image), place)
         return self._views.of(self._viewer.layers, image, axes)
@@ -343,7 +343,7 @@ class Works:
 
     def _on_objects_removed(self, object_ids: frozenset[int]) -> None:
         forget = partial(self._sessions.forget_objects, object_ids)
-        self._jobs.ask(("forget", object_ids), forget, lambda _: None, lambda _: None)
+        self._jobs.submit(("forget", object_ids), forget, lambda _: None, lambda _: None)
 
     def _on_changed(self) -> None:
         self.changed.emit()

@@ -15,12 +15,12 @@ from psygnal import Signal
 
 from ..engine import Library, Selection
 from ..layers import DrawnBox, split_coordinates, visible_box
-from ..values import Exemplar, Place, Sam3Error, bounding
+from ..values import Exemplar, FrameIndex, Mask, Sam3Error
 from .annotations import FindTool, Work, Works
 from .concept import CandidateCount, ConceptState, Description
 from .concepts import Concepts
 from .view import Focus
-from .workspace import Found, Workspace
+from .workspace import Workspace
 
 Extent = Literal["this frame", "what is visible", "all frames"]
 """Where to look."""
@@ -219,7 +219,7 @@ class ConceptSearch:
             work.concepts.describe(current, replace(current.description, boxes=boxes))
         self.look_for(work, [current])
 
-    def _on_found(self, concept: ConceptState, place: Place) -> None:
+    def _on_found(self, concept: ConceptState, place: FrameIndex) -> None:
         if place == self._focus.place:
             self.show_frame()
 
@@ -239,7 +239,7 @@ class ConceptSearch:
         self._show_faint(place if self._is_picking else None)
         self.changed.emit()
 
-    def _show_faint(self, place: Place | None) -> None:
+    def _show_faint(self, place: FrameIndex | None) -> None:
         """Outline what does not count on a frame of the image looked at, or nothing anywhere."""
         for work in self._works:
             is_here = place is not None and work.concepts is self.concepts
@@ -254,7 +254,7 @@ class ConceptSearch:
 
 
 def promote(
-    workspace: Workspace, concept: ConceptState, place: Place, positions: Sequence[int]
+    workspace: Workspace, concept: ConceptState, place: FrameIndex, positions: Sequence[int]
 ) -> None:
     """Make an object of every candidate; the last one is the current object.
 
@@ -277,15 +277,16 @@ def promote(
 
 
 def _found(
-    concept: ConceptState, place: Place, position: int, painted: Mapping[int, NDArray[np.bool_]]
-) -> Found | None:
+    concept: ConceptState,
+    place: FrameIndex,
+    position: int,
+    painted: Mapping[int, NDArray[np.bool_]],
+) -> Mask | None:
     """Return a candidate as it is seen; None if it was erased. Its label is its position + 1."""
-    score = concept.score(place, position)
     if position + 1 not in painted:
-        return Found(*concept.mask(place, position), score)
-    mask = painted[position + 1]
-    box = bounding(mask)
-    return None if box is None else Found(box, mask[box[0] : box[2], box[1] : box[3]], score)
+        return concept.mask(place, position)
+    mask = Mask.of(painted[position + 1], concept.score(place, position)).trimmed()
+    return mask if mask.area else None
 
 
 MANY = 12
@@ -298,7 +299,7 @@ class Picked:
     """A candidate that was clicked."""
 
     concept: ConceptState
-    place: Place
+    place: FrameIndex
     position: int
 
     @property
@@ -388,7 +389,7 @@ class Picking:
         self.changed.emit()
         return self._picked
 
-    def _promote(self, concept: ConceptState, place: Place, positions: Sequence[int]) -> None:
+    def _promote(self, concept: ConceptState, place: FrameIndex, positions: Sequence[int]) -> None:
         work = self._search.begin()
         if work is None:
             return

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..engine import CandidateFilter, KeptCandidates, Selection, choose, position_at
 from ..layers import ConceptSheet, DrawnBox
-from ..values import LARGE_FRAME, Candidates, Exemplar, PixelBox, Place
+from ..values import LARGE_FRAME, Box, Candidates, Exemplar, FrameIndex, Mask
 
 SAME = 0.7  # intersection over union of two boxes around what must be one object
 
@@ -117,17 +117,17 @@ class CandidateStore:
     def __init__(self, max_bytes: int = STORE_BYTES) -> None:
         self._max_bytes = max_bytes
         self._nbytes = 0
-        self._packed: OrderedDict[Place, PackedCandidates] = OrderedDict()
-        self._sieves: OrderedDict[Place, CandidateFilter] = OrderedDict()
+        self._packed: OrderedDict[FrameIndex, PackedCandidates] = OrderedDict()
+        self._sieves: OrderedDict[FrameIndex, CandidateFilter] = OrderedDict()
 
-    def __contains__(self, place: Place) -> bool:
+    def __contains__(self, place: FrameIndex) -> bool:
         return place in self._packed
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[FrameIndex]:
         """Return where there are candidates, or may be none but were looked for."""
         return list(self._packed)
 
-    def put(self, place: Place, candidates: Candidates) -> None:
+    def put(self, place: FrameIndex, candidates: Candidates) -> None:
         """Keep the candidates of a frame, in place of earlier ones."""
         self.drop(place)
         packed = self._packed[place] = PackedCandidates.of(candidates)
@@ -135,11 +135,11 @@ class CandidateStore:
         while self._nbytes > self._max_bytes and len(self._packed) > 1:
             self.drop(next(iter(self._packed)))
 
-    def packed(self, place: Place) -> PackedCandidates:
+    def packed(self, place: FrameIndex) -> PackedCandidates:
         """Return the candidates of a frame as a worker may take them."""
         return self._packed[place]
 
-    def candidate_filter(self, place: Place) -> CandidateFilter | None:
+    def candidate_filter(self, place: FrameIndex) -> CandidateFilter | None:
         """Return what chooses among the candidates of a frame, if there are any."""
         if place not in self._packed:
             return None
@@ -151,7 +151,7 @@ class CandidateStore:
             self._sieves.popitem(last=False)
         return self._sieves[place]
 
-    def drop(self, place: Place) -> None:
+    def drop(self, place: FrameIndex) -> None:
         """Keep the candidates of a frame no longer."""
         gone = self._packed.pop(place, None)
         self._nbytes -= 0 if gone is None else gone.nbytes
@@ -206,14 +206,14 @@ class ConceptState:
     levels: Selection = field(default_factory=Selection)  # the sliders, without picks
     sheet: ConceptSheet | None = None  # made when something is drawn
     store: CandidateStore = field(default_factory=CandidateStore)
-    picks: dict[Place, Picks] = field(default_factory=dict)
-    drawn: dict[Place, Selection] = field(default_factory=dict)  # how frames were last drawn
-    described: dict[Place, Description] = field(default_factory=dict)  # when they were asked
-    _chosen: tuple[Place, Selection, KeptCandidates] | None = None
+    picks: dict[FrameIndex, Picks] = field(default_factory=dict)
+    drawn: dict[FrameIndex, Selection] = field(default_factory=dict)  # how frames were last drawn
+    described: dict[FrameIndex, Description] = field(default_factory=dict)  # when they were asked
+    _chosen: tuple[FrameIndex, Selection, KeptCandidates] | None = None
 
     def put(
         self,
-        place: Place,
+        place: FrameIndex,
         description: Description,
         candidates: Candidates,
         region: Region | None = None,
@@ -241,11 +241,11 @@ class ConceptState:
         self.described.clear()
         self._chosen = None
 
-    def selection_at(self, place: Place) -> Selection:
+    def selection_at(self, place: FrameIndex) -> Selection:
         """Return the levels with what was picked on a frame."""
         return self.picks.get(place, Picks()).applied(self.levels)
 
-    def chosen_at(self, place: Place) -> KeptCandidates | None:
+    def chosen_at(self, place: FrameIndex) -> KeptCandidates | None:
         """Choose among the candidates of a frame; None where nothing was looked for."""
         candidate_filter = self.store.candidate_filter(place)
         if candidate_filter is None:
@@ -255,7 +255,7 @@ class ConceptState:
             self._chosen = place, selection, choose(candidate_filter, selection)
         return self._chosen[2]
 
-    def position_at(self, place: Place, row: float, col: float) -> int | None:
+    def position_at(self, place: FrameIndex, row: float, col: float) -> int | None:
         """Return which candidate is at a pixel, the shown ones first, unless it is an object."""
         candidate_filter = self.store.candidate_filter(place)
         if candidate_filter is None:
@@ -263,7 +263,7 @@ class ConceptState:
         position = position_at(candidate_filter, self.selection_at(place), row, col)
         return None if position in self.picks.get(place, Picks()).taken else position
 
-    def toggle(self, place: Place, position: int) -> None:
+    def toggle(self, place: FrameIndex, position: int) -> None:
         """Throw a shown candidate out, or take a hidden one in."""
         candidate_filter = self.store.candidate_filter(place)
         if candidate_filter is None:
@@ -271,11 +271,11 @@ class ConceptState:
         toggled = self.selection_at(place).toggled(candidate_filter, position)
         self.picks[place] = self.picks.get(place, Picks()).after(toggled)
 
-    def take(self, place: Place, objects: dict[int, int]) -> None:
+    def take(self, place: FrameIndex, objects: dict[int, int]) -> None:
         """Note which candidates became which objects; they are shown no longer."""
         self.picks[place] = self.picks.get(place, Picks()).taking(objects)
 
-    def give_back(self, object_ids: Set[int]) -> list[Place]:
+    def give_back(self, object_ids: Set[int]) -> list[FrameIndex]:
         """Let candidates count again whose objects are gone, and return where they are."""
         places = [
             place
@@ -286,43 +286,42 @@ class ConceptState:
             self.picks[place] = self.picks[place].without_objects(object_ids)
         return places
 
-    def outdated(self) -> list[Place]:
+    def outdated(self) -> list[FrameIndex]:
         """Return the frames that are drawn with other levels than they should be."""
         places = self.store.places()
         return [place for place in places if self.drawn.get(place) != self.selection_at(place)]
 
-    def is_candidate(self, place: Place, position: int) -> bool:
+    def is_candidate(self, place: FrameIndex, position: int) -> bool:
         """Whether there is such a candidate on a frame, and it is no object."""
         candidate_filter = self.store.candidate_filter(place)
         is_there = candidate_filter is not None and position < len(candidate_filter.candidates)
         return is_there and position not in self.picks.get(place, Picks()).taken
 
-    def is_shown(self, place: Place, position: int) -> bool:
+    def is_shown(self, place: FrameIndex, position: int) -> bool:
         """Whether a candidate counts."""
         chosen = self.chosen_at(place)
         return chosen is not None and position in chosen.positions
 
-    def score(self, place: Place, position: int) -> float:
+    def score(self, place: FrameIndex, position: int) -> float:
         """Return how sure the model is of a candidate, 0..1."""
         return float(self.store.packed(place).bare.scores[position])
 
-    def box(self, place: Place, position: int) -> tuple[float, float, float, float]:
+    def box(self, place: FrameIndex, position: int) -> tuple[float, float, float, float]:
         """Return the box around a candidate: row, col, row, col of its outer edges."""
         top, left, bottom, right = self.store.packed(place).bare.boxes[position].tolist()
         return top - 0.5, left - 0.5, bottom - 0.5, right - 0.5
 
-    def mask(self, place: Place, position: int) -> tuple[PixelBox, NDArray[np.bool_]]:
-        """Return a box and the pixels (h, w) of a candidate in it, as shown or to be shown."""
+    def mask(self, place: FrameIndex, position: int) -> Mask:
+        """Return the pixels of a candidate, as shown or to be shown."""
         chosen = self.chosen_at(place)
         if chosen is None:
             raise KeyError(place)
-        (rows, cols), crop = chosen.crop(position)
-        box = rows.start, cols.start, rows.stop, cols.stop
+        mask = chosen.mask(position)
         if position not in chosen.positions:
-            return box, crop
-        return box, np.asarray(chosen.labels_in(rows, cols) == position + 1)
+            return mask
+        return replace(mask, crop=np.asarray(chosen.labels_in(mask.box) == position + 1))
 
-    def hidden_labels(self, place: Place) -> NDArray[np.int32] | None:
+    def hidden_labels(self, place: FrameIndex) -> NDArray[np.int32] | None:
         """Draw candidates that do not count but might, (H, W): value = position + 1."""
         chosen = self.chosen_at(place)
         if chosen is None:
@@ -330,11 +329,11 @@ class ConceptState:
         candidates = chosen.candidate_filter.candidates
         labels = np.zeros(candidates.shape, np.int32)
         for position in self._worth_a_glance(place, chosen)[::-1].tolist():
-            rows, cols = chosen.candidate_filter.place(position)
-            labels[rows, cols][candidates.masks[position]] = position + 1
+            mask = candidates.mask(position)
+            labels[mask.box.slices][mask.crop] = position + 1
         return labels
 
-    def tally(self, place: Place) -> CandidateCount | None:
+    def tally(self, place: FrameIndex) -> CandidateCount | None:
         """Tell what was found on a frame, or None where nothing was looked for."""
         chosen = self.chosen_at(place)
         if chosen is None:
@@ -351,7 +350,7 @@ class ConceptState:
             self.described.get(place) == self.description,
         )
 
-    def _worth_a_glance(self, place: Place, chosen: KeptCandidates) -> NDArray[np.int64]:
+    def _worth_a_glance(self, place: FrameIndex, chosen: KeptCandidates) -> NDArray[np.int64]:
         candidate_filter, taken = chosen.candidate_filter, self.picks.get(place, Picks()).taken
         is_shown = np.zeros(len(candidate_filter.candidates), bool)
         is_shown[chosen.positions] = True
@@ -367,7 +366,7 @@ class ConceptState:
 def _share(candidate_filter: CandidateFilter, position: int, is_shown: NDArray[np.bool_]) -> float:
     """Return how much of a candidate those cover that are shown, (N,)."""
     others = candidate_filter.neighbours[position]
-    return candidate_filter.covered(position, others[is_shown[others]])
+    return candidate_filter.overlapped_share(position, others[is_shown[others]])
 
 
 BLOCK = 1024
@@ -387,17 +386,17 @@ class Drawing:
         """Whether nothing is to be seen."""
         return self.chosen is None or not self.chosen.found
 
-    def parts(self, shape: tuple[int, int]) -> Iterator[tuple[PixelBox, NDArray[np.int32]]]:
+    def parts(self, shape: tuple[int, int]) -> Iterator[tuple[Box, NDArray[np.int32]]]:
         """Draw a frame of this shape: boxes of it, and the labels (h, w) in them."""
         for box in boxes_of(shape):
             yield box, self._part(box)
 
-    def _part(self, box: PixelBox) -> NDArray[np.int32]:
+    def _part(self, box: Box) -> NDArray[np.int32]:
         if self.labels is not None:
             return self.labels
         if self.chosen is None:
-            return np.zeros((box[2] - box[0], box[3] - box[1]), np.int32)
-        return self.chosen.labels_in(slice(box[0], box[2]), slice(box[1], box[3]))
+            return np.zeros(box.shape, np.int32)
+        return self.chosen.labels_in(box)
 
 
 def drawn(selection: Selection, chosen: KeptCandidates) -> Drawing:
@@ -406,10 +405,12 @@ def drawn(selection: Selection, chosen: KeptCandidates) -> Drawing:
     return Drawing(selection, chosen, None if is_large else chosen.labels)
 
 
-def boxes_of(shape: tuple[int, int]) -> list[PixelBox]:
+def boxes_of(shape: tuple[int, int]) -> list[Box]:
     """Divide a frame of this shape into the boxes that it is drawn in."""
     rows, cols = shape
     if rows * cols <= LARGE_FRAME:
-        return [(0, 0, rows, cols)]
+        return [Box.whole(shape)]
     corners = product(range(0, rows, BLOCK), range(0, cols, BLOCK))
-    return [(top, left, min(top + BLOCK, rows), min(left + BLOCK, cols)) for top, left in corners]
+    return [
+        Box(top, left, min(top + BLOCK, rows), min(left + BLOCK, cols)) for top, left in corners
+    ]

@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from ..layers import ConceptSheet, ExemplarLayer, FaintOutlines, data_shape
 from ..storage import LabelStore
-from ..values import Candidates, Place, StorageError
+from ..values import Candidates, FrameIndex, StorageError
 from .concept import ConceptState, Description, Drawing, Region, boxes_of, counterparts
 
 EVERYTHING = "everything"
@@ -133,7 +133,7 @@ class Concepts:
     def put(
         self,
         concept: ConceptState,
-        place: Place,
+        place: FrameIndex,
         asked: Description,
         found: Candidates,
         region: Region | None = None,
@@ -146,7 +146,7 @@ class Concepts:
             self.draw(concept, place)
             self.changed.emit()
 
-    def draw(self, concept: ConceptState, place: Place) -> None:
+    def draw(self, concept: ConceptState, place: FrameIndex) -> None:
         """Draw what counts on a frame, unless it is drawn so already.
 
         A frame whose candidates made room for others stays as it is.
@@ -155,7 +155,7 @@ class Concepts:
         if place in concept.store and concept.drawn.get(place) != selection:
             self.write(concept, place, Drawing(selection, concept.chosen_at(place)))
 
-    def write(self, concept: ConceptState, place: Place, drawing: Drawing) -> None:
+    def write(self, concept: ConceptState, place: FrameIndex, drawing: Drawing) -> None:
         """Put a drawing on a frame."""
         if concept.sheet is None and drawing.is_empty:
             return
@@ -168,13 +168,13 @@ class Concepts:
             return
         concept.drawn[place] = drawing.selection
 
-    def show_features(self, place: Place) -> None:
+    def show_features(self, place: FrameIndex) -> None:
         """Show where the mouse points how good and how large the candidates of a frame are."""
         for concept in self:
             if concept.sheet is not None:
                 concept.sheet.show_features(_rows(concept, place))
 
-    def draw_faint(self, place: Place | None) -> None:
+    def draw_faint(self, place: FrameIndex | None) -> None:
         """Outline what does not count of the current concept on a frame, or nothing."""
         hidden = None
         is_large = len(boxes_of(self._plane)) > 1  # what napari cannot draw whole
@@ -185,7 +185,9 @@ class Concepts:
             return
         self.faint.draw(place, hidden)
 
-    def _renumber(self, concept: ConceptState, place: Place, before: Candidates | None) -> None:
+    def _renumber(
+        self, concept: ConceptState, place: FrameIndex, before: Candidates | None
+    ) -> None:
         """Let what was painted on candidates of before be on those that they are now."""
         painted = [] if concept.sheet is None else sorted(concept.sheet.painted(place))
         if concept.sheet is None or not painted:
@@ -215,7 +217,7 @@ class Concepts:
             self.rename(concept, event.source.name)
 
 
-def _rows(concept: ConceptState, place: Place) -> list[dict[str, Any]]:
+def _rows(concept: ConceptState, place: FrameIndex) -> list[dict[str, Any]]:
     chosen = concept.chosen_at(place)
     if chosen is None:
         return []

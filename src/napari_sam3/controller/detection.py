@@ -11,7 +11,7 @@ from psygnal import Signal
 
 from ..engine import Selection, Session, choose
 from ..layers import DrawnBox
-from ..values import CancelledError, Candidates, Exemplar, FramesError, Place, Sam3Error
+from ..values import CancelledError, Candidates, Exemplar, FrameIndex, FramesError, Sam3Error
 from .concept import ConceptState, Description, Drawing, PackedCandidates, Region, drawn
 from .concepts import Concepts
 from .jobs import Jobs, Stream
@@ -24,9 +24,9 @@ Shown = Region | Exemplar
 def look_for(
     sessions: Sessions,
     view: View,
-    place: Place,
+    place: FrameIndex,
     asked: Description,
-    elsewhere: Sequence[tuple[Place, View]],
+    elsewhere: Sequence[tuple[FrameIndex, View]],
     region: Region | None,
 ) -> Candidates:
     """Find what is described on the frame at a place, or in a region of it."""
@@ -49,7 +49,7 @@ def look_for_on_all(
     sessions: Sessions,
     view: View,
     asked: Mapping[int, Description],
-    elsewhere: Mapping[Place, View],
+    elsewhere: Mapping[FrameIndex, View],
 ) -> Generator[tuple[int, Candidates], None, None]:
     """Find what is described on every frame of a stack, all descriptions on one frame first.
 
@@ -68,7 +68,7 @@ def look_for_on_all(
 
 
 def remembered(
-    sessions: Sessions, asked: Description, elsewhere: Mapping[Place, View]
+    sessions: Sessions, asked: Description, elsewhere: Mapping[FrameIndex, View]
 ) -> list[Exemplar]:
     """Show the model the boxes that were drawn on other frames."""
     return [
@@ -91,7 +91,7 @@ def _on_all(
     return iter(session.find_all(asked.text or None, exemplars=exemplars))
 
 
-Asked = tuple[int, Place]  # which concept, and where
+Asked = tuple[int, FrameIndex]  # which concept, and where
 
 
 @dataclass(slots=True, eq=False)
@@ -119,7 +119,7 @@ class Detection:
     found = Signal(object, tuple)  # a FoundConcept, and the place of the frame
 
     def __init__(
-        self, concepts: Concepts, jobs: Jobs, sessions: Sessions, look: Callable[[Place], View]
+        self, concepts: Concepts, jobs: Jobs, sessions: Sessions, look: Callable[[FrameIndex], View]
     ) -> None:
         self._concepts = concepts
         self._jobs = jobs
@@ -145,7 +145,7 @@ class Detection:
         """How far a stack is looked through, while it is."""
         return None if self._sweep is None else self._sweep.progress
 
-    def find(self, concept: ConceptState, place: Place, region: Region | None = None) -> None:
+    def find(self, concept: ConceptState, place: FrameIndex, region: Region | None = None) -> None:
         """Look for a concept on a frame; a newer question about both takes its place."""
         asked = concept.description
         try:
@@ -156,7 +156,7 @@ class Detection:
             return
         key = concept.id, place
         self._asked.add(key)
-        self._jobs.ask(
+        self._jobs.submit(
             (self, key),
             partial(look_for, self._sessions, view, place, asked, elsewhere, region),
             partial(self._on_found, concept, place, asked, region),
@@ -164,7 +164,7 @@ class Detection:
         )
         self.changed.emit()
 
-    def find_on_all(self, concepts: Sequence[ConceptState], place: Place) -> None:
+    def find_on_all(self, concepts: Sequence[ConceptState], place: FrameIndex) -> None:
         """Look for concepts on all frames of the stack through a place."""
         self.stop()
         try:
@@ -194,7 +194,7 @@ class Detection:
         except FramesError as error:
             self.failed.emit(str(error))
             return
-        self._jobs.ask(
+        self._jobs.submit(
             (self, "exemplars"),
             lambda: [*remembered(self._sessions, asked, views), *asked.borrowed],
             shown,
@@ -231,7 +231,9 @@ class Detection:
                 partial(_redrawn, due), partial(self._on_redrawn, concept), self._on_redrawing_ended
             )
 
-    def _views_of(self, asked: Description, place: Place | None) -> list[tuple[Place, View]]:
+    def _views_of(
+        self, asked: Description, place: FrameIndex | None
+    ) -> list[tuple[FrameIndex, View]]:
         """Look at the frames on which exemplars were drawn, but for one of them."""
         places = {box.place for box in asked.boxes} - {place}
         return [(one, self._look(one)) for one in sorted(places)]
@@ -239,7 +241,7 @@ class Detection:
     def _on_found(
         self,
         concept: ConceptState,
-        place: Place,
+        place: FrameIndex,
         asked: Description,
         region: Region | None,
         found: Candidates,
@@ -279,7 +281,7 @@ class Detection:
             self.failed.emit(message)
         self.changed.emit()
 
-    def _on_redrawn(self, concept: ConceptState, redrawn: tuple[Place, Drawing]) -> None:
+    def _on_redrawn(self, concept: ConceptState, redrawn: tuple[FrameIndex, Drawing]) -> None:
         place, drawing = redrawn
         if concept.selection_at(place) == drawing.selection:
             self._concepts.write(concept, place, drawing)
@@ -295,7 +297,7 @@ class Detection:
 
 
 def _redrawn(
-    due: Iterable[tuple[Place, Selection, PackedCandidates]],
-) -> Generator[tuple[Place, Drawing], None, None]:
+    due: Iterable[tuple[FrameIndex, Selection, PackedCandidates]],
+) -> Generator[tuple[FrameIndex, Drawing], None, None]:
     for place, selection, packed in due:
         yield place, drawn(selection, choose(packed.unpacked(), selection))

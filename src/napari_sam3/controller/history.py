@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from ..layers import PromptSnapshot
-from ..values import Key, Place
+from ..values import FrameIndex, Key
 
 LENGTH = 100
 
@@ -14,7 +14,7 @@ LENGTH = 100
 @dataclass(frozen=True, slots=True, eq=False)
 class _Step:
     state: PromptSnapshot
-    made: frozenset[Key[Place]] = frozenset()  # objects that came with it
+    made: frozenset[Key[FrameIndex]] = frozenset()  # objects that came with it
 
 
 class PromptHistory:
@@ -44,11 +44,11 @@ class PromptHistory:
         return bool(self._future)
 
     @property
-    def made(self) -> frozenset[Key[Place]]:
+    def made(self) -> frozenset[Key[FrameIndex]]:
         """Objects that were made without a prompt in the step that is undone next."""
         return self._shown.made
 
-    def push(self, state: PromptSnapshot, made: frozenset[Key[Place]] = frozenset()) -> None:
+    def push(self, state: PromptSnapshot, made: frozenset[Key[FrameIndex]] = frozenset()) -> None:
         """Take a new state; what was undone before is dropped."""
         self._past.append(self._shown)
         self._future.clear()

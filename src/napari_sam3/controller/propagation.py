@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 from typing import Literal
@@ -12,7 +12,7 @@ from typing import Literal
 from psygnal import Signal
 
 from ..layers import StackAxes
-from ..values import Key, MaskPlace, ObjectMask, Place, Prompts, Sam3Error
+from ..values import FrameIndex, Key, Mask, Prompts, Sam3Error
 from .jobs import Jobs, Stream
 from .segmentation import Segmentation
 from .view import Sessions, View
@@ -56,7 +56,7 @@ class _Run:
     """Objects being followed."""
 
     view: View
-    given: dict[tuple[int, int], Prompts | ObjectMask]  # by frame and object
+    given: dict[tuple[int, int], Prompts | Mask]  # by frame and object
     frames: dict[int, range]  # to visit, for each object
     started: float  # in seconds of the monotonic clock
     done: int = 0  # masks
@@ -118,7 +118,7 @@ class Propagation:
         return frames
 
     @property
-    def _spoken_for(self) -> frozenset[Key[Place]]:
+    def _spoken_for(self) -> frozenset[Key[FrameIndex]]:
         """Where the user said what an object is: by prompts, or by taking a candidate."""
         return self._segmentation.prompted_keys | self._workspace.promoted
 
@@ -148,13 +148,13 @@ class Propagation:
             self._run.stream.stop()
         self._end(reason)
 
-    def _propagate(self, run: _Run) -> Generator[ObjectMask, None, None]:
+    def _propagate(self, run: _Run) -> Generator[Mask, None, None]:
         with closing(self._sessions.of(run.view).propagate(run.given, run.span)) as masks:
             for mask in masks:
                 if mask.frame in run.frames[mask.object_id]:
                     yield mask
 
-    def _starts(self, view: View, reach: Reach) -> list[Key[Place]]:
+    def _starts(self, view: View, reach: Reach) -> list[Key[FrameIndex]]:
         known = self._workspace.results.edited(reach.object_ids) | self._spoken_for
         return [
             (place, object_id)
@@ -162,10 +162,10 @@ class Propagation:
             if object_id in reach.object_ids and view.axes.holds(place)
         ]
 
-    def _given(self, view: View, reach: Reach) -> dict[tuple[int, int], Prompts | ObjectMask]:
+    def _given(self, view: View, reach: Reach) -> dict[tuple[int, int], Prompts | Mask]:
         starts = self._starts(view, reach)
         prompted = self._segmentation.prompts(starts)
-        given: dict[tuple[int, int], Prompts | ObjectMask] = {}
+        given: dict[tuple[int, int], Prompts | Mask] = {}
         for place, object_id in starts:
             key, frame = (place, object_id), view.axes.frame_of(place)
             known = self._known_mask(view, place, object_id)
@@ -175,17 +175,15 @@ class Propagation:
                 given[frame, object_id] = prompted[key]
         return given
 
-    def _is_outdated(self, key: Key[Place]) -> bool:
+    def _is_outdated(self, key: Key[FrameIndex]) -> bool:
         """Whether the mask is the one before the last prompts, and was not painted on."""
         return self._segmentation.is_waiting(key) and not self._workspace.results.is_edited(*key)
 
-    def _known_mask(self, view: View, place: Place, object_id: int) -> ObjectMask:
-        box, patch = self._workspace.results.patch(place, object_id)
-        is_part = patch.shape != view.axes.plane
-        where = MaskPlace(box[0], box[1], view.axes.plane) if is_part else None
-        return ObjectMask(view.axes.frame_of(place), object_id, patch, 1.0, place=where)
+    def _known_mask(self, view: View, place: FrameIndex, object_id: int) -> Mask:
+        mask = self._workspace.results.mask(place, object_id)
+        return replace(mask, frame=view.axes.frame_of(place), object_id=object_id, score=1.0)
 
-    def _on_mask_arrived(self, run: _Run, mask: ObjectMask) -> None:
+    def _on_mask_arrived(self, run: _Run, mask: Mask) -> None:
         if run is not self._run:
             return
         run.done += 1
@@ -207,13 +205,13 @@ class Propagation:
             return True
         return any(self._workspace.results.is_edited(*key) for key in keys)
 
-    def _write(self, run: _Run, mask: ObjectMask) -> None:
+    def _write(self, run: _Run, mask: Mask) -> None:
         key = (run.view.axes.place(mask.frame), mask.object_id)
         is_known = (mask.frame, mask.object_id) in run.given
         is_spoken_for = is_known or key in self._spoken_for
         if is_spoken_for or mask.object_id not in self._workspace.objects:
             return
-        self._workspace.results.write(*key, mask.patch, mask.box)
+        self._workspace.results.write(*key, mask)
         self._workspace.objects.record(*key, mask.score, mask.area)
 
     def _on_stream_ended(self, run: _Run, error: Sam3Error | None) -> None:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
 from psygnal import Signal
 
 from ..values import (
+    Box,
     CancelledError,
+    FrameIndex,
     FramesError,
     Key,
-    MaskPlace,
-    ObjectMask,
-    PixelBox,
-    Place,
+    Mask,
     PromptError,
     Prompts,
-    Reading,
     Sam3Error,
     StorageError,
 )
@@ -30,63 +26,33 @@ from .view import Sessions, View
 from .workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FoundMask:
-    """A mask that was found by following an object, or painted."""
-
-    bits: NDArray[np.uint8]  # its pixels in the box, row by row, eight in one
-    box: PixelBox  # first row, first column, last row + 1, last column + 1
-    score: float  # 0..1
-
-    @property
-    def pixels(self) -> NDArray[np.bool_]:
-        """The pixels (h, w) in the box."""
-        shape = self.box[2] - self.box[0], self.box[3] - self.box[1]
-        return np.unpackbits(self.bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
-
-    def covers(self, points: NDArray[np.float64]) -> bool:
-        """Whether all points, (N, 2) as row and column, are on its pixels."""
-        nearest = np.rint(points).astype(int) - np.array(self.box[:2])
-        shape = np.array([self.box[2] - self.box[0], self.box[3] - self.box[1]])
-        if not ((nearest >= 0) & (nearest < shape)).all():
-            return False
-        return bool(self.pixels[tuple(nearest.T)].all())
-
-
 class FoundMasks:
     """Keeps what was found while prompts correct it, and gives it back when they are gone."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._found: dict[Key[Place], FoundMask] = {}
+        self._found: dict[Key[FrameIndex], Mask] = {}
 
-    def keep(self, key: Key[Place]) -> None:
+    def keep(self, key: Key[FrameIndex]) -> None:
         """Remember what the object looks like on a frame where it is prompted from now on."""
-        box, pixels = self._workspace.results.patch(*key)
-        if pixels.any():
+        mask = self._workspace.results.mask(*key).trimmed()
+        if mask.area:
             result = self._workspace.objects[key[1]].results.get(key[0])
             score = 1.0 if result is None else result.score
-            self._found[key] = FoundMask(np.packbits(pixels), box, score)
+            self._found[key] = replace(mask, score=score)
 
-    def take(self, key: Key[Place]) -> FoundMask | None:
+    def take(self, key: Key[FrameIndex]) -> Mask | None:
         """Give back what was found, and keep it no longer."""
         return self._found.pop(key, None)
 
-    def completed(self, key: Key[Place], prompts: Prompts) -> Prompts:
+    def completed(self, key: Key[FrameIndex], prompts: Prompts) -> Prompts:
         """Let points correct what was found, unless they say that the object is elsewhere."""
         found = self._found.get(key)
         if found is None or len(prompts.boxes) or prompts.has_mask:
             return prompts
-        if not found.covers(prompts.points[prompts.positive]):
+        if not found.contains(prompts.points[prompts.positive]):
             return prompts
-        return prompts.with_mask(self._outline(found))
-
-    def _outline(self, found: FoundMask) -> NDArray[np.bool_] | Reading:
-        height, width = self._workspace.shape[-2:]
-        if found.box == (0, 0, height, width):
-            return found.pixels
-        place = MaskPlace(found.box[0], found.box[1], (height, width))
-        return Reading("whole", found.pixels, found.score, place)
+        return prompts.with_mask(found)
 
 
 PREDICTIONS_KEPT = 8  # answers whose other readings are still at hand
@@ -98,7 +64,7 @@ class ShownHypothesis:
 
     position: int
     count: int
-    hypothesis: Reading
+    hypothesis: Mask
 
 
 class Segmentation:
@@ -112,22 +78,22 @@ class Segmentation:
         workspace: Workspace,
         jobs: Jobs,
         sessions: Sessions,
-        look: Callable[[Place], View],
-        visible: Callable[[], PixelBox | None],
+        look: Callable[[FrameIndex], View],
+        visible: Callable[[], Box | None],
     ) -> None:
         self._workspace = workspace
         self._jobs = jobs
         self._sessions = sessions
         self._look = look
         self._visible = visible
-        self._shown: OrderedDict[Key[Place], ShownHypothesis] = OrderedDict()
-        self._answers: dict[Key[Place], ObjectMask] = {}
+        self._shown: OrderedDict[Key[FrameIndex], ShownHypothesis] = OrderedDict()
+        self._answers: dict[Key[FrameIndex], Mask] = {}
         self._preferred: dict[
-            Key[Place], list[tuple[Prompts, str]]
+            Key[FrameIndex], list[tuple[Prompts, str]]
         ] = {}  # readings by what was said
         self._found = FoundMasks(workspace)
-        self._waiting: set[Key[Place]] = set()  # whose prompts have no answer yet
-        self.prompted_keys: frozenset[Key[Place]] = frozenset()  # where prompts mark an object
+        self._waiting: set[Key[FrameIndex]] = set()  # whose prompts have no answer yet
+        self.prompted_keys: frozenset[Key[FrameIndex]] = frozenset()  # where prompts mark an object
         workspace.prompts.changed.connect(self._on_prompts_changed)
 
     def close(self) -> None:
@@ -140,20 +106,20 @@ class Segmentation:
         for key in self.prompted_keys:
             self._forget_request(key)
 
-    def is_waiting(self, key: Key[Place]) -> bool:
+    def is_waiting(self, key: Key[FrameIndex]) -> bool:
         """Whether prompts were changed and their mask is still the one before."""
         return key in self._waiting
 
-    def prompts(self, keys: Iterable[Key[Place]]) -> dict[Key[Place], Prompts]:
+    def prompts(self, keys: Iterable[Key[FrameIndex]]) -> dict[Key[FrameIndex], Prompts]:
         """Read prompts; those that correct a mask that was found come with it."""
         said = self._workspace.prompts.prompts(keys)
         return {key: self._found.completed(key, prompts) for key, prompts in said.items()}
 
-    def shown_hypothesis(self, key: Key[Place]) -> ShownHypothesis | None:
+    def shown_hypothesis(self, key: Key[FrameIndex]) -> ShownHypothesis | None:
         """Return which reading of a prompt is shown, while its others are at hand."""
         return self._shown.get(key)
 
-    def show_next_hypothesis(self, key: Key[Place]) -> None:
+    def show_next_hypothesis(self, key: Key[FrameIndex]) -> None:
         """Show the next way to understand a prompt: the whole, a part, or a part of that."""
         shown = self._shown.get(key)
         if shown is None:
@@ -165,15 +131,15 @@ class Segmentation:
             self._preferred.setdefault(key, []).append((prompts, name))
         self._prefer(key, position)
 
-    def _preference(self, key: Key[Place], said: Prompts) -> str | None:
+    def _preference(self, key: Key[FrameIndex], said: Prompts) -> str | None:
         """Return the reading that was chosen last when the very same was said."""
         chosen = reversed(self._preferred.get(key, []))
         return next((name for one, name in chosen if one.extends(said) and said.extends(one)), None)
 
-    def _prefer(self, key: Key[Place], position: int) -> None:
+    def _prefer(self, key: Key[FrameIndex], position: int) -> None:
         answer = self._answers[key]
         hypothesis, view = answer.alternatives[position], self._look(key[0])
-        self._jobs.ask(
+        self._jobs.submit(
             (self, "prefer", key),
             lambda: self._sessions.of(view).prefer(answer.frame, key[1], hypothesis.name),
             lambda _: None,
@@ -181,7 +147,7 @@ class Segmentation:
         )
         self._show(key, ShownHypothesis(position, len(answer.alternatives), hypothesis))
 
-    def _on_prompts_changed(self, keys: frozenset[Key[Place]]) -> None:
+    def _on_prompts_changed(self, keys: frozenset[Key[FrameIndex]]) -> None:
         for key in self._workspace.prompts.prompts(keys).keys() - self.prompted_keys:
             self._begin(key)
         prompted = self.prompts(keys)
@@ -194,11 +160,11 @@ class Segmentation:
                 self._take_back(key)
         self.changed.emit()
 
-    def _ask_again(self, key: Key[Place]) -> None:
+    def _ask_again(self, key: Key[FrameIndex]) -> None:
         for prompts in self.prompts([key]).values():
             self._ask(key, prompts)
 
-    def _ask(self, key: Key[Place], prompts: Prompts) -> None:
+    def _ask(self, key: Key[FrameIndex], prompts: Prompts) -> None:
         place, object_id = key
         try:
             view = self._look(place)
@@ -208,18 +174,18 @@ class Segmentation:
             return
         frame, visible = view.axes.frame_of(place), self._visible()
         self._waiting.add(key)
-        self._jobs.ask(
+        self._jobs.submit(
             (self, key),
             lambda: self._sessions.of(view).segment(frame, prompts, object_id, visible),
             partial(self._on_mask_answered, key, prompts),
             partial(self._on_prompts_failed, key),
         )
 
-    def _forget_request(self, key: Key[Place]) -> None:
+    def _forget_request(self, key: Key[FrameIndex]) -> None:
         self._waiting.discard(key)
         self._jobs.forget((self, key))
 
-    def _refuse(self, key: Key[Place], prompts: Prompts, error: Sam3Error) -> None:
+    def _refuse(self, key: Key[FrameIndex], prompts: Prompts, error: Sam3Error) -> None:
         """Say what is wrong; the mask goes if nothing marks the object any more."""
         self._forget_request(key)
         is_marked = prompts.positive.any() or len(prompts.boxes) or prompts.has_mask
@@ -235,11 +201,11 @@ class Segmentation:
             return False
         return True
 
-    def _begin(self, key: Key[Place]) -> None:
+    def _begin(self, key: Key[FrameIndex]) -> None:
         if key[1] in self._workspace.objects:
             self._found.keep(key)
 
-    def _take_back(self, key: Key[Place]) -> None:
+    def _take_back(self, key: Key[FrameIndex]) -> None:
         """Show what was found before anything was prompted here, or nothing."""
         found = self._found.take(key)
         self._shown.pop(key, None)
@@ -252,19 +218,19 @@ class Segmentation:
             if found is None:
                 self._workspace.results.erase(*key)
             else:
-                self._workspace.results.write(*key, found.pixels, found.box)
+                self._workspace.results.write(*key, found)
         except StorageError as error:
             self._on_request_failed(error)
             return
         self._workspace.objects.forget(*key)
         if found is not None:
-            self._workspace.objects.record(*key, found.score, int(found.pixels.sum()))
+            self._workspace.objects.record(*key, found.score, found.area)
 
-    def _on_prompts_failed(self, key: Key[Place], error: Sam3Error) -> None:
+    def _on_prompts_failed(self, key: Key[FrameIndex], error: Sam3Error) -> None:
         self._waiting.discard(key)
         self._on_request_failed(error)
 
-    def _on_mask_answered(self, key: Key[Place], said: Prompts, mask: ObjectMask) -> None:
+    def _on_mask_answered(self, key: Key[FrameIndex], said: Prompts, mask: Mask) -> None:
         self._waiting.discard(key)
         if key[1] not in self._workspace.objects:
             return
@@ -277,9 +243,9 @@ class Segmentation:
         while len(self._shown) > PREDICTIONS_KEPT:
             self._answers.pop(self._shown.popitem(last=False)[0])
 
-    def _show(self, key: Key[Place], shown: ShownHypothesis) -> None:
+    def _show(self, key: Key[FrameIndex], shown: ShownHypothesis) -> None:
         try:
-            self._workspace.results.write(*key, shown.hypothesis.patch, shown.hypothesis.box)
+            self._workspace.results.write(*key, shown.hypothesis)
         except StorageError as error:
             self._on_request_failed(error)
             return

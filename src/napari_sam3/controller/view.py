@@ -23,7 +23,7 @@ from ..layers import (
     stack_axis_choices,
     visible_channels,
 )
-from ..values import Place
+from ..values import FrameIndex
 
 
 class Focus:
@@ -77,7 +77,7 @@ class Focus:
         return set(dims.displayed) == {dims.ndim - 2, dims.ndim - 1}
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> FrameIndex | None:
         """Where in the image the viewer is; None without an image."""
         if self.image is None:
             return None
@@ -100,7 +100,7 @@ class Focus:
         """The image and those that are shown with it."""
         return () if self.image is None else visible_channels(self._viewer.layers, self.image)
 
-    def go_to(self, place: Place) -> None:
+    def go_to(self, place: FrameIndex) -> None:
         """Show a place of the image in the viewer."""
         if self.image is None:
             return

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from numpy.typing import NDArray
 from psygnal import Signal
 
 from ..layers import (
@@ -21,18 +20,8 @@ from ..layers import (
     data_shape,
     default_folder,
 )
-from ..storage import BoxedMask
-from ..values import Key, ObjectList, PixelBox, Place, SegmentedObject, StorageError
+from ..values import FrameIndex, Key, Mask, ObjectList, SegmentedObject, StorageError
 from .history import PromptHistory
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """What is to be an object."""
-
-    box: PixelBox  # first row, first column, last row + 1, last column + 1
-    mask: NDArray[np.bool_]  # (h, w), the pixels in the box
-    score: float  # how sure the model is of it, 0..1
 
 
 class Workspace:
@@ -47,7 +36,9 @@ class Workspace:
         self.prompts = PromptLayers(image)
         self.results = ResultLayers(image, default_folder(image.name), layout)
         self.history = PromptHistory(self.prompts.snapshot())
-        self.promoted: frozenset[Key[Place]] = frozenset()  # where a candidate became an object
+        self.promoted: frozenset[Key[FrameIndex]] = (
+            frozenset()
+        )  # where a candidate became an object
         self._is_restoring = False
         self.prompts.changed.connect(self._on_prompts_changed)
         self.objects.current_changed.connect(self._on_current_changed)
@@ -86,7 +77,7 @@ class Workspace:
         unused = self._unused_objects
         self.objects.current = unused[0] if unused else self.objects.add()
 
-    def promote(self, place: Place, found: Sequence[Found]) -> list[SegmentedObject]:
+    def promote(self, place: FrameIndex, found: Sequence[Mask]) -> list[SegmentedObject]:
         """Make objects of what was found on a frame; prompts correct them from now on.
 
         Raises
@@ -97,14 +88,14 @@ class Workspace:
         with self.results.many_described():
             objs = [*self._unused_objects[: len(found)]]
             objs += [self.objects.add() for _ in found[len(objs) :]]
-        masks = {obj.id: BoxedMask(one.box, one.mask) for obj, one in zip(objs, found, strict=True)}
+        masks = {obj.id: mask for obj, mask in zip(objs, found, strict=True)}
         try:
             self.results.write_new(place, masks)
         except StorageError:
             self.remove_objects(masks)
             raise
-        for obj, one in zip(objs, found, strict=True):
-            self.objects.record(place, obj.id, one.score, int(np.count_nonzero(one.mask)))
+        for object_id, mask in masks.items():
+            self.objects.record(place, object_id, mask.score, mask.area)
         made = frozenset((place, object_id) for object_id in masks)
         self.promoted |= made
         self.history.push(self.prompts.snapshot(), made)
@@ -138,7 +129,9 @@ class Workspace:
         """Rename an object whenever the user renames its layer."""
         layer.events.name.connect(self._on_layer_renamed)
 
-    def nearest_frame(self, obj: SegmentedObject, axes: StackAxes, place: Place) -> Place | None:
+    def nearest_frame(
+        self, obj: SegmentedObject, axes: StackAxes, place: FrameIndex
+    ) -> FrameIndex | None:
         """Return the frame of a stack closest to a place on which an object is known."""
         prompted = {where for where, owner in self.prompts.snapshot().keys if owner == obj.id}
         known = [where for where in prompted | obj.results.keys() if axes.holds(where)]
@@ -149,7 +142,7 @@ class Workspace:
         """Count the frames of a stack on which an object has a mask."""
         return sum(axes.holds(place) for place, one in obj.results.items() if one.area)
 
-    def show_scores(self, place: Place) -> None:
+    def show_scores(self, place: FrameIndex) -> None:
         """Show scores and areas of a frame where the mouse points."""
         self.results.show_scores(
             ScoreRow(obj.id, obj.name, obj.results[place].score, obj.results[place].area)
@@ -166,7 +159,7 @@ class Workspace:
     def _ids(self) -> list[int]:
         return [obj.id for obj in self.objects]
 
-    def _is_as_made(self, key: Key[Place]) -> bool:
+    def _is_as_made(self, key: Key[FrameIndex]) -> bool:
         """Whether nothing was done to an object since a candidate became it on a frame."""
         place, object_id = key
         if key not in self.promoted:
@@ -181,7 +174,7 @@ class Workspace:
         finally:
             self._is_restoring = False
 
-    def _on_prompts_changed(self, _: frozenset[Key[Place]]) -> None:
+    def _on_prompts_changed(self, _: frozenset[Key[FrameIndex]]) -> None:
         if not self._is_restoring:
             self.history.push(self.prompts.snapshot())
 

@@ -4,18 +4,16 @@ from ..storage import free_bytes
 from ..values import (
     LARGE_FRAME,
     Appearance,
+    Box,
     CancelledError,
     Candidates,
     Exemplar,
     FramesError,
     HypothesisName,
-    MaskPlace,
+    Mask,
     ModelError,
-    ObjectMask,
-    PixelBox,
     PromptError,
     Prompts,
-    Reading,
     Sam3Error,
     StorageError,
     WeightsError,
@@ -23,21 +21,22 @@ from ..values import (
 from .backends.clip.clip import TEXT_IS_WEAK, Clip, Phrase, TextWeights, split
 from .backends.clip.clip import split as split_phrases
 from .backends.clip.enhanced_phrases import EnhancedPhrases, editable_phrases
+from .backends.registry import CatalogModel
 from .cache.budgets import Budgets, cache_folder
 from .cache.tiers import Embeddings
 from .engine import Engine, shared_engine
 from .exemplar_library import Library
 from .images.contrast import SHADES, Blending, Channel, Contrast
 from .images.frames import FrameLevel, Frames
-from .loading import downloaded, downloaded_clip, hub_folder, is_here, recommended_here
+from .loading import downloaded, recommended_here
 from .progress import EncodingProgress
 from .scheduling import Cost
 from .selection import CandidateFilter, KeptCandidates, Selection, choose, position_at
 from .session import Session
-from .weights.catalog import CATALOG, CatalogModel, Recommendation, known_model, wait_hint
+from .weights.catalog import CATALOG, CLIPS, Recommendation, known_clip, known_model, wait_hint
 from .weights.checkpoints import Checkpoint, recognise
-from .weights.clip_folder import CLIPS, is_clip_here, known_clip
 from .weights.conversion import converted, suggested_folder
+from .weights.local_models import hub_folder, is_clip_here, is_here
 
 __all__ = [
     "CATALOG",
@@ -47,6 +46,7 @@ __all__ = [
     "TEXT_IS_WEAK",
     "Appearance",
     "Blending",
+    "Box",
     "Budgets",
     "CancelledError",
     "CandidateFilter",
@@ -68,14 +68,11 @@ __all__ = [
     "HypothesisName",
     "KeptCandidates",
     "Library",
-    "MaskPlace",
+    "Mask",
     "ModelError",
-    "ObjectMask",
     "Phrase",
-    "PixelBox",
     "PromptError",
     "Prompts",
-    "Reading",
     "Recommendation",
     "Sam3Error",
     "Selection",
@@ -87,7 +84,6 @@ __all__ = [
     "choose",
     "converted",
     "downloaded",
-    "downloaded_clip",
     "editable_phrases",
     "free_bytes",
     "hub_folder",

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..values import (
-    Box,
     Candidates,
     Concept,
+    Corners,
     Exemplar,
     ModelError,
     PromptError,
@@ -52,7 +52,7 @@ class Searcher:
     search: Search
     in_parts: Callable[[], PartSearch]  # made before a first window is looked at, if any is
 
-    def found(self, region: Box | None) -> Candidates:
+    def found(self, region: Corners | None) -> Candidates:
         """Find the objects of the frame whose middle is in a region.
 
         A frame that is not too large is looked at as a whole, since its embedding serves clicks as
@@ -69,7 +69,7 @@ class Searcher:
                 found = self._split(found, region)
         return replace(found, frame=self.picture.frame).within(region)
 
-    def _split(self, found: Candidates, region: Box | None) -> Candidates:
+    def _split(self, found: Candidates, region: Corners | None) -> Candidates:
         whole = Window(0, 0, 0, *found.shape)
         window = whole if region is None else window_on(region, whole.shape)
         parts = parts_of(whole) if window == whole else [window]
@@ -111,7 +111,7 @@ def _halves(first: int, size: int) -> list[tuple[int, int]]:
     return [(first, size)] if part < SMALLEST else [(first, part), (first + size - part, part)]
 
 
-def window_on(region: Box, shape: tuple[int, int]) -> Window:
+def window_on(region: Corners, shape: tuple[int, int]) -> Window:
     """Return the window that shows a region of a frame (H, W) and some of its surroundings."""
     first, last = np.sort(np.reshape(region, (2, 2)), axis=0)
     around = np.maximum(AROUND * (last - first), (SMALLEST - (last - first)) / 2)
@@ -214,13 +214,13 @@ def _whole(parts: Sequence[Candidates]) -> list[tuple[Window, Candidates]]:
     return [(Window(0, 0, 0, *part.shape), part) for part in parts]
 
 
-def extent(box: Box) -> Box:
+def extent(box: Corners) -> Corners:
     """Return a box as its first row and column, then its last ones."""
     first, last = np.sort(np.reshape(box, (2, 2)), axis=0).tolist()
     return first[0], first[1], last[0], last[1]
 
 
-def moved(box: Box, window: Window) -> Box | None:
+def moved(box: Corners, window: Window) -> Corners | None:
     """Return a box of the frame in pixels of a window, or None if it is not on it as a whole."""
     corners = window.points(np.reshape(extent(box), (2, 2)))
     if (corners < -0.5).any() or (corners > np.array(window.shape) - 0.5).any():
@@ -249,9 +249,9 @@ def on_window(concept: Concept, carried: Concept, window: Window) -> Concept:
 
 
 def _shown(
-    drawn: Sequence[Box | Exemplar], carried: Sequence[Box | Exemplar], window: Window
-) -> list[Box | Exemplar]:
-    shown: list[Box | Exemplar] = []
+    drawn: Sequence[Corners | Exemplar], carried: Sequence[Corners | Exemplar], window: Window
+) -> list[Corners | Exemplar]:
+    shown: list[Corners | Exemplar] = []
     for one, other in zip(drawn, carried, strict=True):
         box = None if isinstance(one, Exemplar) else moved(one, window)
         shown.append(other if box is None else box)
@@ -266,19 +266,19 @@ class Detection:
         self._stack = stack
         self._latest: tuple[int, Window | None, NDArray[np.float32]] | None = None
 
-    def everything(self, frame: int, region: Box | None, turn: Turn) -> Candidates:
+    def everything(self, frame: int, region: Corners | None, turn: Turn) -> Candidates:
         """Find all objects of a frame whose middle is in a region, without prompts."""
         search, picture = self._model.backend.everything, replace(self._stack, frame=frame)
         return Searcher(self._model, picture, turn, search, lambda: _alike(search)).found(region)
 
-    def found(self, frame: int, concept: Concept, region: Box | None, turn: Turn) -> Candidates:
+    def found(self, frame: int, concept: Concept, region: Corners | None, turn: Turn) -> Candidates:
         """Find all objects of a frame whose middle is in a region, and that a concept describes."""
         picture = replace(self._stack, frame=frame)
         wording, in_parts = self._wording(concept), partial(self._in_parts, frame, concept, turn)
         searcher = Searcher(self._model, picture, turn, wording.search, in_parts)
         return wording.ranked(picture, searcher.found(region))
 
-    def exemplar(self, frame: int, box: Box, turn: Turn) -> Exemplar:
+    def exemplar(self, frame: int, box: Corners, turn: Turn) -> Exemplar:
         """Return the object in a box of a frame, to find similar ones on any image."""
         [shown] = self.checked(Concept(exemplars=[box])).boxes
         backend = self._model.backend
@@ -325,7 +325,7 @@ class Detection:
     def _wording(self, concept: Concept) -> Wording:
         return Wording(concept, self._model.backend, self._model.clip)
 
-    def _around(self, frame: int, box: Box) -> tuple[ModelInput, Box]:
+    def _around(self, frame: int, box: Corners) -> tuple[ModelInput, Corners]:
         """Return what is looked at to see the object in a box, and the box in its pixels."""
         whole = replace(self._stack, frame=frame)
         if not whole.frames.is_large:
@@ -355,7 +355,7 @@ class Detection:
 
         return search
 
-    def _carried(self, frame: int, one: Box | Exemplar, turn: Turn) -> Exemplar:
+    def _carried(self, frame: int, one: Corners | Exemplar, turn: Turn) -> Exemplar:
         return one if isinstance(one, Exemplar) else self.exemplar(frame, one, turn)
 
 

@@ -9,7 +9,8 @@ import torch
 
 from ..values import ModelError
 
-ComputeDtype = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16"]
+"""The dtype a model computes in, where its results allow it."""
 
 
 def available_devices() -> list[str]:
@@ -65,7 +66,7 @@ def processor_capabilities() -> Mapping[str, bool]:
     return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
 
 
-def compute_dtype(device: torch.device | str) -> ComputeDtype:
+def compute_dtype(device: torch.device | str) -> Precision:
     """Return the dtype an encoder computes in: bfloat16 where a processor has instructions for it.
 
     On a GPU it is float32; models that compute in bfloat16 there choose it by themselves.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..values import Box, HypothesisName, Key, ObjectMask, Prompts, Reading, trimmed
+from ..values import Corners, HypothesisName, Key, Mask, Prompts
 from .backends.base import Prediction
 from .bounded_cache import BoundedCache
 from .images.frames import Frames
@@ -57,9 +57,9 @@ class PromptState:
     def of(cls, question: PromptQuery, answer: Prediction) -> PromptState:
         """Keep an answer; of a window, only the patches that its readings fill."""
         if question.window is not None:
-            answer = replace(answer, hypotheses=tuple(map(trimmed, answer.hypotheses)))
+            answer = replace(answer, hypotheses=tuple(mask.trimmed() for mask in answer.hypotheses))
         for hypothesis in answer.hypotheses:
-            hypothesis.patch.setflags(write=False)
+            hypothesis.crop.setflags(write=False)
         return cls(question.prompts, answer, question.window)
 
     @property
@@ -67,7 +67,7 @@ class PromptState:
         """Bytes of what was asked and answered."""
         return self.prompts.nbytes + self.answer.nbytes
 
-    def hypotheses(self, shape: tuple[int, int]) -> tuple[Reading, ...]:
+    def hypotheses(self, shape: tuple[int, int]) -> tuple[Mask, ...]:
         """Return the readings in pixels of the frame (H, W), those its window cuts left out."""
         hypotheses, window = self.answer.hypotheses, self.window
         if window is None:
@@ -76,15 +76,15 @@ class PromptState:
         whole = [one for one in placed[1:] if window.frees(one.box, shape, CUT)]
         return (placed[0], *whole)
 
-    def mask(self, frame: int, object_id: int, shape: tuple[int, int]) -> ObjectMask:
+    def mask(self, frame: int, object_id: int, shape: tuple[int, int]) -> Mask:
         """Turn the answer into a mask, its readings beside it."""
         hypotheses = self.hypotheses(shape)
         best = hypotheses[0]
-        return ObjectMask(frame, object_id, best.patch, best.score, hypotheses, best.place)
+        return replace(best, frame=frame, object_id=object_id, alternatives=hypotheses)
 
 
 def first_query(
-    prompts: Prompts, frames: Frames, visible: Box | None = None, known: Iterable[Window] = ()
+    prompts: Prompts, frames: Frames, visible: Corners | None = None, known: Iterable[Window] = ()
 ) -> PromptQuery:
     """Ask about an object of which nothing is known yet, in a known window if one shows it."""
     if not frames.is_large:
@@ -143,10 +143,10 @@ def continuation(
     return replace(wider, answer=replace(wider.answer, hypotheses=hypotheses))
 
 
-def _covered(hypothesis: Reading, before: NDArray[np.bool_]) -> float:
+def _covered(hypothesis: Mask, before: NDArray[np.bool_]) -> float:
     """Share of a mask (h, w) of the window that a reading covers."""
     top, left, bottom, right = hypothesis.box
-    shared = np.count_nonzero(before[top:bottom, left:right] & hypothesis.patch)
+    shared = np.count_nonzero(before[top:bottom, left:right] & hypothesis.crop)
     return float(shared / max(int(np.count_nonzero(before)), 1))
 
 
@@ -178,8 +178,8 @@ class InteractiveSegmentation:
         frame: int,
         prompts: Mapping[int, Prompts],
         turn: Turn,
-        visible: Box | None = None,
-    ) -> dict[int, ObjectMask]:
+        visible: Corners | None = None,
+    ) -> dict[int, Mask]:
         """Return the masks of several objects of a frame, by object id.
 
         Parameters
@@ -210,7 +210,7 @@ class InteractiveSegmentation:
         said |= new
         return {i: said[i].mask(frame, i, self._frames.shape) for i in prompts}
 
-    def prefer(self, frame: int, object_id: int, name: HypothesisName) -> ObjectMask | None:
+    def prefer(self, frame: int, object_id: int, name: HypothesisName) -> Mask | None:
         """Go on from this reading of the last answer, if there is one, and return it."""
         said = self._said.get((frame, object_id))
         if said is None:
@@ -230,7 +230,7 @@ class InteractiveSegmentation:
         """Forget what was said about all objects."""
         self._said.clear()
 
-    def _first_question(self, frame: int, prompts: Prompts, visible: Box | None) -> PromptQuery:
+    def _first_question(self, frame: int, prompts: Prompts, visible: Corners | None) -> PromptQuery:
         known = [window for place, window in list(self._windows) if place == frame]
         question = first_query(prompts, self._frames, visible, known)
         if question.window is not None and question.window not in known:

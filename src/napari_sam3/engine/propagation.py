@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..values import Key, MaskPlace, ObjectMask, PromptError, Prompts, trimmed
+from ..values import Key, Mask, PromptError, Prompts
 from .backends.base import Embedding, Prediction
 from .images.model_input import ModelInput
 from .images.tiling import mask_in, placed, propagation_windows
@@ -116,7 +116,7 @@ def _backward(stretches: Sequence[Stretch], frames: range) -> Iterator[Step]:
 ABSENT_FRAMES = 2
 """After so many frames in a row without the object, it is not sought any further."""
 
-Given = Callable[[int, Sequence[int]], dict[int, ObjectMask]]
+Given = Callable[[int, Sequence[int]], dict[int, Mask]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,7 +159,7 @@ class Propagator:
         self._turned: dict[Key[int], PropagationState] = {}  # waiting to be followed backward
         self._states: dict[int, PropagationState] = {}
 
-    def take(self, step: Step) -> list[ObjectMask]:
+    def take(self, step: Step) -> list[Mask]:
         """Take a step and return the masks that were asked for."""
         fresh = [i for i in step.starts if (step.frame, i) not in self._turned]
         for object_id in set(step.starts) - set(fresh):
@@ -182,13 +182,11 @@ class Propagator:
         windows = dict.fromkeys(state.window for state in states if not state.is_lost)
         return [replace(self._picture, frame=step.frame, window=window) for window in windows]
 
-    def _looked(
-        self, frame: int, fresh: Sequence[ObjectMask], sought: Sequence[int]
-    ) -> dict[int, ObjectMask]:
+    def _looked(self, frame: int, fresh: Sequence[Mask], sought: Sequence[int]) -> dict[int, Mask]:
         """Start and follow objects on a frame, window by window; return the followed ones."""
         starts = self._windows(fresh)
         follows = {i: self._states[i].window for i in sought}
-        masks: dict[int, ObjectMask] = {}
+        masks: dict[int, Mask] = {}
         for window in dict.fromkeys([*starts.values(), *follows.values()]):
             picture = replace(self._picture, frame=frame, window=window)
             with self._model.embedded(picture, self._model.turns.background()) as embedding:
@@ -199,7 +197,7 @@ class Propagator:
                 masks |= self._propagate(frame, here, embedding)
         return masks
 
-    def _windows(self, masks: Sequence[ObjectMask]) -> dict[int, Window | None]:
+    def _windows(self, masks: Sequence[Mask]) -> dict[int, Window | None]:
         """Choose where objects are looked for from now on, by their ids."""
         if not self._picture.frames.is_large:
             return dict.fromkeys(mask.object_id for mask in masks)
@@ -207,31 +205,28 @@ class Propagator:
         current = {i: window for i, window in states.items() if window is not None}
         return {**propagation_windows(masks, current)}
 
-    def _missing(self, frame: int, object_id: int) -> ObjectMask:
+    def _missing(self, frame: int, object_id: int) -> Mask:
         shape = self._picture.frames.shape
-        if self._picture.frames.is_large:
-            nothing = np.zeros((0, 0), bool)
-            return ObjectMask(frame, object_id, nothing, 0.0, place=MaskPlace(0, 0, shape))
-        return ObjectMask(frame, object_id, np.broadcast_to(np.False_, shape), 0.0)
+        return Mask.absent(shape, frame, object_id)
 
-    def _begin(self, mask: ObjectMask, window: Window | None, embedding: Embedding) -> None:
+    def _begin(self, mask: Mask, window: Window | None, embedding: Embedding) -> None:
         pixels = mask.pixels if window is None else mask_in(mask, window)
         track = self._model.backend.update_memory(None, embedding, Prediction.given(pixels))
         self._set_out(mask, PropagationState(track, window))
 
-    def _set_out(self, mask: ObjectMask, state: PropagationState) -> None:
+    def _set_out(self, mask: Mask, state: PropagationState) -> None:
         self._states[mask.object_id] = state
         if (mask.frame, mask.object_id) in self._turning:
             self._turned[mask.frame, mask.object_id] = state
 
     def _propagate(
         self, frame: int, object_ids: Sequence[int], embedding: Embedding
-    ) -> dict[int, ObjectMask]:
+    ) -> dict[int, Mask]:
         if not object_ids:
             return {}
         tracks = [self._states[i].track for i in object_ids]
         answers = self._model.backend.propagate(embedding, tracks)
-        masks: dict[int, ObjectMask] = {}
+        masks: dict[int, Mask] = {}
         for object_id, answer in zip(object_ids, answers, strict=True):
             state = self._states[object_id]
             self._states[object_id] = self._continued(state, answer, embedding)
@@ -249,7 +244,7 @@ class Propagator:
         track = self._model.backend.update_memory(state.track, embedding, answer)
         return PropagationState(track, state.window)
 
-    def _move(self, masks: Sequence[ObjectMask]) -> None:
+    def _move(self, masks: Sequence[Mask]) -> None:
         """Begin the tracks of objects anew that have come near the side of their windows."""
         seen = {mask.object_id: mask for mask in masks if mask.area}
         windows = self._windows(list(seen.values()))
@@ -262,15 +257,17 @@ class Propagator:
                     self._begin(mask, window, embedding)
 
 
-def propagated_mask(frame: int, object_id: int, answer: Prediction) -> ObjectMask:
+def propagated_mask(frame: int, object_id: int, answer: Prediction) -> Mask:
     """Turn an answer about a followed object into its mask, whose score is 0 if it is empty."""
     best = answer.hypotheses[0]
-    best.patch.setflags(write=False)
+    best.crop.setflags(write=False)
     score = best.score * answer.presence if best.area else 0.0
-    return ObjectMask(frame, object_id, best.patch, score, answer.hypotheses, best.place)
+    return replace(
+        best, score=score, frame=frame, object_id=object_id, alternatives=answer.hypotheses
+    )
 
 
-Prompted = Mapping[Key[int], Prompts | ObjectMask]
+Prompted = Mapping[Key[int], Prompts | Mask]
 """Where objects are known, by frame and object id."""
 
 
@@ -289,12 +286,12 @@ class Propagation:
             match one:
                 case Prompts():
                     one.check(shape)
-                case ObjectMask(shape=own) if own != shape:
+                case Mask(shape=own) if own != shape:
                     raise PromptError(f"The mask is made for {own} pixels, the frame has {shape}.")
 
     def masks(
         self, plan: Plan, prompted: Prompted, check: Callable[[int], object]
-    ) -> Generator[list[ObjectMask], None, None]:
+    ) -> Generator[list[Mask], None, None]:
         """Yield the masks of one step after the other; each frame is checked before it is read."""
         with FrameReader(self._model.is_ready) as reader:
             given = partial(self._given, prompted)
@@ -310,16 +307,14 @@ class Propagation:
                 embed_together(self._model, expected[:size])
                 yield propagator.take(step)
 
-    def _given(
-        self, prompted: Prompted, frame: int, object_ids: Sequence[int]
-    ) -> dict[int, ObjectMask]:
-        masks: dict[int, ObjectMask] = {}
+    def _given(self, prompted: Prompted, frame: int, object_ids: Sequence[int]) -> dict[int, Mask]:
+        masks: dict[int, Mask] = {}
         prompts: dict[int, Prompts] = {}
         for object_id in object_ids:
             match prompted[frame, object_id]:
                 case Prompts() as said:
                     prompts[object_id] = said
-                case ObjectMask() as mask:
-                    own = trimmed(mask) if self._stack.frames.is_large else mask
+                case Mask() as mask:
+                    own = mask.trimmed() if self._stack.frames.is_large else mask
                     masks[object_id] = replace(own, frame=frame, object_id=object_id)
         return masks | self._asking.masks(frame, prompts, self._model.turns.background())

@@ -15,7 +15,7 @@ import numpy as np
 import zarr
 from zarr.errors import ContainsArrayError
 
-from ..values import ObjectMask, StorageError
+from ..values import Mask, StorageError
 from .cache.content_hash import pixels_digest
 from .cache.entries import UNREADABLE
 from .cache.quota import shared_group
@@ -59,7 +59,7 @@ class Results:
             _write_whole(folder / "session.json", self._description(facts))
             self._group = shared_group(folder / "labels.zarr")
 
-    def write(self, mask: ObjectMask) -> None:
+    def write(self, mask: Mask) -> None:
         """Keep a mask; it takes the place of an earlier one."""
         with self._storing():
             array = self._array(mask.object_id)
@@ -70,7 +70,7 @@ class Results:
                 cols = slice(window.left, window.left + window.width)
                 array[mask.frame, rows, cols] = mask_in(mask, window).view(np.uint8)
 
-    def _written(self, mask: ObjectMask) -> set[Chunk]:
+    def _written(self, mask: Mask) -> set[Chunk]:
         """Return the chunks of a mask's frame that are on disk."""
         chunks = self._folder / "labels.zarr" / str(mask.object_id) / "c" / str(mask.frame)
         found = (path.relative_to(chunks).parts for path in chunks.glob("*/*"))
@@ -137,7 +137,7 @@ class Results:
             raise StorageError(_told(error, self._folder)) from error
 
 
-def _covered(mask: ObjectMask, sides: tuple[int, int]) -> set[Chunk]:
+def _covered(mask: Mask, sides: tuple[int, int]) -> set[Chunk]:
     """Return the chunks of so many rows and columns in which the patch of a mask lies."""
     box = mask.box
     rows, cols = (

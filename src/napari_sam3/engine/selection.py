@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..values import Candidates
+from ..values import Box, Candidates, Mask
 
 SMOOTHEST = 5
 """The highest level of smoothness; 0 leaves a mask as it is."""
@@ -108,10 +108,6 @@ def _framed(mask: NDArray[np.bool_], margin: int, goes_on: Sides = INSIDE) -> ND
     return framed
 
 
-Place = tuple[slice, slice]
-"""Rows and columns of the image."""
-
-
 class CandidateFilter:
     """Candidates with their sizes, their neighbours and their smoothed masks.
 
@@ -133,35 +129,23 @@ class CandidateFilter:
         self._smoothness = 0
         self._smooth: dict[int, NDArray[np.bool_]] = {}
 
-    def place(self, position: int) -> Place:
-        """Return where a candidate lies."""
-        top, left, bottom, right = self.candidates.boxes[position].tolist()
-        return slice(top, bottom), slice(left, right)
-
-    def mask(self, position: int, smoothness: int) -> NDArray[np.bool_]:
-        """Return the smoothed mask of a candidate, (h, w) of its place."""
+    def mask(self, position: int, smoothness: int) -> Mask:
+        """Return a candidate with a smoothed outline."""
         if smoothness != self._smoothness:
             self._smoothness = smoothness
             self._smooth.clear()
+        mask = self.candidates.mask(position)
         if position not in self._smooth:
-            raw = self.candidates.masks[position]
-            self._smooth[position] = refined(raw, smoothness, self._sides(position))
-        return self._smooth[position]
+            self._smooth[position] = refined(mask.crop, smoothness, self._sides(position))
+        return replace(mask, crop=self._smooth[position])
 
-    def covered(self, position: int, others: NDArray[np.int64]) -> float:
-        """Return the share of a candidate's own area that others cover together."""
-        top, left, bottom, right = self.candidates.boxes[position].tolist()
-        is_covered = np.zeros((bottom - top, right - left), bool)
-        for other in others.tolist():
-            rows, cols = self.place(other)
-            first_row, first_col = max(rows.start, top), max(cols.start, left)
-            last_row, last_col = min(rows.stop, bottom), min(cols.stop, right)
-            part = self.candidates.masks[other][
-                first_row - rows.start : last_row - rows.start,
-                first_col - cols.start : last_col - cols.start,
-            ]
-            is_covered[first_row - top : last_row - top, first_col - left : last_col - left] |= part
-        shared = np.count_nonzero(is_covered & self.candidates.masks[position])
+    def overlapped_share(self, position: int, neighbours: NDArray[np.int64]) -> float:
+        """Return the share of a candidate's area that its neighbours take together."""
+        mask = self.candidates.mask(position)
+        is_taken = np.zeros(mask.box.shape, bool)
+        for neighbour in neighbours.tolist():
+            is_taken |= self.candidates.mask(neighbour).within(mask.box)
+        shared = np.count_nonzero(is_taken & mask.crop)
         return shared / max(int(self.areas[position]), 1)
 
     def holding(self, row: int, col: int) -> NDArray[np.int64]:
@@ -263,26 +247,20 @@ class KeptCandidates:
     @property
     def labels(self) -> NDArray[np.int32]:
         """The shown candidates, (H, W): value = position + 1, the better one on top."""
-        rows, cols = self.candidate_filter.candidates.shape
-        return self.labels_in(slice(0, rows), slice(0, cols))
+        return self.labels_in(Box.whole(self.candidate_filter.candidates.shape))
 
-    def labels_in(self, rows: slice, cols: slice) -> NDArray[np.int32]:
-        """Draw the part of ``labels`` in these rows and columns of the image."""
-        labels = np.zeros((rows.stop - rows.start, cols.stop - cols.start), np.int32)
+    def labels_in(self, box: Box) -> NDArray[np.int32]:
+        """Draw the part of ``labels`` in a box of the image."""
+        labels = np.zeros(box.shape, np.int32)
         top, left, bottom, right = self.candidate_filter.candidates.boxes[self.positions].T
-        is_seen = (top < rows.stop) & (bottom > rows.start) & (left < cols.stop)
-        is_seen &= right > cols.start
+        is_seen = (top < box.bottom) & (bottom > box.top) & (left < box.right) & (right > box.left)
         for position in self.positions[is_seen][::-1].tolist():
-            place, mask = self.crop(position)
-            there, part = _shared(place, (rows, cols))
-            labels[there][mask[part]] = position + 1
+            labels[self.mask(position).within(box)] = position + 1
         return labels
 
-    def crop(self, position: int) -> tuple[Place, NDArray[np.bool_]]:
-        """Return where a candidate lies, and its mask there with the chosen smoothness, (h, w)."""
-        return self.candidate_filter.place(position), self.candidate_filter.mask(
-            position, self.smoothness
-        )
+    def mask(self, position: int) -> Mask:
+        """Return a candidate with the chosen smoothness."""
+        return self.candidate_filter.mask(position, self.smoothness)
 
 
 def choose(candidates: Candidates | CandidateFilter, selection: Selection) -> KeptCandidates:
@@ -301,7 +279,7 @@ def choose(candidates: Candidates | CandidateFilter, selection: Selection) -> Ke
         better = candidate_filter.neighbours[position]
         better = better[shown[better]]
         is_free = position in selection.accepted or not len(better)
-        if is_free or candidate_filter.covered(position, better) <= selection.overlap:
+        if is_free or candidate_filter.overlapped_share(position, better) <= selection.overlap:
             shown[position] = True
             positions.append(position)
         else:
@@ -353,13 +331,3 @@ def _order(candidate_filter: CandidateFilter, selection: Selection) -> NDArray[n
     is_accepted = np.zeros(len(candidate_filter.areas), bool)
     is_accepted[sorted(selection.accepted)] = True
     return np.lexsort((-candidate_filter.candidates.scores, ~is_accepted))
-
-
-def _shared(place: Place, part: Place) -> tuple[Place, Place]:
-    """Return what two places share, as seen from the corner of the second and of the first."""
-    there, here = [], []
-    for one, other in zip(place, part, strict=True):
-        start, stop = max(one.start, other.start), min(one.stop, other.stop)
-        there.append(slice(start - other.start, stop - other.start))
-        here.append(slice(start - one.start, stop - one.start))
-    return (there[0], there[1]), (here[0], here[1])

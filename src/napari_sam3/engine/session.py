@@ -7,14 +7,14 @@ from contextlib import closing
 from operator import index
 
 from ..values import (
-    Box,
     Candidates,
     Concept,
+    Corners,
     Exemplar,
     FramesError,
     HypothesisName,
     Key,
-    ObjectMask,
+    Mask,
     Prompts,
     Sam3Error,
 )
@@ -60,8 +60,8 @@ class Session:
         self._model.watch.cancel()
 
     def segment(
-        self, frame: int, prompts: Prompts, object_id: int = 1, visible: Box | None = None
-    ) -> ObjectMask:
+        self, frame: int, prompts: Prompts, object_id: int = 1, visible: Corners | None = None
+    ) -> Mask:
         """Return the mask of the object that the prompts describe.
 
         Prompts that extend the last ones for the same object and frame refine its answer. Of a
@@ -71,8 +71,8 @@ class Session:
         return self.segment_many(frame, {object_id: prompts}, visible)[object_id]
 
     def segment_many(
-        self, frame: int, prompts: Mapping[int, Prompts], visible: Box | None = None
-    ) -> dict[int, ObjectMask]:
+        self, frame: int, prompts: Mapping[int, Prompts], visible: Corners | None = None
+    ) -> dict[int, Mask]:
         """Return the masks of several objects of a frame, by object id, in one pass."""
         asked = self._checked(frame)
         for one in prompts.values():
@@ -89,9 +89,9 @@ class Session:
 
     def propagate(
         self,
-        prompted: Mapping[Key[int], Prompts | ObjectMask],
+        prompted: Mapping[Key[int], Prompts | Mask],
         frames: range | None = None,
-    ) -> Generator[ObjectMask, None, None]:
+    ) -> Generator[Mask, None, None]:
         """Follow objects through the stack and yield their masks frame by frame.
 
         Parameters
@@ -115,7 +115,7 @@ class Session:
         self._propagation.check(known)
         return self._propagate(plan, known)
 
-    def everything(self, frame: int, region: Box | None = None) -> Candidates:
+    def everything(self, frame: int, region: Corners | None = None) -> Candidates:
         """Return all objects of a frame, or of a region of it, found without prompts."""
         asked = self._checked(frame)
         return self._detection.everything(asked, region, self._model.turns.interactive())
@@ -124,9 +124,9 @@ class Session:
         self,
         frame: int,
         text: str | None = None,
-        exemplars: Sequence[Box | Exemplar] = (),
-        negatives: Sequence[Box | Exemplar] = (),
-        region: Box | None = None,
+        exemplars: Sequence[Corners | Exemplar] = (),
+        negatives: Sequence[Corners | Exemplar] = (),
+        region: Corners | None = None,
     ) -> Candidates:
         """Return all objects of a frame that a text or exemplars describe.
 
@@ -154,17 +154,17 @@ class Session:
     def find_all(
         self,
         text: str | None = None,
-        exemplars: Sequence[Box | Exemplar] = (),
-        negatives: Sequence[Box | Exemplar] = (),
+        exemplars: Sequence[Corners | Exemplar] = (),
+        negatives: Sequence[Corners | Exemplar] = (),
         frame: int = 0,
-        region: Box | None = None,
+        region: Corners | None = None,
     ) -> Iterator[Candidates]:
         """Return what `find` returns, for every frame of the stack; boxes lie on ``frame``."""
         shown = self._checked(frame)
         concept = self._concept(text, exemplars, negatives)
         return self._found_on_all(shown, concept, region)
 
-    def exemplar(self, frame: int, box: Box) -> Exemplar:
+    def exemplar(self, frame: int, box: Corners) -> Exemplar:
         """Return the object in a box of a frame, to find similar ones on any image.
 
         Raises
@@ -224,8 +224,8 @@ class Session:
         self._model.embeddings.finish()
 
     def _propagate(
-        self, plan: Plan, prompted: Mapping[Key[int], Prompts | ObjectMask]
-    ) -> Generator[ObjectMask, None, None]:
+        self, plan: Plan, prompted: Mapping[Key[int], Prompts | Mask]
+    ) -> Generator[Mask, None, None]:
         with closing(self._propagation.masks(plan, prompted, self._checked)) as steps:
             for masks in steps:
                 self._keep(masks)
@@ -237,7 +237,7 @@ class Session:
                 yield frame
                 self._checked(frame)
 
-    def _keep(self, masks: Iterable[ObjectMask]) -> None:
+    def _keep(self, masks: Iterable[Mask]) -> None:
         if self._results is not None:
             for mask in masks:
                 self._results.write(mask)
@@ -256,13 +256,13 @@ class Session:
     def _concept(
         self,
         text: str | None,
-        exemplars: Sequence[Box | Exemplar],
-        negatives: Sequence[Box | Exemplar],
+        exemplars: Sequence[Corners | Exemplar],
+        negatives: Sequence[Corners | Exemplar],
     ) -> Concept:
         return self._detection.checked(Concept.of(text, exemplars, negatives))
 
     def _found_on_all(
-        self, shown: int, concept: Concept, region: Box | None
+        self, shown: int, concept: Concept, region: Corners | None
     ) -> Iterator[Candidates]:
         carried = self._detection.carried(shown, concept, self._model.turns.background())
         for frame in range(self.frames.count):

@@ -16,7 +16,7 @@ from skimage.util import montage
 from tifffile import TiffFileError, imwrite
 from tifffile import imread as tiffread
 
-from ..values import FramesError, ObjectMask
+from ..values import FramesError, Mask
 from .label_file import writing
 
 COLUMNS = ("object", "frame", "score", "area", "row", "col")
@@ -35,11 +35,11 @@ def read_image(path: Path) -> NDArray[Any]:
         ) from error
 
 
-def paint(labels: NDArray[np.uint16], mask: ObjectMask) -> None:
+def paint(labels: NDArray[np.uint16], mask: Mask) -> None:
     """Write a mask into labels, (F, H, W), where no other object is yet."""
     top, left, bottom, right = mask.box
     part = labels[mask.frame, top:bottom, left:right]
-    part[mask.patch & (part == 0)] = mask.object_id
+    part[mask.crop & (part == 0)] = mask.object_id
 
 
 def write_labels(path: Path, labels: NDArray[np.uint16]) -> None:
@@ -94,15 +94,15 @@ class Measurements:
         with writing(path), path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(COLUMNS)
 
-    def add(self, mask: ObjectMask) -> None:
+    def add(self, mask: Mask) -> None:
         """Append the row of a mask."""
         row = (mask.object_id, mask.frame, f"{mask.score:.3f}", mask.area, *_centre(mask))
         with writing(self.path), self.path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(row)
 
 
-def _centre(mask: ObjectMask) -> tuple[str, str]:
-    rows, cols = np.nonzero(mask.patch)
+def _centre(mask: Mask) -> tuple[str, str]:
+    rows, cols = np.nonzero(mask.crop)
     if not len(rows):
         return "", ""
     return f"{rows.mean() + mask.box[0]:.2f}", f"{cols.mean() + mask.box[1]:.2f}"

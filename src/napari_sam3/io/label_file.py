@@ -15,7 +15,7 @@ import zarr
 from tifffile import imwrite
 
 from ..storage import NARROW, TILE, LabelPyramid, Labels, describe, type_of_labels
-from ..values import LARGE_FRAME, Geometry, ObjectMask, StorageError
+from ..values import LARGE_FRAME, Box, Geometry, Mask, StorageError
 
 ZARR = ".zarr"
 
@@ -79,7 +79,7 @@ class LabelFile:
         finally:
             shutil.rmtree(self._draft, ignore_errors=True)
 
-    def paint(self, mask: ObjectMask) -> None:
+    def paint(self, mask: Mask) -> None:
         """Write a mask where no other object is yet."""
         if mask.object_id > self._highest:
             raise StorageError(
@@ -91,7 +91,7 @@ class LabelFile:
         place = (mask.frame,) if self._is_stack else ()
         with writing(self.path):
             labels = self._pyramid.read(place, mask.box)
-            labels[mask.patch & (labels == 0)] = mask.object_id
+            labels[mask.crop & (labels == 0)] = mask.object_id
             self._pyramid.write(place, mask.box, labels)
 
     def _finish(self) -> None:
@@ -127,7 +127,7 @@ class LabelFile:
         for place in product(*map(range, shape[:-2])):
             for top, left in product(range(0, shape[-2], sides[0]), range(0, shape[-1], sides[1])):
                 bottom, right = min(top + sides[0], shape[-2]), min(left + sides[1], shape[-1])
-                yield self._pyramid.read(place, (top, left, bottom, right))
+                yield self._pyramid.read(place, Box(top, left, bottom, right))
 
 
 def check_free(path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import zarr
 
 from ..storage import TILE, LabelPyramid, describe
-from ..values import NO_UNIT, WITHOUT_UNIT, Geometry, StorageError
+from ..values import NO_UNIT, WITHOUT_UNIT, Box, Geometry, StorageError
 from .label_file import check_free, put_in_place, writing
 
 PART = 4 * TILE
@@ -72,8 +72,8 @@ def _copy(labels: Any, pyramid: LabelPyramid) -> None:
     height, width = labels.shape[-2:]
     places = product(*map(range, labels.shape[:-2]))
     for place, top, left in product(places, range(0, height, PART), range(0, width, PART)):
-        box = (top, left, min(top + PART, height), min(left + PART, width))
-        part = np.asarray(labels[(*place, slice(top, box[2]), slice(left, box[3]))])
+        box = Box(top, left, min(top + PART, height), min(left + PART, width))
+        part = np.asarray(labels[(*place, *box.slices)])
         if part.max() > HIGHEST or part.min() < 0:
             raise StorageError(
                 f"Only labels from 0 to {HIGHEST} can be written: relabel the layer first."

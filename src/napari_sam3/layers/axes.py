@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..values import FramesError, Place
+from ..values import FrameIndex, FramesError
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -29,7 +29,7 @@ class StackAxes:
 
     shape: tuple[int, ...]  # of the layer's data, without its colour axis
     frame_axis: int | None  # None: the one image at `position`
-    position: Place  # index along every axis but frames, rows and columns
+    position: FrameIndex  # index along every axis but frames, rows and columns
 
     @classmethod
     def of(cls, layer: Layer, frame_axis: int | None, world_point: ArrayLike) -> Self:
@@ -45,7 +45,7 @@ class StackAxes:
         return cls(shape, frame_axis, tuple(np.delete(here, _removed(frame_axis)).tolist()))
 
     @classmethod
-    def through(cls, layer: Layer, frame_axis: int | None, place: Place) -> Self:
+    def through(cls, layer: Layer, frame_axis: int | None, place: FrameIndex) -> Self:
         """Take the stack along an axis of a layer that holds a place."""
         position = tuple(index for axis, index in enumerate(place) if axis != frame_axis)
         return cls(data_shape(layer), frame_axis, position)
@@ -60,29 +60,29 @@ class StackAxes:
         """Rows and columns of a frame."""
         return self.shape[-2], self.shape[-1]
 
-    def place(self, frame: int) -> Place:
+    def place(self, frame: int) -> FrameIndex:
         """Return the place of a frame."""
         if self.frame_axis is None:
             return self.position
         before, after = self.position[: self.frame_axis], self.position[self.frame_axis :]
         return (*before, frame, *after)
 
-    def frame_of(self, place: Place) -> int:
+    def frame_of(self, place: FrameIndex) -> int:
         """Return the frame at a place that the stack holds."""
         return 0 if self.frame_axis is None else place[self.frame_axis]
 
-    def holds(self, place: Place) -> bool:
+    def holds(self, place: FrameIndex) -> bool:
         """Tell whether one of the frames is at this place."""
         if len(place) != len(self.shape) - 2 or not is_inside(place, self.shape):
             return False
         return self.place(self.frame_of(place)) == place
 
-    def split(self, coordinates: ArrayLike) -> tuple[list[Place], NDArray[np.float64]]:
+    def split(self, coordinates: ArrayLike) -> tuple[list[FrameIndex], NDArray[np.float64]]:
         """Split data coordinates, (N, ndim), into N places and (N, 2) rows and columns."""
         return split_coordinates(coordinates)
 
 
-def split_coordinates(coordinates: ArrayLike) -> tuple[list[Place], NDArray[np.float64]]:
+def split_coordinates(coordinates: ArrayLike) -> tuple[list[FrameIndex], NDArray[np.float64]]:
     """Split data coordinates into the nearest places and the rows and columns there.
 
     Parameters
@@ -98,7 +98,7 @@ def split_coordinates(coordinates: ArrayLike) -> tuple[list[Place], NDArray[np.f
     return [tuple(row) for row in nearest.tolist()], array[:, -2:].copy()
 
 
-def is_inside(place: Place, shape: Sequence[int]) -> bool:
+def is_inside(place: FrameIndex, shape: Sequence[int]) -> bool:
     """Tell whether data of this shape has a frame at a place."""
     return all(0 <= index < length for index, length in zip(place, shape[:-2], strict=True))
 

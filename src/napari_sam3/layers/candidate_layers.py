@@ -12,7 +12,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from ..storage import LabelArray, LabelPlane, LabelStore, LazyStack, level_sides
-from ..values import PixelBox, Place, is_large, whole
+from ..values import Box, FrameIndex, is_large
 from .axes import data_shape, geometry
 from .label_layers import Sheet
 
@@ -58,7 +58,7 @@ class ConceptSheet:
         """The layer, to be added to a viewer."""
         return self._sheet.layer
 
-    def draw(self, place: Place, labels: NDArray[np.int32], box: PixelBox) -> None:
+    def draw(self, place: FrameIndex, labels: NDArray[np.int32], box: Box) -> None:
         """Draw candidates in a box of a frame, (h, w) with 0 where there is none.
 
         Raises
@@ -69,7 +69,7 @@ class ConceptSheet:
         plane = self._sheet.array.read(place, box)
         self._sheet.write(place, _redrawn(plane, _values(labels)), box)
 
-    def painted(self, place: Place) -> dict[int, NDArray[np.bool_]]:
+    def painted(self, place: FrameIndex) -> dict[int, NDArray[np.bool_]]:
         """Return the labels of a frame that the user painted or erased, and their pixels, (H, W).
 
         On large frames there are none: napari does not paint on them.
@@ -80,7 +80,7 @@ class ConceptSheet:
         plane = array.read(place)
         return {value: plane.mask(value) for value in plane.edited()}
 
-    def renumber(self, place: Place, numbers: Mapping[int, int]) -> None:
+    def renumber(self, place: FrameIndex, numbers: Mapping[int, int]) -> None:
         """Give what was painted on a frame other labels, each by the one it has.
 
         Candidates are numbered anew when they are found again. What was painted beside them is
@@ -91,18 +91,18 @@ class ConceptSheet:
         StorageError
             If it cannot be stored; nothing has changed then.
         """
-        box = whole(data_shape(self.layer))
+        box = Box.whole(data_shape(self.layer))
         plane = self._sheet.array.read(place, box)
         shown = plane.shown.copy()
         for label, number in numbers.items():
             shown[plane.added(label)] = min(number, LARGEST)
         self._sheet.write(place, replace(plane, shown=shown), box)
 
-    def wipe(self, place: Place, values: Collection[int]) -> None:
+    def wipe(self, place: FrameIndex, values: Collection[int]) -> None:
         """Take labels off a frame, with what was painted of them."""
         array = self._sheet.array
         if values and isinstance(array, LabelArray):
-            box = whole(data_shape(self.layer))
+            box = Box.whole(data_shape(self.layer))
             self._sheet.write(place, array.read(place).without(*values), box)
 
     def show_features(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -140,7 +140,7 @@ class FaintOutlines:
         )
         self.layer.editable = False
 
-    def draw(self, place: Place, labels: NDArray[np.int32]) -> None:
+    def draw(self, place: FrameIndex, labels: NDArray[np.int32]) -> None:
         """Draw candidates of a frame, (H, W) with 0 where there is none, and those alone."""
         self._frame.put(place, _outlined(_values(labels)))
         self.layer.refresh(extent=False)
@@ -173,7 +173,7 @@ class SingleFrame:
         """Whether there is nothing but zeros."""
         return not self._is_here.any()
 
-    def put(self, place: Place, values: NDArray[np.uint16]) -> None:
+    def put(self, place: FrameIndex, values: NDArray[np.uint16]) -> None:
         """Let one frame have these values, (H, W), and the others none."""
         self.clear()
         self._is_here[place] = True

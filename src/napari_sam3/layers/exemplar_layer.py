@@ -12,7 +12,7 @@ from napari.layers.base import ActionType
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from ..values import Place, is_large
+from ..values import FrameIndex, is_large
 from .axes import data_shape, geometry, is_inside
 from .prompt_state import Outline, covers
 
@@ -29,7 +29,7 @@ _OUTSIDE = "The box covers no pixel of the image: draw it inside the image."
 class DrawnBox:
     """A box around an object that is meant, or around one that is not."""
 
-    place: Place  # of the frame it lies on
+    place: FrameIndex  # of the frame it lies on
     box: tuple[float, float, float, float]  # row, col, row, col, in pixels of the frame
     is_positive: bool
 

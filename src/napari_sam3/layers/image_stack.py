@@ -12,7 +12,7 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from ..engine import SHADES, Blending, Channel, Contrast, FrameLevel, Frames
-from ..values import FramesError, PixelBox, is_large
+from ..values import Box, FramesError, is_large
 from .axes import StackAxes, data_shape, geometry
 
 _RGB = np.eye(3)
@@ -119,7 +119,7 @@ def _contrast_of_rgb(layer: Image) -> Contrast:
     return Contrast(tuple(Channel((0.0, high), color, opacity=layer.opacity) for color in _RGB))
 
 
-def visible_box(viewer: ViewerModel, image: Image) -> PixelBox | None:
+def visible_box(viewer: ViewerModel, image: Image) -> Box | None:
     """Return the box of an image that the canvas shows, in pixels of its finest level.
 
     None where no pixel is on screen, or where rows and columns are not what is shown. Of a turned
@@ -138,4 +138,4 @@ def visible_box(viewer: ViewerModel, image: Image) -> PixelBox | None:
     last = np.clip(np.ceil(corners.max(axis=0) + 0.5), 0, plane)
     if (first >= last).any():
         return None
-    return int(first[0]), int(first[1]), int(last[0]), int(last[1])
+    return Box(int(first[0]), int(first[1]), int(last[0]), int(last[1]))

@@ -19,8 +19,8 @@ from psygnal import Signal
 from zarr.storage import LocalStore
 
 from ..engine import cache_folder
-from ..storage import BoxedMask, LabelPlane, LabelStore, LazyStack, StoredLabels, filled
-from ..values import PixelBox, Place, StorageError, are_apart, joined, placed, whole
+from ..storage import LabelPlane, LabelStore, LazyStack, StoredLabels, filled
+from ..values import Box, FrameIndex, Key, Mask, StorageError
 from .axes import data_shape, geometry
 
 Layout = Literal["layer per object", "one layer"]
@@ -50,7 +50,7 @@ class Sheet:
     array: StoredLabels
     layer: Labels
 
-    def write(self, place: Place, plane: LabelPlane, box: PixelBox) -> None:
+    def write(self, place: FrameIndex, plane: LabelPlane, box: Box) -> None:
         """Write the pixels in a box of a frame; what is in view is drawn again."""
         self.array.write(place, plane, box)
         in_view = self.layer._get_pt_not_disp()
@@ -99,9 +99,9 @@ class LabelSheets:
         """Return the sheet an object is on, or None before it is made."""
         return self._by_key.get(self._key(object_id))
 
-    def edited(self, object_ids: Set[int]) -> set[tuple[Place, int]]:
+    def edited(self, object_ids: Set[int]) -> set[tuple[FrameIndex, int]]:
         """Return which of these objects the user changed by hand, each with the place."""
-        box = whole(data_shape(self._image))  # frames that napari paints on are read whole
+        box = Box.whole(data_shape(self._image))  # frames that napari paints on are read whole
         return {
             (place, value)
             for sheet in {self.of(object_id) for object_id in object_ids}
@@ -162,7 +162,7 @@ class LabelSheets:
             raise
         return lost
 
-    def _copy(self, value: int, place: Place, box: PixelBox, plane: LabelPlane) -> int:
+    def _copy(self, value: int, place: FrameIndex, box: Box, plane: LabelPlane) -> int:
         sheet = self.of(value) or self.make(value)
         after = sheet.array.read(place, box).joined(plane, value)
         sheet.write(place, after, box)
@@ -212,15 +212,6 @@ class ScoreRow:
     name: str
     score: float  # 0..1
     area: int  # pixels
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """A part of a frame with the pixels of an object in it."""
-
-    place: Place
-    box: PixelBox
-    mask: NDArray[np.bool_]  # (h, w), in the box
 
 
 class ResultLayers:
@@ -288,10 +279,9 @@ class ResultLayers:
 
     def write(
         self,
-        place: Place,
+        place: FrameIndex,
         object_id: int,
-        mask: NDArray[np.bool_],
-        box: PixelBox | None = None,
+        mask: Mask,
     ) -> None:
         """Write what the model says an object is on the frame at a place; hand edits stay.
 
@@ -301,25 +291,21 @@ class ResultLayers:
             Index along every axis before rows and columns.
         object_id : int
             Whose mask it is, 1 to 65535.
-        mask : (h, w) array of bool
-            Its pixels in the box.
-        box : tuple of int, optional
-            First row, first column, last row + 1, last column + 1 of the part of the frame that
-            it lies in, by default the whole frame.
+        mask : Mask
+            Its pixels on the frame.
 
         Raises
         ------
         StorageError
             If it cannot be stored; nothing has changed then.
         """
-        piece = Piece(place, whole(data_shape(self.image)) if box is None else box, mask)
         sheet = self._sheets.of(object_id)
         if sheet is not None:
-            self._write_on(sheet, object_id, piece)
-        elif mask.any():
-            self._write_first(object_id, piece)
+            self._write_on(sheet, (place, object_id), mask)
+        elif mask.area:
+            self._write_first((place, object_id), mask)
 
-    def write_new(self, place: Place, masks: Mapping[int, BoxedMask]) -> None:
+    def write_new(self, place: FrameIndex, masks: Mapping[int, Mask]) -> None:
         """Write objects that are nowhere yet, all at once where they share a layer.
 
         Raises
@@ -327,37 +313,35 @@ class ResultLayers:
         StorageError
             If they cannot be stored; of those that share a layer, none is then.
         """
-        for object_id, one in masks.items():
-            self.write(place, object_id, one.mask, one.box)
+        for object_id, mask in masks.items():
+            self.write(place, object_id, mask)
             sheet = self._sheets.of(object_id)
             if sheet is not None and self.layout == "one layer" and not sheet.layer.multiscale:
                 self._write_all(sheet, place, masks)
                 return
 
-    def erase(self, place: Place, object_id: int) -> None:
+    def erase(self, place: FrameIndex, object_id: int) -> None:
         """Take back what the model wrote of an object on a frame; hand edits stay."""
         sheet = self._sheets.of(object_id)
         box = None if sheet is None else sheet.array.box(place, object_id)
         if box is not None:
-            self.write(place, object_id, np.zeros((box[2] - box[0], box[3] - box[1]), bool), box)
+            nothing = np.zeros(box.shape, bool)
+            self.write(place, object_id, Mask(nothing, box, self._plane))
 
-    def mask(self, place: Place, object_id: int) -> NDArray[np.bool_]:
-        """Return the pixels (H, W) of an object on a frame, as they are shown."""
-        box, pixels = self.patch(place, object_id)
-        return placed(pixels, box, whole(data_shape(self.image)))
-
-    def patch(self, place: Place, object_id: int) -> tuple[PixelBox, NDArray[np.bool_]]:
-        """Return a box that holds an object on a frame, and its pixels (h, w) in it as shown.
-
-        The box is the whole frame unless frames are large.
-        """
+    def mask(self, place: FrameIndex, object_id: int) -> Mask:
+        """Return the pixels of an object on a frame, as they are shown."""
         sheet = self._sheets.of(object_id)
         box = None if sheet is None else sheet.array.box(place, object_id)
         if sheet is None or box is None:
-            return (0, 0, 0, 0), np.zeros((0, 0), bool)
-        return box, sheet.array.read(place, box).mask(object_id)
+            return Mask.absent(self._plane, object_id=object_id)
+        return Mask(sheet.array.read(place, box).mask(object_id), box, self._plane)
 
-    def is_edited(self, place: Place, object_id: int) -> bool:
+    @property
+    def _plane(self) -> tuple[int, int]:
+        """Rows and columns of a frame."""
+        return Box.whole(data_shape(self.image)).shape
+
+    def is_edited(self, place: FrameIndex, object_id: int) -> bool:
         """Whether the user changed an object on a frame by hand."""
         sheet = self._sheets.of(object_id)
         box = None if sheet is None else sheet.array.box(place, object_id)
@@ -365,7 +349,7 @@ class ResultLayers:
             return False
         return sheet.array.read(place, box).is_edited(object_id)
 
-    def edited(self, object_ids: Set[int]) -> set[tuple[Place, int]]:
+    def edited(self, object_ids: Set[int]) -> set[tuple[FrameIndex, int]]:
         """Return which of these objects the user changed by hand, each with the place."""
         return self._sheets.edited(object_ids)
 
@@ -420,32 +404,35 @@ class ResultLayers:
             self.added.emit(sheet.layer)
         return lost
 
-    def _write_on(self, sheet: Sheet, object_id: int, piece: Piece) -> None:
+    def _write_on(self, sheet: Sheet, key: Key[FrameIndex], mask: Mask) -> None:
         """Write on the box of a mask, and on the one where the object was before."""
-        before = sheet.array.box(piece.place, object_id)
-        if before is not None and are_apart(piece.box, before):
-            self._move(sheet, object_id, piece, before)
+        before = sheet.array.box(*key)
+        if before is None:
+            self._draw(sheet, key, mask, mask.box)
+        elif mask.box.is_far_from(before):
+            self._move(sheet, key, mask, before)
         else:
-            self._draw(sheet, object_id, piece, joined(piece.box, before))
+            self._draw(sheet, key, mask, mask.box.union(before))
 
-    def _move(self, sheet: Sheet, object_id: int, piece: Piece, before: PixelBox) -> None:
+    def _move(self, sheet: Sheet, key: Key[FrameIndex], mask: Mask, before: Box) -> None:
         """Write a mask far from where the object was; what lies between is not touched."""
-        plane = sheet.array.read(piece.place, before)
-        sheet.write(piece.place, plane.without(object_id), before)
+        place, object_id = key
+        plane = sheet.array.read(place, before)
+        sheet.write(place, plane.without(object_id), before)
         try:
-            self._draw(sheet, object_id, piece, piece.box)
+            self._draw(sheet, key, mask, mask.box)
         except StorageError:
-            sheet.write(piece.place, plane, before)
+            sheet.write(place, plane, before)
             raise
 
-    def _draw(self, sheet: Sheet, object_id: int, piece: Piece, box: PixelBox) -> None:
-        plane = sheet.array.read(piece.place, box)
-        mask = placed(piece.mask, piece.box, box)
-        allowed = plane.free(object_id) if self.keeps_committed else np.ones_like(mask)
-        sheet.write(piece.place, plane.written(object_id, mask, allowed), box)
+    def _draw(self, sheet: Sheet, key: Key[FrameIndex], mask: Mask, box: Box) -> None:
+        place, object_id = key
+        plane, pixels = sheet.array.read(place, box), mask.within(box)
+        allowed = plane.free(object_id) if self.keeps_committed else np.ones_like(pixels)
+        sheet.write(place, plane.written(object_id, pixels, allowed), box)
 
-    def _write_all(self, sheet: Sheet, place: Place, masks: Mapping[int, BoxedMask]) -> None:
-        box = whole(data_shape(self.image))
+    def _write_all(self, sheet: Sheet, place: FrameIndex, masks: Mapping[int, Mask]) -> None:
+        box = Box.whole(data_shape(self.image))
         plane = sheet.array.read(place, box)
         try:
             sheet.write(place, filled(plane, box, masks, self.keeps_committed), box)
@@ -453,10 +440,10 @@ class ResultLayers:
             self.erase(place, next(iter(masks)))
             raise
 
-    def _write_first(self, object_id: int, piece: Piece) -> None:
-        sheet = self._sheets.make(object_id)
+    def _write_first(self, key: Key[FrameIndex], mask: Mask) -> None:
+        sheet = self._sheets.make(key[1])
         try:
-            self._write_on(sheet, object_id, piece)
+            self._write_on(sheet, key, mask)
         except StorageError:
             self._sheets.delete(sheet)
             raise

@@ -12,7 +12,7 @@ from napari.layers.base import ActionType
 from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 
-from ..values import Key, Place, PromptError, Prompts, is_large
+from ..values import FrameIndex, Key, PromptError, Prompts, is_large
 from .axes import are_inside, data_shape, geometry
 from .prompt_state import Outline, PromptSnapshot
 
@@ -181,7 +181,9 @@ class PromptLayers:
         finally:
             self.is_positive = next_sign
 
-    def prompts(self, keys: Iterable[Key[Place]] | None = None) -> dict[Key[Place], Prompts]:
+    def prompts(
+        self, keys: Iterable[Key[FrameIndex]] | None = None
+    ) -> dict[Key[FrameIndex], Prompts]:
         """Read the prompts of every frame and object, or of those that are asked for."""
         return self.snapshot().prompts(keys)
 

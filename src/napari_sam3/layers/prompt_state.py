@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.draw import polygon
 
-from ..values import Key, MaskPlace, Place, Prompts, Reading, is_large
+from ..values import Box, FrameIndex, Key, Mask, Prompts, is_large
 from .axes import are_inside, is_inside, split_coordinates
 
 OutlineKind = Literal["rectangle", "ellipse", "polygon", "path", "line"]
@@ -28,7 +28,7 @@ class Outline:
     object_id: int
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> FrameIndex | None:
         """The place of the frame it lies on, or None if it lies on several."""
         places = set(split_coordinates(self.vertices)[0])
         return places.pop() if len(places) == 1 else None
@@ -74,7 +74,7 @@ def rasterized(outlines: Iterable[Outline], shape: tuple[int, ...]) -> NDArray[n
     return mask
 
 
-def drawn_mask(outlines: Sequence[Outline], shape: tuple[int, int]) -> NDArray[np.bool_] | Reading:
+def drawn_mask(outlines: Sequence[Outline], shape: tuple[int, int]) -> NDArray[np.bool_] | Mask:
     """Fill the outlines on a frame (H, W); of a large one, only the part they are on is held."""
     if not is_large(shape):
         return rasterized(outlines, shape)
@@ -82,11 +82,11 @@ def drawn_mask(outlines: Sequence[Outline], shape: tuple[int, int]) -> NDArray[n
     vertices = np.clip(np.concatenate(contours), 0, np.array(shape) - 1)
     top, left = (int(side) for side in np.floor(vertices.min(axis=0)))
     bottom, right = (int(side) + 1 for side in np.ceil(vertices.max(axis=0)))
-    patch = np.zeros((bottom - top, right - left), bool)
+    crop = np.zeros((bottom - top, right - left), bool)
     for contour in contours:
         rows, cols = contour.T
-        patch[polygon(rows - top, cols - left, patch.shape)] = True
-    return Reading("whole", patch, 1.0, MaskPlace(top, left, shape))
+        crop[polygon(rows - top, cols - left, crop.shape)] = True
+    return Mask(crop, Box(top, left, bottom, right), shape)
 
 
 def _contour(outline: Outline) -> NDArray[np.float64]:
@@ -125,11 +125,13 @@ class PromptSnapshot:
         return [one for one in self.outlines if is_box(one) and not covers(one, plane)]
 
     @property
-    def keys(self) -> frozenset[Key[Place]]:
+    def keys(self) -> frozenset[Key[FrameIndex]]:
         """The frames and objects about which something is said."""
         return frozenset(self._rows)
 
-    def prompts(self, keys: Iterable[Key[Place]] | None = None) -> dict[Key[Place], Prompts]:
+    def prompts(
+        self, keys: Iterable[Key[FrameIndex]] | None = None
+    ) -> dict[Key[FrameIndex], Prompts]:
         """Read the prompts of every frame and object, or of those that are asked for.
 
         Points and outlines that lie on no frame of the image are left out, and so are boxes that
@@ -138,7 +140,7 @@ class PromptSnapshot:
         wanted = self._rows if keys is None else [key for key in keys if key in self._rows]
         return {key: self._read(self._rows[key]) for key in wanted}
 
-    def keys_that_differ(self, other: PromptSnapshot) -> frozenset[Key[Place]]:
+    def keys_that_differ(self, other: PromptSnapshot) -> frozenset[Key[FrameIndex]]:
         """Return the frames and objects about which the other state says something else."""
         mine, theirs = self._content, other._content
         return frozenset(
@@ -155,8 +157,8 @@ class PromptSnapshot:
         )
 
     @cached_property
-    def _rows(self) -> dict[Key[Place], _Rows]:
-        rows: dict[Key[Place], _Rows] = {}
+    def _rows(self) -> dict[Key[FrameIndex], _Rows]:
+        rows: dict[Key[FrameIndex], _Rows] = {}
         on_frame = are_inside(self.points[:, :-2], self.shape[:-2])
         on_frame &= np.isfinite(self.points).all(axis=1)
         places, _ = split_coordinates(self.points)
@@ -171,7 +173,7 @@ class PromptSnapshot:
         return rows
 
     @cached_property
-    def _content(self) -> dict[Key[Place], tuple[Any, ...]]:
+    def _content(self) -> dict[Key[FrameIndex], tuple[Any, ...]]:
         return {
             key: (
                 self.points[rows.points].tobytes(),

@@ -14,10 +14,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..values import PixelBox
+from ..values import Box, Mask
 
 PlaneLabels = NDArray[np.uint16]
-Mask = NDArray[np.bool_]
+Pixels = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,15 +27,15 @@ class LabelPlane:
     shown: PlaneLabels  # (H, W) as the user sees them
     model: PlaneLabels  # (H, W) as the model wrote them
 
-    def mask(self, value: int) -> Mask:
+    def mask(self, value: int) -> Pixels:
         """Return the pixels (H, W) that show a label."""
         return self.shown == value
 
-    def added(self, value: int) -> Mask:
+    def added(self, value: int) -> Pixels:
         """Return the pixels (H, W) that the user gave this label."""
         return (self.shown == value) & (self.model != value)
 
-    def erased(self, value: int) -> Mask:
+    def erased(self, value: int) -> Pixels:
         """Return the pixels (H, W) that the user took from this label."""
         return (self.model == value) & (self.shown != value)
 
@@ -49,11 +49,11 @@ class LabelPlane:
         values = np.union1d(self.shown[differs], self.model[differs])
         return [int(value) for value in values if value]
 
-    def free(self, value: int) -> Mask:
+    def free(self, value: int) -> Pixels:
         """Return the pixels (H, W) that this label may take without taking them from another."""
         return (self.shown == 0) | (self.shown == value)
 
-    def written(self, value: int, mask: Mask, allowed: Mask) -> Self:
+    def written(self, value: int, mask: Pixels, allowed: Pixels) -> Self:
         """Let the model give a label to the pixels of a mask, (H, W), where it is allowed to.
 
         The model's earlier pixels of this label go; what the user added or erased stays so.
@@ -78,31 +78,22 @@ class LabelPlane:
         return type(self)(shown, model)
 
 
-def _replaced(labels: PlaneLabels, value: int, mask: Mask) -> PlaneLabels:
+def _replaced(labels: PlaneLabels, value: int, mask: Pixels) -> PlaneLabels:
     """Return labels, (H, W), in which exactly the pixels of the mask have this value."""
     replaced = np.where(labels == value, 0, labels).astype(labels.dtype)
     replaced[mask] = value
     return replaced
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BoxedMask:
-    """The pixels of an object in a box of its frame."""
-
-    box: PixelBox
-    mask: NDArray[np.bool_]  # (h, w), in the box
-
-
 def filled(
-    plane: LabelPlane, box: PixelBox, masks: Mapping[int, BoxedMask], keeps_committed: bool
+    plane: LabelPlane, box: Box, masks: Mapping[int, Mask], keeps_committed: bool
 ) -> LabelPlane:
     """Write masks, by their labels, into the plane of a box that holds them all."""
     shown, model = plane.shown.copy(), plane.model.copy()
-    for value, one in masks.items():
-        top, left, bottom, right = one.box
-        part = slice(top - box[0], bottom - box[0]), slice(left - box[1], right - box[1])
+    for value, mask in masks.items():
+        part = mask.box.shifted(-box.top, -box.left).slices
         before = LabelPlane(shown[part], model[part])
-        allowed = before.free(value) if keeps_committed else np.ones_like(one.mask)
-        after = before.written(value, one.mask, allowed)
+        allowed = before.free(value) if keeps_committed else np.ones_like(mask.crop)
+        after = before.written(value, mask.crop, allowed)
         shown[part], model[part] = after.shown, after.model
     return LabelPlane(shown, model)

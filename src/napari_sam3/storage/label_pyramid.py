@@ -11,7 +11,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-from ..values import WITHOUT_UNIT, Geometry, PixelBox, named_unit
+from ..values import WITHOUT_UNIT, Box, Geometry, named_unit
 
 Labels = NDArray[Any]
 """Of uint16, or of uint32 where there are more objects than that holds."""
@@ -59,16 +59,16 @@ class LabelPyramid:
         """What holds a label."""
         return np.dtype(self.levels[0].dtype)
 
-    def read(self, place: tuple[int, ...], box: PixelBox) -> Labels:
+    def read(self, place: tuple[int, ...], box: Box) -> Labels:
         """Read the pixels (h, w) in a box of the frame at a place."""
         return np.asarray(self.levels[0][_index(place, box)], self.dtype)
 
-    def write(self, place: tuple[int, ...], box: PixelBox, labels: Labels) -> None:
+    def write(self, place: tuple[int, ...], box: Box, labels: Labels) -> None:
         """Replace the pixels (h, w) in a box of the frame at a place, at every level."""
         self.levels[0][_index(place, box)] = labels
         for finer, coarser in zip(self.levels, self.levels[1:], strict=False):
             box = _halved_box(box)
-            source = _clipped(tuple(2 * side for side in box), finer.shape)
+            source = _clipped(Box(*(2 * side for side in box)), finer.shape)
             shrunk = halved(np.asarray(finer[_index(place, source)], self.dtype))
             coarser[_index(place, box)] = shrunk
 
@@ -150,14 +150,14 @@ def _empty(
     )
 
 
-def _index(place: tuple[int, ...], box: PixelBox) -> tuple[int | slice, ...]:
-    return (*place, slice(box[0], box[2]), slice(box[1], box[3]))
+def _index(place: tuple[int, ...], box: Box) -> tuple[int | slice, ...]:
+    return (*place, *box.slices)
 
 
-def _halved_box(box: PixelBox) -> PixelBox:
+def _halved_box(box: Box) -> Box:
     """Return the pixels of the next level that touch a box."""
-    return box[0] // 2, box[1] // 2, -(-box[2] // 2), -(-box[3] // 2)
+    return Box(box.top // 2, box.left // 2, -(-box.bottom // 2), -(-box.right // 2))
 
 
-def _clipped(box: tuple[int, ...], shape: tuple[int, ...]) -> PixelBox:
-    return box[0], box[1], min(box[2], shape[-2]), min(box[3], shape[-1])
+def _clipped(box: Box, shape: tuple[int, ...]) -> Box:
+    return box.intersection(Box.whole(shape))

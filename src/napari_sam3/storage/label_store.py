@@ -15,7 +15,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-from ..values import PixelBox, Place, StorageError, bounding, holds, is_large, joined, moved, whole
+from ..values import Box, FrameIndex, StorageError, is_large
 from .disk import storing_in
 from .hand_edits import LabelPlane, PlaneLabels
 from .label_pyramid import LabelPyramid
@@ -39,23 +39,23 @@ class TiledLabels:
     def __init__(self, folder: Path, pyramid: LabelPyramid) -> None:
         self._folder = folder
         self._pyramid = pyramid
-        self._boxes: dict[Place, dict[int, PixelBox]] = {}  # of each label, or larger
+        self._boxes: dict[FrameIndex, dict[int, Box]] = {}  # of each label, or larger
 
     @property
     def layer_data(self) -> list[LazyStack]:
         """What a layer shows: arrays (..., H, W) uint16, the finest first."""
         return [LazyStack(level) for level in self._pyramid.levels]
 
-    def box(self, place: Place, value: int) -> PixelBox | None:
+    def box(self, place: FrameIndex, value: int) -> Box | None:
         """Return a box outside of which a label has no pixel; None where it has none at all."""
         return self._boxes.get(place, {}).get(value)
 
-    def read(self, place: Place, box: PixelBox) -> LabelPlane:
+    def read(self, place: FrameIndex, box: Box) -> LabelPlane:
         """Read the pixels in a box of the frame at a place."""
         labels = self._pyramid.read(place, box)
         return LabelPlane(labels, labels)
 
-    def write(self, place: Place, plane: LabelPlane, box: PixelBox) -> None:
+    def write(self, place: FrameIndex, plane: LabelPlane, box: Box) -> None:
         """Replace the pixels in a box, or leave them as they were and raise a `StorageError`."""
         before = self._pyramid.read(place, box)
         if np.array_equal(before, plane.shown):
@@ -68,33 +68,33 @@ class TiledLabels:
             raise
         self._note(place, box, before, plane.shown)
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[FrameIndex]:
         """Return the places of all frames that something is written on, in order."""
         return sorted(place for place, boxes in self._boxes.items() if boxes)
 
-    def edited_frames(self) -> list[Place]:
+    def edited_frames(self) -> list[FrameIndex]:
         """Return the places that a user painted on: none."""
         return []
 
-    def parts(self, place: Place) -> Iterator[tuple[int, PixelBox, LabelPlane]]:
+    def parts(self, place: FrameIndex) -> Iterator[tuple[int, Box, LabelPlane]]:
         """Return every label of a frame, with a box that holds all of it and the pixels there."""
         for value, box in sorted(self._boxes.get(place, {}).items()):
             yield value, box, self.read(place, box)
 
-    def _put(self, place: Place, box: PixelBox, labels: PlaneLabels) -> None:
+    def _put(self, place: FrameIndex, box: Box, labels: PlaneLabels) -> None:
         with storing_in(self._folder):
             self._pyramid.write(place, box, labels)
 
-    def _note(self, place: Place, box: PixelBox, before: PlaneLabels, after: PlaneLabels) -> None:
+    def _note(self, place: FrameIndex, box: Box, before: PlaneLabels, after: PlaneLabels) -> None:
         """Keep in mind where the labels in a box are from now on."""
         boxes = self._boxes.setdefault(place, {})
         for value in np.union1d(before[before > 0], after[after > 0]).tolist():
             earlier = boxes.pop(value, None)
-            found = bounding(after == value)
-            now = None if found is None else moved(found, box[0], box[1])
-            if earlier is not None and not holds(box, earlier):
-                now = joined(earlier, now)
-            if now is not None:
+            now = Box.around(after == value)
+            now = now if now.is_empty else now.shifted(box.top, box.left)
+            if earlier is not None and not box.contains(earlier):
+                now = earlier.union(now)
+            if not now.is_empty:
                 boxes[value] = now
 
 
@@ -111,15 +111,15 @@ class LabelArray:
         """What a layer shows, (..., H, W) uint16."""
         return self.shown
 
-    def box(self, place: Place, value: int) -> PixelBox:
+    def box(self, place: FrameIndex, value: int) -> Box:
         """Return the box that a label is looked for in: always the whole frame."""
-        return whole(self.shown.shape)
+        return Box.whole(self.shown.shape)
 
-    def read(self, place: Place, box: PixelBox | None = None) -> LabelPlane:
+    def read(self, place: FrameIndex, box: Box | None = None) -> LabelPlane:
         """Read the frame at a place, which is the only box there is."""
         return LabelPlane(_plane(self.shown, place), _plane(self.model, place))
 
-    def write(self, place: Place, plane: LabelPlane, box: PixelBox | None = None) -> None:
+    def write(self, place: FrameIndex, plane: LabelPlane, box: Box | None = None) -> None:
         """Replace the frame at a place, or leave it as it was and raise a `StorageError`."""
         before = self.read(place)
         self._put(self.model, place, before.model, plane.model)
@@ -129,12 +129,12 @@ class LabelArray:
             self._put(self.model, place, plane.model, before.model)
             raise
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[FrameIndex]:
         """Return the places of all frames that something is written on, in order."""
         chunks = [chunk for array in (self.shown, self.model) for chunk in self._chunks(array)]
         return sorted(set(chunks))
 
-    def edited_frames(self) -> list[Place]:
+    def edited_frames(self) -> list[FrameIndex]:
         """Return the places where what is shown is stored otherwise than what the model wrote.
 
         The files are compared unread, which for a thousand frames takes a tenth of a second.
@@ -145,18 +145,18 @@ class LabelArray:
             if self._stored(self.shown, place) != self._stored(self.model, place)
         ]
 
-    def parts(self, place: Place) -> Iterator[tuple[int, PixelBox, LabelPlane]]:
+    def parts(self, place: FrameIndex) -> Iterator[tuple[int, Box, LabelPlane]]:
         """Return every label of a frame, each with the whole frame."""
-        plane, box = self.read(place), whole(self.shown.shape)
+        plane, box = self.read(place), Box.whole(self.shown.shape)
         for value in np.union1d(plane.shown, plane.model).tolist():
             if value:
                 yield value, box, plane
 
-    def _stored(self, array: zarr.Array[Any], place: Place) -> bytes:
+    def _stored(self, array: zarr.Array[Any], place: FrameIndex) -> bytes:
         chunk = self.folder.joinpath(array.path, "c", *map(str, place), "0", "0")
         return chunk.read_bytes() if chunk.exists() else b""
 
-    def _chunks(self, array: zarr.Array[Any]) -> Iterator[Place]:
+    def _chunks(self, array: zarr.Array[Any]) -> Iterator[FrameIndex]:
         root = self.folder / array.path / "c"
         for chunk in root.glob("/".join("*" * array.ndim)):
             parts = chunk.relative_to(root).parts
@@ -166,7 +166,7 @@ class LabelArray:
     def _put(
         self,
         array: zarr.Array[Any],
-        place: Place,
+        place: FrameIndex,
         before: NDArray[np.uint16],
         after: NDArray[np.uint16],
     ) -> None:
@@ -258,9 +258,9 @@ def _empty(group: zarr.Group, name: str, shape: tuple[int, ...]) -> zarr.Array[A
     )
 
 
-def _plane(array: zarr.Array[Any], place: Place) -> NDArray[np.uint16]:
+def _plane(array: zarr.Array[Any], place: FrameIndex) -> NDArray[np.uint16]:
     return np.asarray(array[_index(place)], np.uint16)
 
 
-def _index(place: Place) -> tuple[int | slice, ...]:
+def _index(place: FrameIndex) -> tuple[int | slice, ...]:
     return (*place, slice(None), slice(None))

@@ -1,22 +1,22 @@
-"""Boxes of pixels on a frame: first row, first column, last row + 1, last column + 1."""
+"""Boxes of pixels on a frame, and the frames and objects that they belong to."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-PixelBox = tuple[int, int, int, int]
-"""First row, first column, last row + 1, last column + 1."""
-
-Place = tuple[int, ...]
-"""Index along every axis of a layer before rows and columns; of one 2-D image it is empty."""
+FrameIndex = tuple[int, ...]
+"""Index along every axis of a layer before rows and columns; empty for one 2-D image."""
 
 Frame = TypeVar("Frame", int, tuple[int, ...])
 Key = tuple[Frame, int]
 """A frame, by its number in a stack or its index in a layer, and the id of an object."""
+
+Corners = tuple[float, float, float, float]
+"""Row, column, row, column of two opposite corners of a box that was drawn, in pixels."""
 
 LARGE_FRAME = 2048 * 2048
 """A frame of more pixels is never read as a whole, but tile by tile."""
@@ -27,59 +27,74 @@ def is_large(shape: Sequence[int]) -> bool:
     return shape[-2] * shape[-1] > LARGE_FRAME
 
 
-def whole(shape: tuple[int, ...]) -> PixelBox:
-    """Return the box of all pixels of data of this shape, rows and columns last."""
-    return 0, 0, int(shape[-2]), int(shape[-1])
+class Box(NamedTuple):
+    """Pixels of a frame, from the first row and column to those after the last."""
 
+    top: int
+    left: int
+    bottom: int
+    right: int
 
-def bounding(mask: NDArray[np.bool_]) -> PixelBox | None:
-    """Return the box around the pixels of a mask (H, W); None where it has none."""
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1
+    @classmethod
+    def whole(cls, shape: Sequence[int]) -> Self:
+        """Return the box of all pixels of data of this shape, rows and columns last."""
+        return cls(0, 0, int(shape[-2]), int(shape[-1]))
 
+    @classmethod
+    def at(cls, rows: slice, columns: slice) -> Self:
+        """Return the box of these rows and columns."""
+        return cls(rows.start, columns.start, rows.stop, columns.stop)
 
-def is_empty(box: PixelBox) -> bool:
-    """Tell whether a box holds no pixel."""
-    return box[0] >= box[2] or box[1] >= box[3]
+    @classmethod
+    def around(cls, mask: NDArray[np.bool_]) -> Self:
+        """Return the smallest box around the pixels of a mask (H, W); empty where it has none."""
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        if not len(rows):
+            return cls(0, 0, 0, 0)
+        return cls(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.bottom - self.top, self.right - self.left
 
-def joined(one: PixelBox, other: PixelBox | None) -> PixelBox:
-    """Return the smallest box that holds both; an empty one is nowhere."""
-    if other is None or is_empty(other):
-        return one
-    if is_empty(one):
-        return other
-    first = min(one[0], other[0]), min(one[1], other[1])
-    return *first, max(one[2], other[2]), max(one[3], other[3])
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of an array of the frame, (H, W)."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no pixel."""
+        return self.top >= self.bottom or self.left >= self.right
 
-def area(box: PixelBox) -> int:
-    """Return how many pixels a box holds."""
-    return 0 if is_empty(box) else (box[2] - box[0]) * (box[3] - box[1])
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return 0 if self.is_empty else (self.bottom - self.top) * (self.right - self.left)
 
+    def union(self, box: Box) -> Box:
+        """Return the smallest box that holds both; an empty box adds nothing."""
+        if box.is_empty:
+            return self
+        if self.is_empty:
+            return box
+        first = min(self.top, box.top), min(self.left, box.left)
+        return Box(*first, max(self.bottom, box.bottom), max(self.right, box.right))
 
-def are_apart(one: PixelBox, other: PixelBox) -> bool:
-    """Tell whether the box around both is mostly made of what lies between them."""
-    return area(joined(one, other)) > 2 * (area(one) + area(other))
+    def intersection(self, box: Box) -> Box:
+        """Return the pixels that are in both; empty where there are none."""
+        first = max(self.top, box.top), max(self.left, box.left)
+        return Box(*first, min(self.bottom, box.bottom), min(self.right, box.right))
 
+    def contains(self, box: Box) -> bool:
+        """Tell whether another box lies inside."""
+        return self.union(box) == self
 
-def holds(box: PixelBox, other: PixelBox) -> bool:
-    """Tell whether the other box lies inside."""
-    return joined(box, other) == box
+    def is_far_from(self, box: Box) -> bool:
+        """Tell whether the box around both is mostly made of what lies between them."""
+        return self.union(box).area > 2 * (self.area + box.area)
 
-
-def moved(box: PixelBox, top: int, left: int) -> PixelBox:
-    """Return a box so many rows and columns further down and right."""
-    return box[0] + top, box[1] + left, box[2] + top, box[3] + left
-
-
-def placed(mask: NDArray[np.bool_], box: PixelBox, target: PixelBox) -> NDArray[np.bool_]:
-    """Return a larger mask, of the pixels in the target box, that holds one of a box inside it."""
-    if box == target:
-        return mask
-    larger = np.zeros((target[2] - target[0], target[3] - target[1]), bool)
-    top, left = box[0] - target[0], box[1] - target[1]
-    larger[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
-    return larger
+    def shifted(self, rows: int, columns: int) -> Box:
+        """Return the box so many rows down and columns to the right."""
+        return Box(self.top + rows, self.left + columns, self.bottom + rows, self.right + columns)

@@ -9,11 +9,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .boxes import Box, Corners
 from .errors import ModelError
+from .masks import Mask
 from .prompts import cut_off
-
-Box = tuple[float, float, float, float]
-"""Row, col, row, col of two opposite corners, in pixels of the image."""
 
 Appearance = Mapping[str, NDArray[np.float32]]
 """What a model keeps of an object that was shown to it; named arrays that it alone can read."""
@@ -32,7 +31,7 @@ class Exemplar:
     model: str  # name of what saw it
     revision: str  # of that model; no other one can read the appearance
     picture: NDArray[np.uint8]  # (h, w, 3) of the object and its surroundings, as the user saw it
-    box: Box  # around the object, in pixels of the picture
+    box: Corners  # around the object, in pixels of the picture
     is_positive: bool = True  # whether such objects are meant; those that are not are left out
 
     def negated(self) -> Self:
@@ -48,7 +47,7 @@ class Exemplar:
             )
 
 
-def clipped(box: Box, shape: tuple[int, int]) -> Box:
+def clipped(box: Corners, shape: tuple[int, int]) -> Corners:
     """Cut a box off where an image (H, W) ends."""
     row0, col0, row1, col1 = cut_off(box, shape).tolist()
     return row0, col0, row1, col1
@@ -59,7 +58,7 @@ def weights_of(revision: str) -> str:
     return revision.removesuffix("-bfloat16").removesuffix("-float32")
 
 
-def cut_thumbnail(image: NDArray[np.float32], box: Box) -> tuple[NDArray[np.uint8], Box]:
+def cut_thumbnail(image: NDArray[np.float32], box: Corners) -> tuple[NDArray[np.uint8], Corners]:
     """Cut the surroundings of a box out of an image, (H, W, 3) in 0..1.
 
     Returns
@@ -86,15 +85,15 @@ class Concept:
     """
 
     text: str | None = None
-    exemplars: Sequence[Box | Exemplar] = field(default=())  # objects that are meant
-    negatives: Sequence[Box | Exemplar] = field(default=())  # objects that are not
+    exemplars: Sequence[Corners | Exemplar] = field(default=())  # objects that are meant
+    negatives: Sequence[Corners | Exemplar] = field(default=())  # objects that are not
 
     @classmethod
     def of(
         cls,
         text: str | None,
-        exemplars: Sequence[Box | Exemplar],
-        negatives: Sequence[Box | Exemplar],
+        exemplars: Sequence[Corners | Exemplar],
+        negatives: Sequence[Corners | Exemplar],
     ) -> Self:
         """Put exemplars that say themselves that they are not meant with the negatives."""
         unwanted = [one for one in exemplars if _is_unwanted(one)]
@@ -120,7 +119,7 @@ class Concept:
         return bool((self.text or "").strip())
 
     @property
-    def boxes(self) -> list[Box]:
+    def boxes(self) -> list[Corners]:
         """All boxes, those of exemplars first."""
         return boxes_of([*self.exemplars, *self.negatives])
 
@@ -142,6 +141,21 @@ class Candidates:
     is_saturated: bool = False  # whether the model could name no more, so that some may be missing
     tiles_searched: int = 1  # pictures that the model was asked about to find them
 
+    @classmethod
+    def of(cls, masks: Sequence[Mask], shape: tuple[int, int]) -> Self:
+        """Keep masks of an image (H, W), with their scores, in their order."""
+        return cls(
+            shape,
+            np.array([mask.box for mask in masks], np.int64).reshape(-1, 4),
+            tuple(mask.crop for mask in masks),
+            np.array([mask.score for mask in masks], np.float64),
+        )
+
+    def mask(self, position: int) -> Mask:
+        """Return one of the candidates."""
+        box, score = Box(*self.boxes[position].tolist()), float(self.scores[position])
+        return Mask(self.masks[position], box, self.shape, score, frame=self.frame)
+
     def __len__(self) -> int:
         """Return how many candidates there are, above any threshold or below it."""
         return len(self.scores)
@@ -157,11 +171,11 @@ class Candidates:
         first, last = self.boxes[:, :2], self.boxes[:, 2:]
         return np.asarray(((first <= 0) | (last >= self.shape)).any(axis=1))
 
-    def within(self, region: Box | None) -> Self:
+    def within(self, region: Corners | None) -> Self:
         """Return the candidates whose middle is in a region of the image."""
         return self if region is None else self.taken(np.flatnonzero(self._is_within(region)))
 
-    def replacing(self, earlier: Candidates, region: Box) -> Self:
+    def replacing(self, earlier: Candidates, region: Corners) -> Self:
         """Return the candidates, found in a region, behind earlier ones of the image outside it."""
         kept = earlier.taken(np.flatnonzero(~earlier._is_within(region)))
         return replace(
@@ -179,7 +193,7 @@ class Candidates:
         masks = tuple(self.masks[position] for position in kept)
         return replace(self, boxes=self.boxes[kept], masks=masks, scores=self.scores[kept])
 
-    def _is_within(self, region: Box) -> NDArray[np.bool_]:
+    def _is_within(self, region: Corners) -> NDArray[np.bool_]:
         first, last = np.sort(np.reshape(region, (2, 2)), axis=0)
         middles = (self.boxes[:, :2] + self.boxes[:, 2:] - 1) / 2
         return np.asarray(((middles >= first) & (middles <= last)).all(axis=1))
@@ -198,15 +212,15 @@ class Candidates:
         return labels
 
 
-def boxes_of(shown: Sequence[Box | Exemplar]) -> list[Box]:
+def boxes_of(shown: Sequence[Corners | Exemplar]) -> list[Corners]:
     """Return what lies on the image that is searched."""
     return [one for one in shown if not isinstance(one, Exemplar)]
 
 
-def exemplars_of(shown: Sequence[Box | Exemplar]) -> list[Exemplar]:
+def exemplars_of(shown: Sequence[Corners | Exemplar]) -> list[Exemplar]:
     """Return what may come from any image."""
     return [one for one in shown if isinstance(one, Exemplar)]
 
 
-def _is_unwanted(exemplar: Box | Exemplar) -> bool:
+def _is_unwanted(exemplar: Corners | Exemplar) -> bool:
     return isinstance(exemplar, Exemplar) and not exemplar.is_positive

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from psygnal import Signal
 
-from .boxes import Place
+from .boxes import FrameIndex
 
 Color = tuple[float, float, float, float]
 """Red, green, blue and opacity, each 0..1."""
@@ -31,7 +31,7 @@ class SegmentedObject:
     id: int  # 1 or more, never used again in this session
     name: str
     color: Color
-    results: dict[Place, FrameResult] = field(default_factory=dict)
+    results: dict[FrameIndex, FrameResult] = field(default_factory=dict)
 
     @property
     def score(self) -> float | None:
@@ -101,12 +101,12 @@ class ObjectList:
         self.renamed.emit(self._objects[object_id])
         self.changed.emit(self._objects[object_id])
 
-    def record(self, place: Place, object_id: int, score: float, area: int) -> None:
+    def record(self, place: FrameIndex, object_id: int, score: float, area: int) -> None:
         """Note what the model says about an object on the frame at a place."""
         self._objects[object_id].results[place] = FrameResult(score, area)
         self.changed.emit(self._objects[object_id])
 
-    def forget(self, place: Place, object_id: int) -> None:
+    def forget(self, place: FrameIndex, object_id: int) -> None:
         """Drop what was recorded about an object on the frame at a place, if anything was."""
         if self._objects[object_id].results.pop(place, None) is not None:
             self.changed.emit(self._objects[object_id])

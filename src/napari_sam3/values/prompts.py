@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .errors import PromptError
-from .masks import ObjectMask, Reading, trimmed
-
-Outline = Reading | ObjectMask
+from .masks import Mask
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -41,14 +39,14 @@ class Prompts:
     positive: NDArray[np.bool_]
     boxes: NDArray[np.float64]
     mask: NDArray[np.bool_] | None
-    outline: Outline | None
+    outline: Mask | None
 
     def __init__(
         self,
         points: ArrayLike = (),
         positive: Sequence[bool] | NDArray[np.bool_] | None = None,
         boxes: ArrayLike = (),
-        mask: ArrayLike | Outline | None = None,
+        mask: ArrayLike | Mask | None = None,
     ) -> None:
         clicks = _rows(points, 2, "A point is a pair (row, col)")
         signs = np.ones(len(clicks), bool)
@@ -56,7 +54,9 @@ class Prompts:
             signs = _array(positive, bool, "Every point is inside the object or outside")
         if signs.shape != (len(clicks),):
             raise PromptError(f"{len(clicks)} points came with {signs.size} signs: give one each.")
-        outline = trimmed(mask) if isinstance(mask, Outline) and mask.place else None
+        outline = (
+            mask.trimmed() if isinstance(mask, Mask) and mask.crop.shape != mask.shape else None
+        )
         pixels = None if outline or mask is None else _read_only(_pixels(mask))
         if pixels is not None and pixels.ndim != 2:
             raise PromptError(f"A mask prompt has two axes, not {pixels.ndim}.")
@@ -79,7 +79,7 @@ class Prompts:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        drawn = self.mask if self.outline is None else self.outline.patch
+        drawn = self.mask if self.outline is None else self.outline.crop
         said = self.points.nbytes + self.positive.nbytes + self.boxes.nbytes
         return said if drawn is None else said + drawn.nbytes
 
@@ -105,7 +105,7 @@ class Prompts:
             and _same_outline(self.outline, earlier.outline)
         )
 
-    def with_mask(self, mask: NDArray[np.bool_] | Outline) -> Self:
+    def with_mask(self, mask: NDArray[np.bool_] | Mask) -> Self:
         """Return the same prompts with another mask, (H, W)."""
         return type(self)(self.points, self.positive, self.boxes, mask)
 
@@ -174,17 +174,17 @@ def _check_boxes(boxes: NDArray[np.float64], shape: tuple[int, int]) -> None:
         raise PromptError("The box covers no pixel of the image: draw it larger, inside the image.")
 
 
-def _pixels(mask: ArrayLike | Outline) -> NDArray[np.bool_]:
-    pixels = mask.patch if isinstance(mask, Outline) else mask
+def _pixels(mask: ArrayLike | Mask) -> NDArray[np.bool_]:
+    pixels = mask.crop if isinstance(mask, Mask) else mask
     return _array(pixels, bool, "A mask prompt is an array of pixels (rows, columns)")
 
 
-def _check_mask(mask: NDArray[np.bool_] | Outline | None, shape: tuple[int, int]) -> None:
+def _check_mask(mask: NDArray[np.bool_] | Mask | None, shape: tuple[int, int]) -> None:
     if mask is None:
         return
     if mask.shape != shape:
         raise PromptError(f"The outline is made for {mask.shape} pixels, the frame has {shape}.")
-    if not (mask.patch if isinstance(mask, Outline) else mask).any():
+    if not (mask.crop if isinstance(mask, Mask) else mask).any():
         raise PromptError("The outline encloses no pixel: draw it larger, inside the image.")
 
 
@@ -194,7 +194,7 @@ def _same_mask(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -
     return np.array_equal(one, other)
 
 
-def _same_outline(one: Outline | None, other: Outline | None) -> bool:
+def _same_outline(one: Mask | None, other: Mask | None) -> bool:
     if one is None or other is None:
         return one is other
-    return one.box == other.box and np.array_equal(one.patch, other.patch)
+    return one.box == other.box and np.array_equal(one.crop, other.crop)

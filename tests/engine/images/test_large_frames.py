@@ -13,7 +13,7 @@ from napari_sam3.engine import (
     Contrast,
     Engine,
     Frames,
-    ObjectMask,
+    Mask,
     PromptError,
     Prompts,
     Session,
@@ -22,12 +22,12 @@ from napari_sam3.engine.backends.base import Prediction
 from napari_sam3.engine.cache.budgets import Budgets
 from napari_sam3.engine.images.tiling import MARGIN, SIDE
 from napari_sam3.engine.images.windows import Window
-from napari_sam3.engine.interactive import PromptState, PromptQuery
+from napari_sam3.engine.interactive import PromptQuery, PromptState
 from napari_sam3.samples import dividing_cells
-from napari_sam3.values.masks import MaskPlace as Place
-from napari_sam3.values.masks import Reading, named_hypotheses
+from napari_sam3.values.masks import named_hypotheses
 from tests.backends import DiskBackend, DiskEmbedding, ellipse
 from tests.large_images import disks, pyramid, repeated
+from tests.masks import mask_of
 
 HUGE = (20000, 20000)
 SEEN = Contrast((Channel((0, 255)),))
@@ -47,7 +47,7 @@ class RegionBackend(DiskBackend):
         row, col = np.rint(prompts.points[0]).astype(int)
         mask = (regions == regions[row, col]) & (regions > 0)
         upper = mask & (np.arange(len(mask)) < row)[:, None]
-        return Prediction(named_hypotheses([mask, upper], [0.9, 0.8]))
+        return Prediction(named_hypotheses([mask_of(mask, 0.9), mask_of(upper, 0.8)]))
 
 
 def click(row: float, col: float, *more: tuple[float, float]) -> Prompts:
@@ -62,12 +62,12 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.count_nonzero(one & other) / np.count_nonzero(one | other))
 
 
-def by_frame(masks: Iterable[ObjectMask]) -> dict[int, ObjectMask]:
+def by_frame(masks: Iterable[Mask]) -> dict[int, Mask]:
     return {mask.frame: mask for mask in masks}
 
 
-def middle(mask: ObjectMask) -> tuple[float, float]:
-    row, col = ndimage.center_of_mass(mask.patch)
+def middle(mask: Mask) -> tuple[float, float]:
+    row, col = ndimage.center_of_mass(mask.crop)
     return row + mask.box[0], col + mask.box[1]
 
 
@@ -82,7 +82,7 @@ def test_click_is_answered_in_pixels_of_the_frame(backend: DiskBackend, stack, p
 
     drawn = np.argwhere(ellipse((13, 13), (6, 6), (6, 6))) - 6 + place
     drawn = drawn[((drawn >= 0) & (drawn < 20000)).all(1)]
-    np.testing.assert_array_equal(np.argwhere(mask.patch) + mask.box[:2], drawn)
+    np.testing.assert_array_equal(np.argwhere(mask.crop) + mask.box[:2], drawn)
     assert (mask.shape, mask.area) == (HUGE, len(drawn))
 
 
@@ -132,7 +132,7 @@ def test_repeated_question_is_not_asked_again(backend: DiskBackend, stack) -> No
     first, second = (session.segment(0, click(7000, 9000)) for _ in range(2))
 
     assert backend.segmented == 1
-    np.testing.assert_array_equal(first.patch, second.patch)
+    np.testing.assert_array_equal(first.crop, second.crop)
 
 
 def test_next_click_in_the_same_window_refines_the_answer(backend: DiskBackend, stack) -> None:
@@ -222,7 +222,7 @@ def test_what_is_kept_of_an_answer_is_small() -> None:
 
     said = PromptState.of(
         PromptQuery(click(500, 500), click(500, 500), None, window),
-        Prediction((Reading("whole", pixels, 0.9),)),
+        Prediction((mask_of(pixels, 0.9),)),
     )
 
     assert said.answer.nbytes == 41**2
@@ -234,12 +234,12 @@ def test_outline_of_a_patch_is_said_without_the_rest_of_the_frame(
     backend: DiskBackend, stack
 ) -> None:
     drawn = ellipse((200, 300), (100, 150), (60, 90))
-    outline = ObjectMask(0, 1, drawn, 1.0, place=Place(7000, 9000, HUGE))
+    outline = mask_of(drawn, corner=(7000, 9000), shape=HUGE)
     session = opened(backend, stack)
 
     mask = session.segment(0, Prompts(mask=outline))
 
-    np.testing.assert_array_equal(mask.patch, drawn[40:161, 60:241])
+    np.testing.assert_array_equal(mask.crop, drawn[40:161, 60:241])
     assert mask.box == (7040, 9060, 7161, 9241)
     assert backend.asked[0].mask.shape == (SIDE, SIDE)
     assert session.segment(0, Prompts(mask=outline)).area == mask.area
@@ -248,7 +248,7 @@ def test_outline_of_a_patch_is_said_without_the_rest_of_the_frame(
 
 def test_outline_of_a_patch_may_be_said_of_a_small_frame(backend: DiskBackend) -> None:
     drawn = ellipse((20, 30), (10, 15), (6, 9))
-    outline = ObjectMask(0, 1, drawn, 1.0, place=Place(7, 9, (64, 64)))
+    outline = mask_of(drawn, corner=(7, 9), shape=(64, 64))
 
     mask = opened(backend, np.zeros((64, 64), np.uint8)).segment(0, Prompts(mask=outline))
 
@@ -256,7 +256,7 @@ def test_outline_of_a_patch_may_be_said_of_a_small_frame(backend: DiskBackend) -
 
 
 def test_outline_of_another_frame_is_refused(backend: DiskBackend, stack) -> None:
-    outline = ObjectMask(0, 1, np.ones((9, 9), bool), 1.0, place=Place(0, 0, (64, 64)))
+    outline = mask_of(np.ones((9, 9), bool), corner=(0, 0), shape=(64, 64))
 
     with pytest.raises(PromptError, match="made for"):
         opened(backend, stack).segment(0, Prompts(mask=outline))
@@ -312,16 +312,16 @@ def test_object_that_is_gone_is_not_looked_for_any_further(backend: DiskBackend)
 def test_painted_mask_of_a_large_frame_is_followed(backend: DiskBackend) -> None:
     shape = (3000, 2500)
     centres = [[(1200.0, 1000.0 + 3 * frame)] for frame in range(3)]
-    painted = ObjectMask(0, 1, ellipse(shape, (1200, 1000), (30, 30)), 1.0)
+    painted = mask_of(ellipse(shape, (1200, 1000), (30, 30)))
 
     masks = by_frame(opened(backend, disks(centres, 30, shape)).propagate({(0, 1): painted}))
 
     assert [middle(masks[frame]) for frame in range(3)] == [own[0] for own in centres]
-    assert masks[0].place is not None
+    assert masks[0].crop.shape < shape
 
 
 def test_empty_mask_of_a_large_frame_ends_an_object(backend: DiskBackend) -> None:
-    nothing = ObjectMask(1, 1, np.zeros((0, 0), bool), 1.0, place=Place(0, 0, HUGE))
+    nothing = mask_of(np.zeros((0, 0), bool), frame=1, corner=(0, 0), shape=HUGE)
     stack = disks(moving(4, 2.0), 30, HUGE)
 
     masks = by_frame(opened(backend, stack).propagate({(0, 1): click(7000, 9000), (1, 1): nothing}))
@@ -372,6 +372,6 @@ def test_mask_is_the_same_wherever_the_window_begins(embedded: Engine, shift) ->
     canvas = [np.zeros((512, 512), bool) for _ in patches]
     for drawn, mask, corner in zip(canvas, (one, other), (first, second), strict=True):
         top, left = corner - 2560 + 64
-        drawn[top : top + mask.patch.shape[0], left : left + mask.patch.shape[1]] = mask.patch
+        drawn[top : top + mask.crop.shape[0], left : left + mask.crop.shape[1]] = mask.crop
     assert overlap(*canvas) > 0.98
     assert one.area > 100

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_sam3.engine import Frames, Prompts, Reading
+from napari_sam3.engine import Frames, Mask, Prompts
 from napari_sam3.engine.images.tiling import (
     FILLED,
     MARGIN,
@@ -21,10 +21,9 @@ from napari_sam3.engine.images.tiling import (
     window_for,
 )
 from napari_sam3.engine.images.windows import Window
-from napari_sam3.values.masks import MaskPlace as Place
-from napari_sam3.values.masks import ObjectMask
 from tests.backends import ellipse
 from tests.large_images import pyramid
+from tests.masks import mask_of
 
 SHAPE = (20000, 20000)
 TILE = np.zeros((1, 64, 64), np.uint8)
@@ -34,9 +33,9 @@ def click(row: float, col: float) -> Prompts:
     return Prompts(points=[(row, col)])
 
 
-def mask_in_box(*box: int) -> ObjectMask:
-    patch = np.ones((box[2] - box[0], box[3] - box[1]), bool)
-    return ObjectMask(0, 1, patch, 1.0, place=Place(box[0], box[1], SHAPE))
+def mask_in_box(*box: int) -> Mask:
+    crop = np.ones((box[2] - box[0], box[3] - box[1]), bool)
+    return mask_of(crop, corner=(box[0], box[1]), shape=SHAPE)
 
 
 @pytest.mark.parametrize("place", [(10007, 9991), (1023, 1025), (500, 12345), (19990, 19999)])
@@ -176,8 +175,8 @@ def test_mask_comes_back_from_a_window_as_it_was(level: int) -> None:
     drawn = ellipse(SHAPE_WINDOW_MASKS, (230, 200), (90, 60))
     window = Window(level, 64 >> level, 48 >> level, 400 >> level, 304 >> level)
 
-    seen = mask_in(Reading("whole", drawn, 1.0), window)
-    back = on_frame(Reading("whole", seen, 1.0), window, SHAPE_WINDOW_MASKS)
+    seen = mask_in(mask_of(drawn), window)
+    back = on_frame(mask_of(seen), window, SHAPE_WINDOW_MASKS)
 
     assert back.shape == SHAPE_WINDOW_MASKS
     assert overlap(back.pixels, drawn) > (1 if level == 0 else 0.95) - 1e-9
@@ -185,7 +184,7 @@ def test_mask_comes_back_from_a_window_as_it_was(level: int) -> None:
 
 def test_mask_at_the_far_corner_of_a_coarse_level_stays_on_the_frame() -> None:
     window = Window(2, 100, 80, 26, 21)
-    hypothesis = Reading("whole", np.ones((26, 21), bool), 1.0)
+    hypothesis = mask_of(np.ones((26, 21), bool))
 
     placed = on_frame(hypothesis, window, SHAPE_WINDOW_MASKS)
 
@@ -194,25 +193,25 @@ def test_mask_at_the_far_corner_of_a_coarse_level_stays_on_the_frame() -> None:
 
 def test_patch_is_seen_like_the_mask_it_is_of() -> None:
     drawn = ellipse(SHAPE_WINDOW_MASKS, (230, 200), (90, 60))
-    patch = Reading("whole", drawn[133:331, 129:271], 1.0, Place(133, 129, SHAPE_WINDOW_MASKS))
+    crop = mask_of(drawn[133:331, 129:271], corner=(133, 129), shape=SHAPE_WINDOW_MASKS)
     window = Window(1, 50, 60, 100, 90)
 
-    seen = mask_in(patch, window)
+    seen = mask_in(crop, window)
 
-    np.testing.assert_array_equal(seen, mask_in(Reading("whole", drawn, 1.0), window))
+    np.testing.assert_array_equal(seen, mask_in(mask_of(drawn), window))
 
 
 def test_thin_line_does_not_vanish_on_a_coarse_level() -> None:
     line = np.zeros(SHAPE_WINDOW_MASKS, bool)
     line[100:300, 200] = True
 
-    assert mask_in(Reading("whole", line, 1.0), Window(3, 0, 0, 63, 51)).any()
+    assert mask_in(mask_of(line), Window(3, 0, 0, 63, 51)).any()
 
 
 def test_mask_outside_a_window_is_not_seen() -> None:
-    patch = Reading("whole", np.ones((9, 9), bool), 1.0, Place(400, 300, SHAPE_WINDOW_MASKS))
+    crop = mask_of(np.ones((9, 9), bool), corner=(400, 300), shape=SHAPE_WINDOW_MASKS)
 
-    assert not mask_in(patch, Window(0, 0, 0, 100, 100)).any()
+    assert not mask_in(crop, Window(0, 0, 0, 100, 100)).any()
 
 
 def test_enlarged_outline_is_smooth() -> None:

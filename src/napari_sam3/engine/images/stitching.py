@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ...values import Box, Candidates, MaskPlace, Reading
+from ...values import Box, Candidates, Corners, Mask
 from .frames import Frames
 from .tiling import FINE_STEP, SIDE, on_frame
 from .windows import Window
@@ -108,11 +108,11 @@ def _cut(boxes: Boxes, window: Window, shape: tuple[int, int]) -> NDArray[np.boo
 def _on_frame(found: Candidates, window: Window, shape: tuple[int, int]) -> Candidates:
     """Turn candidates of a window into some of its frame (H, W)."""
     hypotheses = [
-        on_frame(Reading("whole", mask, 1.0, MaskPlace(top, left, window.shape)), window, shape)
-        for mask, (top, left) in zip(found.masks, found.boxes[:, :2].tolist(), strict=True)
+        on_frame(Mask(mask, Box(*box), window.shape), window, shape)
+        for mask, box in zip(found.masks, found.boxes.tolist(), strict=True)
     ]
     boxes = np.array([hypothesis.box for hypothesis in hypotheses], np.int64).reshape(-1, 4)
-    masks = tuple(hypothesis.patch for hypothesis in hypotheses)
+    masks = tuple(hypothesis.crop for hypothesis in hypotheses)
     return replace(found, shape=shape, boxes=boxes, masks=masks)
 
 
@@ -138,7 +138,7 @@ ALIKE = 0.5
 Kept = NDArray[np.bool_]
 
 
-def tiles_of(frames: Frames, region: Box | None = None, side: int = SIDE) -> list[Window]:
+def tiles_of(frames: Frames, region: Corners | None = None, side: int = SIDE) -> list[Window]:
     """Cover a region of a frame, or all of it, with overlapping windows of level 0.
 
     They begin at multiples of 64 pixels. A region gets some surroundings on all sides.

@@ -7,21 +7,12 @@ where the window happens to begin.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...values import (
-    Box,
-    MaskPlace,
-    ObjectMask,
-    Patched,
-    PixelBox,
-    Prompts,
-    Reading,
-    bounds,
-    trimmed,
-)
+from ...values import Box, Corners, Mask, Prompts
 from .frames import Frames
 from .windows import Window, level_shape
 
@@ -44,7 +35,7 @@ SHRUNK = 2
 reads four times as many pixels."""
 
 
-def window_for(prompts: Prompts, shape: tuple[int, int], visible: Box | None = None) -> Window:
+def window_for(prompts: Prompts, shape: tuple[int, int], visible: Corners | None = None) -> Window:
     """Choose the window of a frame (H, W) for prompts.
 
     Boxes and outlines tell how large the object is. Clicks do not: they are looked at as closely
@@ -57,9 +48,7 @@ def window_for(prompts: Prompts, shape: tuple[int, int], visible: Box | None = N
     return window_around(extent, level, shape)
 
 
-def propagation_windows(
-    masks: Iterable[ObjectMask], current: Mapping[int, Window]
-) -> dict[int, Window]:
+def propagation_windows(masks: Iterable[Mask], current: Mapping[int, Window]) -> dict[int, Window]:
     """Choose the windows in which objects are looked for next, by their ids; few serve many.
 
     An object stays in its current window while it is far enough from the sides. Half the margin
@@ -87,7 +76,7 @@ def shared_window(
     return window
 
 
-def wider_window(window: Window, box: PixelBox, frames: Frames) -> Window | None:
+def wider_window(window: Window, box: Box, frames: Frames) -> Window | None:
     """Choose a coarser window for a mask that this one cuts, if it does and there is one.
 
     Parameters
@@ -129,7 +118,7 @@ def extent_of(prompts: Prompts) -> tuple[float, float, float, float]:
     """Return row, col, row, col around all that was said."""
     corners = [prompts.points - 0.5, prompts.points + 0.5, *np.split(prompts.boxes, 2, axis=1)]
     if prompts.mask is not None:
-        corners.append(np.reshape(bounds(prompts.mask), (2, 2)))
+        corners.append(np.reshape(Box.around(prompts.mask), (2, 2)))
     if prompts.outline is not None:
         corners.append(np.reshape(prompts.outline.box, (2, 2)))
     places = np.concatenate(corners)
@@ -137,7 +126,7 @@ def extent_of(prompts: Prompts) -> tuple[float, float, float, float]:
     return top, left, bottom, right
 
 
-def _level_seen(visible: Box, shape: tuple[int, int]) -> int:
+def _level_seen(visible: Corners, shape: tuple[int, int]) -> int:
     """Return the level on which what is on the screen fits into two windows a side."""
     sides = [min(abs(visible[axis + 2] - visible[axis]), size) for axis, size in enumerate(shape)]
     return _halvings(max(sides) / (2 * SIDE))
@@ -167,62 +156,58 @@ def prompts_in(prompts: Prompts, window: Window) -> Prompts:
     points = window.points(prompts.points)
     inside = ((points >= -0.5) & (points <= np.array(window.shape) - 0.5)).all(1)
     boxes = window.points(prompts.boxes.reshape(-1, 2)).reshape(-1, 4)
-    outline: Patched | None = prompts.outline
-    if prompts.mask is not None:
-        outline = Reading("whole", prompts.mask, 1.0)
+    outline = prompts.outline if prompts.mask is None else Mask.of(prompts.mask)
     mask = None if outline is None else mask_in(outline, window)
     return Prompts(points[inside], prompts.positive[inside], boxes, mask)
 
 
-def mask_in(mask: Patched, window: Window) -> NDArray[np.bool_]:
+def mask_in(mask: Mask, window: Window) -> NDArray[np.bool_]:
     """Show a mask of a frame in a window, (h, w): pixels of the level of which it covers half."""
     seen = np.zeros(window.shape, bool)
-    top, left, bottom, right = _shared(mask.box, window.box(mask.shape))
-    if top >= bottom or left >= right:
-        return seen
-    row, col = mask.box[:2]
-    part = mask.patch[top - row : bottom - row, left - col : right - col]
     if not window.level:
-        seen[top - window.top : bottom - window.top, left - window.left : right - window.left] = (
-            part
-        )
+        return mask.within(window.box(mask.shape))
+    shared = mask.box.intersection(window.box(mask.shape))
+    if shared.is_empty:
         return seen
-    shares = _shares(part, (top, left), window.scale)
-    first_row, first_col = top // window.scale - window.top, left // window.scale - window.left
+    part = mask.within(shared)
+    shares = _shares(part, (shared.top, shared.left), window.scale)
+    first_row = shared.top // window.scale - window.top
+    first_col = shared.left // window.scale - window.left
     rows = slice(first_row, first_row + shares.shape[0])
     cols = slice(first_col, first_col + shares.shape[1])
     seen[rows, cols] = (shares > 0) & (shares >= min(0.5, shares.max()))
     return seen
 
 
-def on_frame(hypothesis: Reading, window: Window, shape: tuple[int, int]) -> Reading:
+def on_frame(hypothesis: Mask, window: Window, shape: tuple[int, int]) -> Mask:
     """Turn a reading of a window into one of its frame (H, W).
 
     Outlines from a coarser level are drawn smoothly through its pixels.
     """
     scale = window.scale
-    row, col = hypothesis.box[:2]
-    top, left = (row + window.top) * scale, (col + window.left) * scale
-    patch = hypothesis.patch if scale == 1 else enlarged(hypothesis.patch, scale)
-    patch = patch[: shape[0] - top, : shape[1] - left]
-    patch.setflags(write=False)
-    return Reading(hypothesis.name, patch, hypothesis.score, MaskPlace(top, left, shape))
+    top, left = (
+        (hypothesis.box.top + window.top) * scale,
+        (hypothesis.box.left + window.left) * scale,
+    )
+    crop = hypothesis.crop if scale == 1 else enlarged(hypothesis.crop, scale)
+    crop = crop[: shape[0] - top, : shape[1] - left]
+    crop.setflags(write=False)
+    box = Box(top, left, top + crop.shape[0], left + crop.shape[1])
+    return replace(hypothesis, crop=crop, box=box, shape=shape)
 
 
-def placed(
-    hypotheses: Sequence[Reading], window: Window, shape: tuple[int, int]
-) -> tuple[Reading, ...]:
+def placed(hypotheses: Sequence[Mask], window: Window, shape: tuple[int, int]) -> tuple[Mask, ...]:
     """Turn readings (h, w) of a window into those of its frame (H, W), without empty space."""
-    return tuple(on_frame(trimmed(hypothesis), window, shape) for hypothesis in hypotheses)
+    return tuple(on_frame(hypothesis.trimmed(), window, shape) for hypothesis in hypotheses)
 
 
-def enlarged(patch: NDArray[np.bool_], scale: int) -> NDArray[np.bool_]:
+def enlarged(crop: NDArray[np.bool_], scale: int) -> NDArray[np.bool_]:
     """Enlarge a mask (h, w) smoothly to (h x scale, w x scale), a few rows at a time."""
-    if not patch.size:
+    if not crop.size:
         return np.zeros((0, 0), bool)
-    wide = _between(np.pad(patch, 1).astype(np.float32).T, scale)
+    wide = _between(np.pad(crop, 1).astype(np.float32).T, scale)
     wide = wide.reshape(-1, wide.shape[-1]).T
-    rows = [_between(wide[row : row + 3], scale)[0] > 0.5 for row in range(len(patch))]
+    rows = [_between(wide[row : row + 3], scale)[0] > 0.5 for row in range(len(crop))]
     return np.concatenate(rows)
 
 
@@ -241,12 +226,3 @@ def _shares(part: NDArray[np.bool_], corner: tuple[int, int], scale: int) -> NDA
         starts = np.arange(-(first % scale), size, scale)
         counts = np.add.reduceat(counts, np.maximum(starts, 0), axis, dtype=np.int64)
     return counts / scale**2
-
-
-def _shared(one: PixelBox, other: PixelBox) -> PixelBox:
-    return (
-        max(one[0], other[0]),
-        max(one[1], other[1]),
-        min(one[2], other[2]),
-        min(one[3], other[3]),
-    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...values import PixelBox
+from ...values import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Window:
         """Rows and columns."""
         return self.height, self.width
 
-    def box(self, shape: tuple[int, int]) -> PixelBox:
+    def box(self, shape: tuple[int, int]) -> Box:
         """Return the part of a frame (H, W) that it shows, in pixels of the frame."""
         bottom, right = self.top + self.height, self.left + self.width
-        return (
+        return Box(
             self.top * self.scale,
             self.left * self.scale,
             min(bottom * self.scale, shape[0]),

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from napari_sam3.engine import Candidates, Exemplar, ModelError
-from napari_sam3.engine.backends.embedded.automatic_masks import Piece
 from napari_sam3.engine.backends.embedded.exemplars import (
     Eye,
     Look,
@@ -16,8 +15,9 @@ from napari_sam3.engine.backends.embedded.exemplars import (
 )
 from napari_sam3.engine.backends.embedded.model import EmbeddedBackend
 from napari_sam3.engine.backends.embedded.pyramid import ZOOM, Pyramid
-from napari_sam3.values.candidates import Concept
+from napari_sam3.values import Concept, Mask
 from tests.backends import ellipse
+from tests.masks import mask_of
 
 SHAPE = (160, 176)
 CELLS = [(30, 30), (36, 90), (95, 36), (130, 110), (80, 140)]
@@ -52,9 +52,8 @@ def found_at(found: Candidates, place: tuple[int, int]) -> float:
     return max(scores, default=0.0)
 
 
-def piece(top: int, left: int, height: int, width: int, score: float = 0.5) -> Piece:
-    place = slice(top, top + height), slice(left, left + width)
-    return Piece(place, np.ones((height, width), bool), score)
+def piece(top: int, left: int, height: int, width: int, score: float = 0.5) -> Mask:
+    return mask_of(np.ones((height, width), bool), score, corner=(top, left), shape=SHAPE)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from skimage.morphology import reconstruction
 from skimage.segmentation import watershed
 from torch import Tensor
 
-from ....values import Candidates, Part, PixelBox
+from ....values import Box, Candidates, Mask
 from .mask_decoding import TINY
 from .network import FINE_STRIDE, Network
 from .pyramid import Level, Pyramid, zoomed_level
@@ -39,41 +39,6 @@ CLEAR = Peaks()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """One object found on one level."""
-
-    place: tuple[slice, slice]  # rows and columns of the image
-    mask: NDArray[np.bool_]  # of the size of its place
-    score: float  # 0..1
-
-    @property
-    def box(self) -> PixelBox:
-        """First row, first column, last row + 1, last column + 1."""
-        rows, cols = self.place
-        return rows.start, cols.start, rows.stop, cols.stop
-
-    @property
-    def part(self) -> Part:
-        """Place and mask together."""
-        return self.place, self.mask
-
-    @property
-    def area(self) -> int:
-        """Number of pixels."""
-        return int(np.count_nonzero(self.mask))
-
-    def trimmed(self) -> Piece:
-        """Return the same mask on the smallest place that holds it."""
-        used = [np.flatnonzero(self.mask.any(axis)) for axis in (1, 0)]
-        parts = [slice(int(one[0]), int(one[-1]) + 1) if len(one) else slice(0, 0) for one in used]
-        rows, cols = (
-            slice(first.start + part.start, first.start + part.stop)
-            for first, part in zip(self.place, parts, strict=True)
-        )
-        return Piece((rows, cols), self.mask[parts[0], parts[1]].copy(), self.score)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Relief:
     """What the dense head sees on one level; all (h / 2, w / 2)."""
 
@@ -87,43 +52,33 @@ class Relief:
 def find_everything(network: Network, pyramid: Pyramid) -> Candidates:
     """Find the objects of an image on all levels on which they may show."""
     levels = [level for level in pyramid.levels if level.scale >= COARSEST]
-    pieces = [piece for level in levels for piece in pieces_of(level, pyramid.shape)]
-    if pieces and np.median([piece.area for piece in pieces]) < TINY**2:
-        pieces += pieces_of(zoomed_level(network, pyramid), pyramid.shape)
-    return candidates_of(without_duplicates(pieces, pyramid.shape), pyramid.shape)
+    masks = [mask for level in levels for mask in masks_on(level, pyramid.shape)]
+    if masks and np.median([mask.area for mask in masks]) < TINY**2:
+        masks += masks_on(zoomed_level(network, pyramid), pyramid.shape)
+    return Candidates.of(without_duplicates(masks, pyramid.shape), pyramid.shape)
 
 
-def candidates_of(pieces: Sequence[Piece], shape: tuple[int, int]) -> Candidates:
-    """Return pieces of an image (H, W) as candidates, in their order."""
-    return Candidates(
-        shape,
-        np.array([piece.box for piece in pieces], np.int64).reshape(-1, 4),
-        tuple(piece.mask for piece in pieces),
-        np.array([piece.score for piece in pieces], np.float64),
-    )
-
-
-def pieces_of(level: Level, shape: tuple[int, int], peaks: Peaks = CLEAR) -> list[Piece]:
+def masks_on(level: Level, shape: tuple[int, int], peaks: Peaks = CLEAR) -> list[Mask]:
     """Find objects on one level of an image (H, W)."""
     relief = _relief(level.dense.float(), level.scale)
     regions = _regions(relief, peaks)
-    pieces = [
-        _piece(relief, regions, value, place, shape)
-        for value, place in enumerate(ndimage.find_objects(regions), 1)
-        if place is not None
+    masks = [
+        _region_mask(relief, regions, value, cells, shape)
+        for value, cells in enumerate(ndimage.find_objects(regions), 1)
+        if cells is not None
     ]
-    return [piece for piece in pieces if piece.area >= SMALLEST_AREA]
+    return [mask for mask in masks if mask.area >= SMALLEST_AREA]
 
 
-def without_duplicates(pieces: Sequence[Piece], shape: tuple[int, int]) -> list[Piece]:
-    """Leave out pieces that better ones cover already."""
+def without_duplicates(masks: Sequence[Mask], shape: tuple[int, int]) -> list[Mask]:
+    """Leave out masks that overlap too much with better masks, (H, W) pixels in all."""
     taken = np.zeros(shape, bool)
     kept = []
-    for piece in sorted(pieces, key=lambda piece: -piece.score):
-        there = taken[piece.place]
-        if np.count_nonzero(there & piece.mask) <= SHARED * np.count_nonzero(piece.mask):
-            there |= piece.mask
-            kept.append(piece)
+    for mask in sorted(masks, key=lambda mask: -mask.score):
+        here = taken[mask.box.slices]
+        if np.count_nonzero(here & mask.crop) <= SHARED * mask.area:
+            here |= mask.crop
+            kept.append(mask)
     return kept
 
 
@@ -143,30 +98,31 @@ def _regions(relief: Relief, peaks: Peaks) -> NDArray[np.int32]:
     return np.asarray(watershed(-height, seeds, mask=inside), np.int32)
 
 
-def _piece(
+def _region_mask(
     relief: Relief,
     regions: NDArray[np.int32],
     value: int,
-    place: tuple[slice, slice],
+    cells: tuple[slice, slice],
     shape: tuple[int, int],
-) -> Piece:
-    inside = regions[place] == value
-    logits = np.where(inside, relief.logits[place], np.minimum(relief.logits[place], -1))
+) -> Mask:
+    inside = regions[cells] == value
+    logits = np.where(inside, relief.logits[cells], np.minimum(relief.logits[cells], -1))
     mask = _enlarged(logits.astype(np.float32), relief.cell)
-    spots = [
+    rows, columns = (
         slice(part.start * relief.cell, min(part.stop * relief.cell, size))
-        for part, size in zip(place, shape, strict=True)
-    ]
-    rows, cols = (part.stop - part.start for part in spots)
-    return Piece((spots[0], spots[1]), mask[:rows, :cols], _score(relief, place, inside))
+        for part, size in zip(cells, shape, strict=True)
+    )
+    box = Box.at(rows, columns)
+    height, width = box.shape
+    return Mask(mask[:height, :width], box, shape, _score(relief, cells, inside))
 
 
-def _score(relief: Relief, place: tuple[slice, slice], inside: NDArray[np.bool_]) -> float:
+def _score(relief: Relief, cells: tuple[slice, slice], inside: NDArray[np.bool_]) -> float:
     """How sure an object is: its foreground, its middle and its border, 0..1."""
     border = inside & ~ndimage.binary_erosion(inside)
-    sure = relief.foreground[place][inside].mean()
-    peak = relief.centre[place][inside].max()
-    closed = relief.boundary[place][border].mean()
+    sure = relief.foreground[cells][inside].mean()
+    peak = relief.centre[cells][inside].max()
+    closed = relief.boundary[cells][border].mean()
     return float(np.clip(sure * peak * closed, 0, 1) ** (1 / 3))
 
 

@@ -14,19 +14,19 @@ from scipy.special import expit, logit
 
 from ....values import (
     Appearance,
-    Box,
     Candidates,
     Concept,
+    Corners,
     Exemplar,
+    Mask,
     Prompts,
     boxes_of,
     exemplars_of,
-    shared_area,
 )
 from ...selection import neighbours
-from .automatic_masks import Peaks, Piece, candidates_of, pieces_of
+from .automatic_masks import Peaks, masks_on
 from .decoder_queries import DecoderOutput
-from .mask_decoding import TYPICAL, draw_part, query_on
+from .mask_decoding import TYPICAL, draw_mask, query_on
 from .network import FINE_STRIDE, Network
 from .prediction import decode_each, predict_prompted
 from .pyramid import Crop, Pyramid
@@ -61,7 +61,7 @@ class Size:
 class Proposal:
     """One mask, and how much speaks for it."""
 
-    piece: Piece  # its score is the network's own, 0..1
+    piece: Mask  # its score is the network's own, 0..1
     is_clicked: bool  # whether a click drew it, or the dense head
     agreement: float = 0.0  # intersection over union with the likest mask drawn the other way
 
@@ -80,14 +80,14 @@ def propose(network: Network, pyramid: Pyramid, size: Size) -> list[Proposal]:
     """
     scale = scale_for(pyramid, size)
     levels = [level for level in pyramid.levels if 1 / NEARBY < level.scale / scale < NEARBY]
-    clear = [piece for level in levels for piece in pieces_of(level, pyramid.shape)]
-    faint = [piece for level in levels for piece in pieces_of(level, pyramid.shape, FAINT)]
+    clear = [piece for level in levels for piece in masks_on(level, pyramid.shape)]
+    faint = [piece for level in levels for piece in masks_on(level, pyramid.shape, FAINT)]
     clicked = _clicked(network, pyramid, _seeds(faint, size), scale, size)
     outlined = [one for one in (*clear, *faint) if size.holds(one.area)]
     return compared(outlined, clicked)
 
 
-def compared(outlined: Sequence[Piece], clicked: Sequence[Piece]) -> list[Proposal]:
+def compared(outlined: Sequence[Mask], clicked: Sequence[Mask]) -> list[Proposal]:
     """Note for every mask how well one that was drawn the other way agrees with it."""
     pieces = [*outlined, *clicked]
     agreement = np.zeros(len(pieces))
@@ -99,7 +99,7 @@ def compared(outlined: Sequence[Piece], clicked: Sequence[Piece]) -> list[Propos
     ]
 
 
-def overlaps(pieces: Sequence[Piece], least: float) -> Iterator[tuple[int, int, float]]:
+def overlaps(pieces: Sequence[Mask], least: float) -> Iterator[tuple[int, int, float]]:
     """Yield pairs of masks and their intersection over union, of at least so much."""
     boxes = np.array([piece.box for piece in pieces], np.int64).reshape(-1, 4)
     areas = np.array([piece.area for piece in pieces])
@@ -109,7 +109,7 @@ def overlaps(pieces: Sequence[Piece], least: float) -> Iterator[tuple[int, int, 
         last = np.minimum(boxes[one, 2:], boxes[later, 2:])
         most = np.minimum((last - first).prod(1), np.minimum(areas[one], areas[later]))
         for other in later[most >= least * (areas[one] + areas[later] - most)].tolist():
-            shared = shared_area(pieces[one].part, pieces[other].part)
+            shared = pieces[one].shared_area(pieces[other])
             similarity = shared / (areas[one] + areas[other] - shared)
             if similarity >= least:
                 yield one, other, similarity
@@ -122,14 +122,14 @@ def innermost(mask: NDArray[np.bool_]) -> tuple[int, int]:
     return int(row), int(col)
 
 
-def _seeds(pieces: Sequence[Piece], size: Size) -> NDArray[np.float64]:
+def _seeds(pieces: Sequence[Mask], size: Size) -> NDArray[np.float64]:
     """Return where to click, (N, 2): the middles of pieces, the surest of those that are near."""
     apart = APART * np.sqrt(size.area / np.pi)
     seeds = np.zeros((0, 2))
     for piece in sorted(pieces, key=lambda piece: -piece.score):
         if piece.area < SMALLEST_SEED * size.area:
             continue
-        seed = np.add(innermost(piece.mask), piece.box[:2])
+        seed = np.add(innermost(piece.crop), piece.box[:2])
         if not len(seeds) or ((seeds - seed) ** 2).sum(1).min() > apart**2:
             seeds = np.vstack([seeds, seed])
     return seeds
@@ -137,7 +137,7 @@ def _seeds(pieces: Sequence[Piece], size: Size) -> NDArray[np.float64]:
 
 def _clicked(
     network: Network, pyramid: Pyramid, seeds: NDArray[np.float64], scale: float, size: Size
-) -> list[Piece]:
+) -> list[Mask]:
     prompts = [Prompts(points=[seed]) for seed in seeds]
     questions = [
         [query_on(one, Crop.around(float(row), float(col), scale))]
@@ -152,9 +152,8 @@ def _clicked(
     return [piece for piece in pieces if size.holds(piece.area)]
 
 
-def _drawn(guess: DecoderOutput, prompts: Prompts, shape: tuple[int, int]) -> Piece:
-    place, mask = draw_part(guess, prompts, shape)
-    return Piece(place, mask, guess.score).trimmed()
+def _drawn(guess: DecoderOutput, prompts: Prompts, shape: tuple[int, int]) -> Mask:
+    return draw_mask(guess, prompts, shape).trimmed()
 
 
 # Weights in units of log odds, rounded from a logistic regression on the development images of
@@ -211,31 +210,31 @@ class Eye:
         self._features = standardised(level.fine.float().cpu().numpy())
         self._colours = standardised(pyramid.image.float().cpu().numpy())
 
-    def look(self, piece: Piece) -> Look:
+    def look(self, piece: Mask) -> Look:
         """Return what a piece of the image, which is not empty, looks like."""
         weights, place = self._weights(piece)
         inside = self._features[:, place[0], place[1]]
         features = (inside * weights).sum((1, 2)) / (weights.sum() + 1e-6)
-        colour = self._colours[:, piece.place[0], piece.place[1]][:, piece.mask].mean(1)
+        colour = self._colours[:, *piece.box.slices][:, piece.crop].mean(1)
         area = float(np.log(piece.area))
-        return Look(features, colour, area, elongation(piece.mask), float(max(piece.mask.shape)))
+        return Look(features, colour, area, elongation(piece.crop), float(max(piece.crop.shape)))
 
-    def _weights(self, piece: Piece) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
+    def _weights(self, piece: Mask) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
         """Return the share of each cell that a mask covers, and where these cells are."""
         if self._cell < 1:
             repeat = round(1 / self._cell)
-            fine = piece.mask.repeat(repeat, 0).repeat(repeat, 1).astype(np.float32)
-            rows, cols = (slice(p.start * repeat, p.stop * repeat) for p in piece.place)
+            fine = piece.crop.repeat(repeat, 0).repeat(repeat, 1).astype(np.float32)
+            rows, cols = (slice(p.start * repeat, p.stop * repeat) for p in piece.box.slices)
             return fine, (rows, cols)
         cell = round(self._cell)
-        rows, cols = (slice(p.start // cell, -(-p.stop // cell)) for p in piece.place)
+        rows, cols = (slice(p.start // cell, -(-p.stop // cell)) for p in piece.box.slices)
         top, left = (
-            piece.place[0].start - rows.start * cell,
-            piece.place[1].start - cols.start * cell,
+            piece.box.top - rows.start * cell,
+            piece.box.left - cols.start * cell,
         )
-        height, width = piece.mask.shape
+        height, width = piece.crop.shape
         whole = np.zeros(((rows.stop - rows.start) * cell, (cols.stop - cols.start) * cell))
-        whole[top : top + height, left : left + width] = piece.mask
+        whole[top : top + height, left : left + width] = piece.crop
         parts = whole.reshape(rows.stop - rows.start, cell, -1, cell)
         return parts.mean((1, 3), dtype=np.float32), (rows, cols)
 
@@ -303,10 +302,10 @@ class Meaning:
         return UNLIKE * (similarity - max(look.similarity(one) for one in self.others))
 
 
-def appearance_in(network: Network, pyramid: Pyramid, box: Box) -> Appearance:
+def appearance_in(network: Network, pyramid: Pyramid, box: Corners) -> Appearance:
     """Return what the object in a box of an image looks like."""
     piece = piece_in(network, pyramid, box)
-    sought = Size(float(max(piece.mask.shape)), piece.area)
+    sought = Size(float(max(piece.crop.shape)), piece.area)
     return _eye(network, pyramid, sought)[1].look(piece).kept()
 
 
@@ -329,17 +328,17 @@ def find_similar(network: Network, pyramid: Pyramid, concept: Concept) -> Candid
         replace(one.piece, score=float(score)) for one, score in zip(proposals, scores, strict=True)
     ]
     drawn = [replace(one, score=SHOWN[n]) for n, pieces in enumerate(shown) for one in pieces]
-    return candidates_of(distinct(drawn, scored), pyramid.shape)
+    return Candidates.of(distinct(drawn, scored), pyramid.shape)
 
 
 def leniency(
-    shown: Sequence[Piece], proposals: Sequence[Proposal], odds: NDArray[np.float64]
+    shown: Sequence[Mask], proposals: Sequence[Proposal], odds: NDArray[np.float64]
 ) -> float:
     """Return how much more gently all are judged, where even what was shown is hardly recognised.
 
     Parameters
     ----------
-    shown : sequence of Piece
+    shown : sequence of Mask
         The objects in boxes on the image.
     proposals : N proposals
     odds : (N,) float64
@@ -349,7 +348,7 @@ def leniency(
         return GENTLE / 2
     known = []
     for piece in shown:
-        areas = [shared_area(piece.part, one.piece.part) for one in proposals]
+        areas = [piece.shared_area(one.piece) for one in proposals]
         own = [
             float(value)
             for value, one, shared in zip(odds, proposals, areas, strict=True)
@@ -359,7 +358,7 @@ def leniency(
     return float(np.clip(WELL - np.median(known), 0, GENTLE))
 
 
-def distinct(shown: Sequence[Piece], found: Sequence[Piece]) -> list[Piece]:
+def distinct(shown: Sequence[Mask], found: Sequence[Mask]) -> list[Mask]:
     """Leave out what is hardly meant, and what is the same object as a shown or better one."""
     better_first = sorted(found, key=lambda piece: -piece.score)
     pieces = [*shown, *(piece for piece in better_first if piece.score >= LOWEST)]
@@ -371,7 +370,7 @@ def distinct(shown: Sequence[Piece], found: Sequence[Piece]) -> list[Piece]:
     return sorted(kept, key=lambda piece: -piece.score)
 
 
-def piece_in(network: Network, pyramid: Pyramid, box: Box) -> Piece:
+def piece_in(network: Network, pyramid: Pyramid, box: Corners) -> Mask:
     """Outline the object in a box; the box is filled where the network sees none in it."""
     answer = predict_prompted(network, pyramid, [Prompts(boxes=[box])], [None])[0]
     pixels = np.array(answer.pixels)
@@ -380,8 +379,7 @@ def piece_in(network: Network, pyramid: Pyramid, box: Box) -> Piece:
         last = np.array(pixels.shape) - 1
         (top, left), (bottom, right) = np.ceil(corners).clip(0, last).astype(int)
         pixels[top : bottom + 1, left : right + 1] = True
-    rows, cols = pixels.shape
-    return Piece((slice(0, rows), slice(0, cols)), pixels, 1.0).trimmed()
+    return Mask.of(pixels).trimmed()
 
 
 def _eye(network: Network, pyramid: Pyramid, size: Size) -> tuple[Pyramid, Eye]:
@@ -390,16 +388,16 @@ def _eye(network: Network, pyramid: Pyramid, size: Size) -> tuple[Pyramid, Eye]:
     return levels, Eye(levels, scale_for(levels, size))
 
 
-def _pieces(network: Network, pyramid: Pyramid, shown: Sequence[Box | Exemplar]) -> list[Piece]:
+def _pieces(network: Network, pyramid: Pyramid, shown: Sequence[Corners | Exemplar]) -> list[Mask]:
     return [piece_in(network, pyramid, box) for box in boxes_of(shown)]
 
 
-def _looks(shown: Sequence[Box | Exemplar]) -> list[Look]:
+def _looks(shown: Sequence[Corners | Exemplar]) -> list[Look]:
     return [Look.of(one.appearance) for one in exemplars_of(shown)]
 
 
-def _size(pieces: Sequence[Piece], looks: Sequence[Look]) -> Size:
+def _size(pieces: Sequence[Mask], looks: Sequence[Look]) -> Size:
     """Return the usual size of what is meant."""
-    lengths = [*(max(piece.mask.shape) for piece in pieces), *(look.length for look in looks)]
+    lengths = [*(max(piece.crop.shape) for piece in pieces), *(look.length for look in looks)]
     areas = [*(one.area for one in pieces), *(np.exp(one.area) for one in looks)]
     return Size(float(np.median(lengths)), float(np.median(areas)))

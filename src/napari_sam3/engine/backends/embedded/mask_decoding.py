@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ....values import Part, Prompts, Span, bounds
+from ....values import Box, Mask, Prompts
 from ..base import Prediction
 from .decoder_queries import OUTSIDE, SIDE, DecoderOutput, DecoderQuery, render
 from .pyramid import ZOOM, Crop, Pyramid
@@ -152,7 +152,7 @@ def previous_output(previous: Prediction | None) -> DecoderOutput | None:
 
 def extent_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Box (4,) around a mask, (H, W)."""
-    return np.array(bounds(mask)) - 0.5
+    return np.array(Box.around(mask)) - 0.5
 
 
 def query_on(prompts: Prompts, crop: Crop, before: DecoderOutput | None = None) -> DecoderQuery:
@@ -200,8 +200,8 @@ REACH = 3.0
 _CENTRES = np.arange(SIDE) * 2 + 0.5
 
 
-def draw_part(guess: DecoderOutput, prompts: Prompts, shape: tuple[int, int]) -> Part:
-    """Return where on an image (H, W) the mask of a guess lies, and the mask there."""
+def draw_mask(guess: DecoderOutput, prompts: Prompts, shape: tuple[int, int]) -> Mask:
+    """Return the mask of a decoder output on an image (H, W), so that it obeys the prompts."""
     window, logits = guess.crop.spread(bend(guess, prompts), shape)
     mask = (logits > 0) & _allowed(prompts, window)
     clicks, positive = _clicks(prompts, window, shape)
@@ -209,7 +209,7 @@ def draw_part(guess: DecoderOutput, prompts: Prompts, shape: tuple[int, int]) ->
     mask[tuple(clicks[~positive].T)] = False
     mask = _meant(mask, clicks[positive], _regions(prompts, window))
     _fill(mask, HOLE / guess.crop.scale**2, clicks[~positive])
-    return window, mask
+    return Mask(mask, Box.at(*window), shape, guess.score)
 
 
 def bend(guess: DecoderOutput, prompts: Prompts) -> NDArray[np.float32]:
@@ -227,7 +227,7 @@ def bend(guess: DecoderOutput, prompts: Prompts) -> NDArray[np.float32]:
 
 
 def _clicks(
-    prompts: Prompts, window: Span, shape: tuple[int, int]
+    prompts: Prompts, window: tuple[slice, slice], shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the clicked pixels (N, 2) of a window, and which of them are positive."""
     pixels = np.clip(np.floor(prompts.points + 0.5), 0, np.array(shape) - 1).astype(np.int64)
@@ -237,20 +237,20 @@ def _clicks(
     return (pixels - first)[inside], prompts.positive[inside]
 
 
-def _allowed(prompts: Prompts, window: Span) -> NDArray[np.bool_]:
+def _allowed(prompts: Prompts, window: tuple[slice, slice]) -> NDArray[np.bool_]:
     """Return where a mask may be: in one of the boxes, if there are any."""
     boxes = [_in_box(box, window) for box in prompts.boxes]
     return np.any(boxes, axis=0) if boxes else np.ones(1, bool)
 
 
-def _in_box(box: NDArray[np.float64], window: Span) -> NDArray[np.bool_]:
+def _in_box(box: NDArray[np.float64], window: tuple[slice, slice]) -> NDArray[np.bool_]:
     rows, cols = (np.arange(part.start, part.stop) for part in window)
     row0, col0, row1, col1 = box
     in_rows, in_cols = (rows >= row0) & (rows <= row1), (cols >= col0) & (cols <= col1)
     return np.asarray(in_rows[:, None] & in_cols)
 
 
-def _regions(prompts: Prompts, window: Span) -> list[NDArray[np.bool_]]:
+def _regions(prompts: Prompts, window: tuple[slice, slice]) -> list[NDArray[np.bool_]]:
     """Return the regions of a window each of which holds a piece of the object."""
     if prompts.mask is not None:
         return [prompts.mask[window]]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from ....values import Reading
+from ....values import Mask
 from .decoder_queries import SIDE, DecoderOutput, DecoderQuery, ask, halved, render
 from .mask_decoding import TINY, crops_around, extent_of
 from .network import COARSE_STRIDE, Memory, Network
@@ -60,7 +60,7 @@ class Track:
         return halved(self.mask)
 
 
-def start_track(network: Network, track: Track | None, pyramid: Pyramid, found: Reading) -> Track:
+def start_track(network: Network, track: Track | None, pyramid: Pyramid, found: Mask) -> Track:
     """Remember an object by what was found of it, or go on with its track."""
     crop = crops_around(extent_of(found.pixels), pyramid)[0]
     coarse = pyramid.cut(network, [crop]).coarse
@@ -117,9 +117,7 @@ def contrast_of(inside: NDArray[np.bool_], crop: Crop, pyramid: Pyramid) -> floa
     return float(within.mean() - around.mean()) if within.size and around.size else 0.0
 
 
-def _seen_first(
-    network: Network, found: Reading, crop: Crop, pyramid: Pyramid
-) -> dict[float, Memory]:
+def _seen_first(network: Network, found: Mask, crop: Crop, pyramid: Pyramid) -> dict[float, Memory]:
     """Remember an object on the scale it is looked at, and on those next to it: it may shrink."""
     extent = extent_of(found.pixels)
     size = float((extent[2:] - extent[:2]).max())

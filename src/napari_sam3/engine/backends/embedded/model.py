@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ....values import Appearance, Box, Candidates, Concept, Prompts, WeightsError
-from ...devices import checked_device, finish
-from ..base import Embedding, Packed, Prediction, own, reads_no_text
+from ....values import Appearance, Candidates, Concept, Corners, Prompts, WeightsError
+from ...devices import checked_device, compute_dtype, synchronize
+from ..base import Backend, Embedding, Packed, Prediction, own, reads_no_text
 from ..micro_batches import enough_memory
 from ..tensors import packed_tensors, unpacked_tensors
 from .automatic_masks import find_everything
@@ -23,7 +23,7 @@ from .exemplars import appearance_in, find_similar
 from .memory_bank import Track, start_track
 from .network import Network, fold_batchnorm
 from .prediction import predict_prompted, predict_propagated
-from .pyramid import Level, Pyramid, compute_dtype, encode_pyramids
+from .pyramid import Level, Pyramid, encode_pyramids
 
 PARTS = ("fine", "coarse", "dense")
 
@@ -139,14 +139,13 @@ def _listed(names: list[str]) -> str:
 _ADVICE = "choose another file, or reinstall napari-sam3 to get its own weights back."
 
 
-class EmbeddedBackend:
+class EmbeddedBackend(Backend):
     """Answers clicks, boxes and outlines, follows objects, and finds all of them.
 
-    Use `load`. The methods are those of `Backend`.
+    Use `load`.
     """
 
     name = "embedded"
-    reads_text = False
     reads_exemplars = True
 
     def __init__(self, network: Network, device: str, revision: str) -> None:
@@ -179,7 +178,7 @@ class EmbeddedBackend:
         """Embed several images, each (H, W, 3); those of one shape go together."""
         with enough_memory():
             made = encode_pyramids(self._network, images, self.device)
-        finish(self.device)
+        synchronize(self.device)
         return made
 
     def pack(self, embedding: Embedding) -> Packed:
@@ -213,7 +212,7 @@ class EmbeddedBackend:
         return find_similar(self._network, own(embedding, Pyramid), concept)
 
     @torch.inference_mode()
-    def appearance(self, embedding: Embedding, box: Box) -> Appearance:
+    def appearance(self, embedding: Embedding, box: Corners) -> Appearance:
         """Return what objects like the one in a box of the image are recognised by elsewhere."""
         return appearance_in(self._network, own(embedding, Pyramid), box)
 

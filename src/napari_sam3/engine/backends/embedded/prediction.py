@@ -5,24 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from ....values import (
-    HYPOTHESIS_NAMES,
-    MaskPlace,
-    Part,
-    Prompts,
-    Reading,
-    named_hypotheses,
-    overlap,
-    trimmed,
-)
+from ....values import HYPOTHESIS_NAMES, Mask, Prompts, named_hypotheses
 from ..base import Prediction
 from .decoder_queries import DecoderOutput, DecoderQuery, ask
 from .mask_decoding import (
     can_win,
     closer_query,
-    draw_part,
+    draw_mask,
     previous_output,
     queries_on,
     ranked,
@@ -32,13 +21,13 @@ from .memory_bank import Track, as_drawn, memory_query, nearest, presence_of
 from .network import Network
 from .pyramid import Pyramid
 
-ALIKE = 0.85
+SAME_IOU = 0.85
 """Masks that overlap by more than this are one reading."""
 
 FEW = 8
 """Of so many objects at once, all readings are sought."""
 
-Drawn = tuple[DecoderOutput, Part]
+Drawn = tuple[DecoderOutput, Mask]
 
 
 def predict_prompted(
@@ -114,16 +103,15 @@ def _answer(
 ) -> Prediction:
     drawn = distinct(guesses, prompts, shape)
     first, *others = [trust(guess, prompts) for guess, _ in drawn]
-    return _of_drawn(drawn, [max([first, *others]), *others], shape)
+    return _of_drawn(drawn, [max([first, *others]), *others])
 
 
 def _propagated(guesses: Sequence[DecoderOutput], track: Track, pyramid: Pyramid) -> Prediction:
     presence = presence_of(guesses[0], track, pyramid)
     if presence < 0.5:
-        nothing, nowhere = np.zeros((0, 0), bool), MaskPlace(0, 0, pyramid.shape)
-        return Prediction((Reading("whole", nothing, 0.0, nowhere),), presence)
+        return Prediction((Mask.absent(pyramid.shape),), presence)
     drawn = distinct(guesses, Prompts(), pyramid.shape)
-    answer = _of_drawn(drawn, [guess.score for guess, _ in drawn], pyramid.shape)
+    answer = _of_drawn(drawn, [guess.score for guess, _ in drawn])
     nearest_first = sorted(
         answer.hypotheses, key=lambda one: answer.memory[one.name] is not guesses[0]
     )
@@ -136,23 +124,20 @@ def distinct(
     """Draw guesses, best first, until there are as many different masks as readings."""
     kept: list[Drawn] = []
     for guess in guesses:
-        part = draw_part(guess, prompts, shape)
-        is_known = any(overlap(part, other) > ALIKE for _, other in kept)
-        if kept and (is_known or not part[1].any()):
+        mask = draw_mask(guess, prompts, shape)
+        is_known = any(mask.iou(known) > SAME_IOU for _, known in kept)
+        if kept and (is_known or not mask.area):
             continue
-        kept.append((guess, part))
+        kept.append((guess, mask))
         if len(kept) == len(HYPOTHESIS_NAMES):
             break
     return kept
 
 
-def _of_drawn(
-    drawn: Sequence[Drawn], scores: Sequence[float], shape: tuple[int, int]
-) -> Prediction:
-    """Answer with what was drawn, remembering the guess behind each reading by its name."""
-    masks = [mask for _, (_, mask) in drawn]
-    places = [MaskPlace(rows.start, cols.start, shape) for _, ((rows, cols), _) in drawn]
-    hypotheses = named_hypotheses(masks, scores, places)
-    guesses = {id(mask): guess for guess, (_, mask) in drawn}
-    known = {hypothesis.name: guesses[id(hypothesis.patch)] for hypothesis in hypotheses}
-    return Prediction(tuple(map(trimmed, hypotheses)), memory=known)
+def _of_drawn(drawn: Sequence[Drawn], scores: Sequence[float]) -> Prediction:
+    """Return the masks as hypotheses, and keep the decoder output behind each by its name."""
+    masks = [replace(mask, score=score) for (_, mask), score in zip(drawn, scores, strict=True)]
+    outputs = {id(mask.crop): output for output, mask in drawn}
+    hypotheses = named_hypotheses(masks)
+    known = {mask.name: outputs[id(mask.crop)] for mask in hypotheses}
+    return Prediction(tuple(mask.trimmed() for mask in hypotheses), memory=known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...devices import abilities
+from ...devices import compute_dtype
 from .network import COARSE_STRIDE, CROP, FINE_STRIDE, MULTIPLE, Features, Network
 
-Box = tuple[float, float, float, float]
+Corners = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Crop:
         """Turn points of the image, (N, 2), into points of the crop."""
         return (points + 0.5) * self.scale - 0.5 - np.array([self.row, self.col])
 
-    def box(self, box: NDArray[np.float64]) -> Box:
+    def box(self, box: NDArray[np.float64]) -> Corners:
         """Turn a box of the image, (4,), into one of the crop."""
         row0, col0, row1, col1 = self.points(box.reshape(2, 2)).ravel().tolist()
         return row0, col0, row1, col1
@@ -221,14 +221,6 @@ def encode_padded(network: Network, images: Tensor) -> Features:
     is_short = compute_dtype(images.device) == "bfloat16"
     with torch.autocast(images.device.type, torch.bfloat16, is_short):
         return network.encode(F.pad(images, missing, mode="replicate"))
-
-
-def compute_dtype(device: torch.device | str) -> Literal["bfloat16", "float32"]:
-    """Name the numbers an encoder calculates with: short ones where a processor is built for it."""
-    if torch.device(device).type != "cpu":
-        return "float32"
-    known = abilities()
-    return "bfloat16" if known.get("avx512_bf16") or known.get("amx_bf16") else "float32"
 
 
 SMALLEST = 96
