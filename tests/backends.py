@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_sam3.engine.backends.base import Packed, Prediction
-from napari_sam3.values.candidates import Appearance, Box, Candidates, Concept
+from napari_sam3.engine.backends.base import Backend, Packed, Prediction
+from napari_sam3.values.candidates import Appearance, Candidates, Concept, Corners
 from napari_sam3.values.masks import named_hypotheses
 from napari_sam3.values.prompts import Prompts
+from tests.masks import mask_of
 
 Pixels = NDArray[np.bool_]
 SIZES = (1.0, 0.7, 0.4)
@@ -32,7 +33,7 @@ class DiskEmbedding:
 
 
 @dataclass
-class DiskBackend:
+class DiskBackend(Backend):
     """Answers at once and counts what it is asked.
 
     Positive points are disks of `radius`, boxes are ellipses, outlines are taken as they are, and
@@ -104,7 +105,7 @@ class DiskBackend:
         self.found.append(concept)
         return self.everything(embedding)
 
-    def appearance(self, embedding: DiskEmbedding, box: Box) -> Appearance:
+    def appearance(self, embedding: DiskEmbedding, box: Corners) -> Appearance:
         inside = Prompts(boxes=[box]).boxes[0].round().astype(int)
         return {"grey": embedding.grey[inside[0] : inside[2], inside[1] : inside[3]]}
 
@@ -129,13 +130,17 @@ class DiskBackend:
         distances = np.hypot(*(centres - track).T)
         if not len(distances) or distances.min() > self.reach:
             return Prediction(
-                named_hypotheses([np.zeros(regions.shape, bool)], [0.1]), presence=0.1
+                named_hypotheses([mask_of(np.zeros(regions.shape, bool), 0.1)]), presence=0.1
             )
-        return Prediction(named_hypotheses([regions == distances.argmin() + 1], [0.9]))
+        return Prediction(named_hypotheses([mask_of(regions == distances.argmin() + 1, 0.9)]))
 
     def _answer(self, prompts: Prompts, shape: tuple[int, int]) -> Prediction:
         masks = [self._drawn(prompts, shape, size) for size in SIZES]
-        return Prediction(named_hypotheses(masks, SCORES))
+        return Prediction(
+            named_hypotheses(
+                [mask_of(mask, score) for mask, score in zip(masks, SCORES, strict=True)]
+            )
+        )
 
     def _drawn(self, prompts: Prompts, shape: tuple[int, int], size: float) -> Pixels:
         drawn = np.zeros(shape, bool)

@@ -35,7 +35,7 @@ def open_sample(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Callable[
         _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
         dock = kept.dock
         window = Window(viewer, dock, qtbot)
-        window.until(lambda: "ready" in dock.model.state.value)
+        window.until(lambda: "ready" in dock.model.panel.state.value)
         viewer.reset_view()
         window.settle()
         return window

@@ -36,7 +36,7 @@ def window(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Window:
     _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
     dock = kept.dock
     made = Window(viewer, dock, qtbot)
-    made.until(lambda: "ready" in dock.model.state.value)
+    made.until(lambda: "ready" in dock.model.panel.state.value)
     viewer.reset_view()
     made.settle()
     return made
@@ -55,8 +55,8 @@ def test_a_cell_of_a_large_slide_is_outlined_by_a_click(window: Window, pictures
     window.until(lambda: window.dock.controller.hypothesis)
     seconds = time.monotonic() - start
 
-    box, mask = window.dock.controller.work.workspace.results.patch((), 1)
-    assert overlap(box, mask, cell, corner) > 0.5
+    mask = window.dock.controller.work.workspace.results.mask((), 1)
+    assert overlap(mask.box, mask.crop, cell, corner) > 0.5
     assert max(max(level.reads, default=0) for level in levels) <= 2048**2
     assert psutil.Process().memory_info().rss - before < MEMORY
     (pictures / "large-click.txt").write_text(f"{seconds:.2f} s from click to mask\n")

@@ -52,7 +52,7 @@ def window(
     _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
     dock = kept.dock
     opened = Window(viewer, dock, qtbot)
-    opened.until(lambda: "ready" in dock.model.state.value)
+    opened.until(lambda: "ready" in dock.model.panel.state.value)
     go_to(opened, 0)
     return opened
 
@@ -69,9 +69,9 @@ def encoded(
     from tests.tiny_models import visits
 
     monkeypatch.setattr(neighbours, "CHEAP_SECONDS", 0)
-    window.dock.models.dialog.folder.native.click()
-    window.until(lambda: window.dock.model.model.value == str(folder))
-    window.until(lambda: "ready" in window.dock.model.state.value)
+    window.dock.model.dialog.folder.native.click()
+    window.until(lambda: window.dock.model.panel.model.value == str(folder))
+    window.until(lambda: "ready" in window.dock.model.panel.state.value)
     with visits(backend_of(window)._model.trunk) as seen:
         yield seen
 
@@ -80,7 +80,7 @@ def test_sam3_outlines_follows_and_corrects_and_its_masks_stay(
     window: Window, encoded: list[nn.Module]
 ) -> None:
     assert backend_of(window).name == "my-sam3"
-    assert window.dock.model.model.native.currentText() == "SAM 3: my-sam3"
+    assert window.dock.model.panel.model.native.currentText() == "SAM 3: my-sam3"
 
     outline_with_a_click(window)
     assert len(encoded) == 1
@@ -136,9 +136,9 @@ def correct_a_frame(window: Window) -> None:
 
 def go_back_to_the_embedded_model(window: Window) -> None:
     """Choose the embedded model in the dock, and outline another object with it."""
-    window.dock.model.model.value = "embedded"
+    window.dock.model.panel.model.value = "embedded"
     window.until(lambda: backend_of(window).name == "embedded")
-    window.until(lambda: "ready" in window.dock.model.state.value)
+    window.until(lambda: "ready" in window.dock.model.panel.state.value)
     window.key(Qt.Key.Key_M)
     go_to(window, 0)
     window.click(PATH[0])

@@ -30,7 +30,7 @@ def window(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Window:
     _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
     dock = kept.dock
     made = Window(viewer, dock, qtbot)
-    made.until(lambda: "ready" in dock.model.state.value)
+    made.until(lambda: "ready" in dock.model.panel.state.value)
     viewer.dims.set_current_step(0, 0)
     viewer.reset_view()
     made.settle()
@@ -59,13 +59,13 @@ def test_everything_is_looked_for_on_all_frames_until_it_is_stopped(
     window: Window, pictures: Path
 ) -> None:
     controller = window.dock.controller
-    window.dock.detection.panel.extent.value = "all frames"
-    window.press(window.dock.detection.panel.everything)
+    window.dock.concepts.panel.extent.value = "all frames"
+    window.press(window.dock.concepts.panel.everything)
     window.until(lambda: controller.search.concepts.everything.sheet)
 
-    window.press(window.dock.detection.panel.find)
+    window.press(window.dock.concepts.panel.find)
     window.until(lambda: not controller.work.detection.is_busy)
-    window.dock.detection.panel.more.native.click()
+    window.dock.concepts.panel.more.native.click()
     take_picture(window, pictures / "everything.png")
 
     done = len(controller.search.current.store.places())
@@ -75,7 +75,7 @@ def test_everything_is_looked_for_on_all_frames_until_it_is_stopped(
 
 def draw_exemplar(window: Window, cell: int) -> None:
     """Drag a box around a cell; the others are found once the mouse is released."""
-    window.press(window.dock.detection.panel.tools["exemplar"])
+    window.press(window.dock.concepts.panel.tools["exemplar"])
     top, left, bottom, right = box_of(cell)
     window.drag([(top, left), ((top + bottom) / 2, (left + right) / 2), (bottom, right)])
     window.until(lambda: window.dock.controller.search.tally)
@@ -85,7 +85,7 @@ def move_threshold(window: Window) -> None:
     """Move the slider until a third of the cells no longer count; the model is not asked."""
     search = window.dock.controller.search
     found = search.tally.shown
-    slider = window.dock.detection.panel.sliders.threshold.native.findChild(QAbstractSlider)
+    slider = window.dock.concepts.panel.sliders.threshold.native.findChild(QAbstractSlider)
     while search.tally.shown > 2 * found / 3:
         QTest.keyClick(slider, Qt.Key.Key_Right)
         window.qtbot.wait(1)
@@ -109,7 +109,7 @@ def click_one_back_in(window: Window) -> int:
 
 def make_object(window: Window, cell: int) -> None:
     controller = window.dock.controller
-    window.press(window.dock.detection.panel.object)
+    window.press(window.dock.concepts.panel.object)
     assert overlap(window, cell) > 0.5
     assert controller.current.id in controller.starts
     assert cell not in cells_shown(window)
@@ -156,7 +156,7 @@ def box_of(cell: int) -> tuple[int, int, int, int]:
 
 def told(window: Window) -> str:
     window.settle()
-    return window.dock.detection.panel.told.value
+    return window.dock.concepts.panel.found.value
 
 
 def take_picture(window: Window, path: Path) -> None:

@@ -174,7 +174,7 @@ def test_masks_of_a_deleted_layer_are_not_written_over(bench: Bench) -> None:
 
 def test_labels_layer_deleted_during_a_run_is_left_alone(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.jobs.streams[0].advance(3)
 
@@ -315,6 +315,6 @@ def test_mask_that_appears_leaves_the_layer_at_work_active(held: Bench) -> None:
     held.click(0, 20, 20)
     held.viewer.layers.selection.active = held.image
 
-    held.jobs.answer_all()
+    held.jobs.run_all()
 
     assert held.viewer.layers.selection.active is held.image

@@ -189,7 +189,7 @@ def test_newest_question_about_a_concept_wins(held: Colony) -> None:
     held.draw_box(CENTRES[0])
     held.draw_box(CENTRES[1])
 
-    held.jobs.answer_all()
+    held.jobs.run_all()
 
     assert [len(asked.exemplars) for asked in held.backend.found] == [2]
 
@@ -200,9 +200,9 @@ def test_questions_about_two_frames_are_both_answered(held: Colony) -> None:
     held.search.find_again()
     detection = held.controller.work.detection
 
-    held.jobs.answer_one()
+    held.jobs.run_next()
     was_busy = detection.is_busy
-    held.jobs.answer_one()
+    held.jobs.run_next()
 
     assert [held.shown(frame) for frame in (0, 2)] == [list(range(SURE))] * 2
     assert was_busy

@@ -60,8 +60,9 @@ def centres_seen(bench: Bench) -> list[list[int]]:
     return centres
 
 
-def patch(bench: Bench, object_id: int = 1) -> tuple[Any, Any]:
-    return bench.workspace.results.patch((), object_id)
+def crop(bench: Bench, object_id: int = 1) -> tuple[Any, Any]:
+    mask = bench.workspace.results.mask((), object_id)
+    return mask.box, mask.crop
 
 
 def reads(bench: Bench) -> list[int]:
@@ -71,7 +72,7 @@ def reads(bench: Bench) -> list[int]:
 def test_a_click_on_a_large_image_gives_a_mask_there(slide: Bench) -> None:
     slide.click(*centre(30, 40))
 
-    box, mask = patch(slide)
+    box, mask = crop(slide)
     expected, disk = disk_at(30, 40)
     assert mask.sum() == disk.sum()
     assert box[0] <= expected[0] <= expected[2] <= box[2]
@@ -113,7 +114,7 @@ def test_the_mask_of_a_large_image_goes_with_its_last_prompt(slide: Bench) -> No
 
     slide.controller.undo()
 
-    assert not patch(slide)[1].any()
+    assert not crop(slide)[1].any()
     assert not any(level[:].any() for level in slide.labels[0].data[2:])
 
 
@@ -125,7 +126,7 @@ def test_an_outline_on_a_large_image_is_a_prompt_of_its_size(slide: Bench) -> No
         [[row - 20, col - 20], [row - 20, col + 20], [row + 20, col + 20], [row + 20, col - 20]]
     )
 
-    box, mask = patch(slide)
+    box, mask = crop(slide)
     assert abs(int(mask.sum()) - 41**2) < 100
     assert abs(box[0] - (row - 20)) <= 1
     assert slide.messages == []
@@ -133,11 +134,11 @@ def test_an_outline_on_a_large_image_is_a_prompt_of_its_size(slide: Bench) -> No
 
 def test_another_reading_of_a_large_image_is_shown(slide: Bench) -> None:
     slide.click(*centre(30, 40))
-    before = patch(slide)[1].sum()
+    before = crop(slide)[1].sum()
 
     slide.controller.show_next_hypothesis()
 
-    assert 0 < patch(slide)[1].sum() < before
+    assert 0 < crop(slide)[1].sum() < before
 
 
 def test_masks_of_a_large_image_move_to_one_layer(slide: Bench) -> None:
@@ -148,7 +149,7 @@ def test_masks_of_a_large_image_move_to_one_layer(slide: Bench) -> None:
     slide.controller.choose_layout("one layer")
 
     assert len(slide.labels) == 1
-    assert patch(slide, 1)[1].sum() == patch(slide, 2)[1].sum() == disk_at(0, 0)[1].sum()
+    assert crop(slide, 1)[1].sum() == crop(slide, 2)[1].sum() == disk_at(0, 0)[1].sum()
 
 
 def test_what_is_visible_goes_with_a_prompt(slide: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +178,7 @@ def test_a_click_on_an_opened_file_gives_a_mask(tmp_path: Path, name: str) -> No
 
     bench.click(2000, 1500)
 
-    box, mask = patch(bench)
+    box, mask = crop(bench)
     assert mask.sum() > 50
     assert box[0] <= 2000 < box[2]
     assert box[1] <= 1500 < box[3]

@@ -19,7 +19,7 @@ from tests.jobs import HeldJobs
 def rested(held: Bench) -> Bench:
     """A click on frame 5 that was answered, in a viewer that looks at that frame."""
     held.click_disk(5)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     return held
 
 
@@ -136,7 +136,7 @@ def test_click_next_door_encodes_nothing(rested: Bench) -> None:
     rested.jobs.streams[0].finish()
 
     rested.click_disk(6)
-    rested.jobs.answer_all()
+    rested.jobs.run_all()
 
     assert rested.backend.encoded == 10
 
@@ -185,7 +185,7 @@ def test_clicks_are_answered_while_a_stack_is_encoded(held: Bench) -> None:
     held.jobs.streams[0].advance(2)
 
     held.click_disk(8)
-    held.jobs.answer_all()
+    held.jobs.run_all()
 
     assert held.mask(8).any()
     assert prefetch(held).stack.state == "running"
@@ -205,7 +205,7 @@ def test_stack_without_room_is_paused_after_its_first_frame(held: Bench) -> None
 def test_as_many_frames_as_fit_are_encoded_when_that_is_asked_for(held: Bench) -> None:
     held.engine._model.embeddings.on_device.max_bytes = 4 * MOVIE[0].size * 4
     held.click_disk(2)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     prefetch(held).readiness.look()
 
     prefetch(held).encode_stack(prefetch(held).stack.fitting)
@@ -272,7 +272,7 @@ def test_what_was_kept_of_a_stack_is_shown_when_it_is_opened_again(
         bench.engine.embeddings.keep_others(tmp_path)
         bench.add_image(MOVIE)
         bench.click_disk(5)
-        bench.jobs.answer_all()
+        bench.jobs.run_all()
         benches.append(bench)
         if len(benches) == 1:
             prefetch(bench).encode_stack()

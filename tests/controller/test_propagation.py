@@ -210,7 +210,7 @@ def test_every_chunk_is_read_once(bench_of: Callable[..., Bench]) -> None:
 
 def test_masks_appear_as_they_are_made(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
 
     held.jobs.streams[0].advance(3)
@@ -221,7 +221,7 @@ def test_masks_appear_as_they_are_made(held: Bench) -> None:
 
 def test_progress_counts_the_masks_of_the_run(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run("both", first=0, last=4)
 
     held.jobs.streams[0].advance(2)
@@ -234,12 +234,12 @@ def test_progress_counts_the_masks_of_the_run(held: Bench) -> None:
 
 def test_run_ends_when_its_only_prompt_is_taken_back(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.jobs.streams[0].advance(2)
 
     held.controller.undo()
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.jobs.streams[0].advance(3)
 
     assert not held.controller.is_running
@@ -252,21 +252,21 @@ def test_run_goes_on_with_objects_whose_prompts_are_still_there(held: Bench) -> 
     held.click_disk(0)
     held.next_object()
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.jobs.streams[0].advance(2)
 
     held.controller.undo()
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.jobs.streams[0].finish()
 
     assert held.frames_with(1) == list(ALL)
-    assert not held.workspace.results.mask((9,), 2).any()
+    assert not held.workspace.results.mask((9,), 2).pixels.any()
 
 
 def test_run_ends_when_all_is_done(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
 
     held.jobs.streams[0].finish()
@@ -278,7 +278,7 @@ def test_run_ends_when_all_is_done(held: Bench) -> None:
 
 def test_stopped_run_keeps_what_is_done(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.jobs.streams[0].advance(3)
 
@@ -291,7 +291,7 @@ def test_stopped_run_keeps_what_is_done(held: Bench) -> None:
 
 def test_new_run_works_after_a_stop(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.jobs.streams[0].advance(3)
     held.controller.stop()
@@ -304,7 +304,7 @@ def test_new_run_works_after_a_stop(held: Bench) -> None:
 
 def test_late_end_of_a_stopped_run_is_not_the_end_of_the_next(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.controller.stop()
     held.run()
@@ -316,7 +316,7 @@ def test_late_end_of_a_stopped_run_is_not_the_end_of_the_next(held: Bench) -> No
 
 def test_second_run_stops_the_first(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
 
     held.run()
@@ -326,12 +326,12 @@ def test_second_run_stops_the_first(held: Bench) -> None:
 
 def test_click_is_answered_during_a_run(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.jobs.streams[0].advance(3)
 
     held.click(8, 50, 50)
-    held.jobs.answer_all()
+    held.jobs.run_all()
 
     assert held.mask(8)[50, 50]
     assert held.controller.is_running
@@ -339,11 +339,11 @@ def test_click_is_answered_during_a_run(held: Bench) -> None:
 
 def test_click_during_a_run_is_not_overwritten(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.jobs.streams[0].advance(3)
     held.click(8, 50, 50)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     said = held.mask(8)
 
     held.jobs.streams[0].finish()
@@ -354,19 +354,19 @@ def test_click_during_a_run_is_not_overwritten(held: Bench) -> None:
 
 def test_click_that_still_waits_is_not_overwritten_either(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.click(8, 50, 50)
 
     held.jobs.streams[0].finish()
-    held.jobs.answer_all()
+    held.jobs.run_all()
 
     np.testing.assert_array_equal(held.mask(8), ellipse((64, 64), (50, 50), (6, 6)))
 
 
 def test_paint_during_a_run_is_not_lost(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.jobs.streams[0].advance(3)
     held.paint((8,), 55, 5)
@@ -380,7 +380,7 @@ def test_object_removed_during_a_run_does_not_come_back(held: Bench) -> None:
     held.click_disk(0)
     held.next_object()
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.jobs.streams[0].advance(4)
 
@@ -420,7 +420,7 @@ def test_objects_take_pixels_of_others_where_the_user_says_so(bench: Bench) -> N
 
 def test_no_room_on_disk_ends_the_run_with_one_sentence(held: Bench, disk: Disk) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.jobs.streams[0].advance(3)
 
@@ -435,7 +435,7 @@ def test_no_room_on_disk_ends_the_run_with_one_sentence(held: Bench, disk: Disk)
 
 def test_image_removed_during_a_run_ends_it_with_one_sentence(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     labels = held.labels[0]
     held.run()
     held.jobs.streams[0].advance(3)
@@ -451,7 +451,7 @@ def test_image_removed_during_a_run_ends_it_with_one_sentence(held: Bench) -> No
 
 def test_image_replaced_during_a_run_ends_it_with_one_sentence(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.jobs.streams[0].advance(3)
 

@@ -17,7 +17,7 @@ def two_disks() -> Bench:
     held = Bench(HeldJobs())
     held.add_image(np.maximum(disk_frames(PATH), disk_frames(BELOW)))
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     return held
 
 
@@ -31,7 +31,7 @@ def test_point_that_was_dragged_is_followed_where_it_is_now() -> None:
     held.workspace.prompts.points.data = np.array([[0, *BELOW[0]]], float)
 
     held.run()
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.jobs.streams[-1].finish()
 
     assert_follows(held, BELOW)

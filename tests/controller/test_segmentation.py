@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.engine import ModelError, ObjectMask
+from napari_sam3.engine import Mask, ModelError
 from tests.backends import disk_frames, ellipse
 from tests.controller.bench import PATH, Bench
 from tests.controller.conftest import Disk
+from tests.masks import mask_of
 
 
 def test_only_the_newest_click_on_an_object_reaches_the_model(held: Bench) -> None:
     for col in (20, 24, 28):
         held.click(0, 30, col)
 
-    held.jobs.answer_all()
+    held.jobs.run_all()
 
     assert [one.points.tolist() for one in held.asked] == [[[30, 20], [30, 24], [30, 28]]]
     assert held.mask(0)[30, 28]
@@ -25,7 +26,7 @@ def test_clicks_on_other_frames_wait_beside_each_other(held: Bench) -> None:
     held.click_disk(0)
     held.click_disk(1)
 
-    held.jobs.answer_all()
+    held.jobs.run_all()
 
     assert held.frames_with() == [0, 1]
 
@@ -35,7 +36,7 @@ def test_clicks_on_other_objects_wait_beside_each_other(held: Bench) -> None:
     held.next_object()
     held.click(0, 40, 40)
 
-    held.jobs.answer_all()
+    held.jobs.run_all()
 
     assert held.mask(0, object_id=1)[20, 20]
     assert held.mask(0, object_id=2)[40, 40]
@@ -47,7 +48,7 @@ def test_clicks_on_other_images_wait_beside_each_other(held: Bench) -> None:
     held.controller.focus.choose_image(held.add_image(disk_frames(PATH), name="another"))
     held.click(0, 40, 40)
 
-    held.jobs.answer_all()
+    held.jobs.run_all()
 
     assert held.mask(0)[40, 40]
     held.controller.focus.choose_image(first)
@@ -58,7 +59,7 @@ def test_click_that_was_undone_never_reaches_the_model(held: Bench) -> None:
     held.click(0, 20, 20)
 
     held.controller.undo()
-    held.jobs.answer_all()
+    held.jobs.run_all()
 
     assert held.asked == []
 
@@ -68,17 +69,17 @@ def test_click_whose_marks_are_gone_never_reaches_the_model(held: Bench) -> None
     held.click(0, 20, 30, is_positive=False)
 
     held.workspace.prompts.points.remove([0])
-    held.jobs.answer_all()
+    held.jobs.run_all()
 
     assert held.asked == []
 
 
 def test_answer_about_an_object_that_was_removed_is_dropped(held: Bench) -> None:
     held.click(0, 20, 20)
-    (question,) = held.jobs.waiting.values()
+    (task,) = held.jobs.waiting.values()
     held.controller.remove_object(1)
 
-    question.answered(_mask())
+    task.done(_mask())
 
     assert held.labels == []
     assert [obj.id for obj in held.workspace.objects] == [2]
@@ -88,7 +89,7 @@ def test_answer_is_about_the_frame_that_was_clicked(held: Bench) -> None:
     held.click_disk(2)
     held.go_to(7)
 
-    held.jobs.answer_all()
+    held.jobs.run_all()
 
     assert held.frames_with() == [2]
 
@@ -325,5 +326,5 @@ def test_corrected_frame_is_where_the_next_run_starts(bench: Bench) -> None:
     assert bench.messages == []
 
 
-def _mask() -> ObjectMask:
-    return ObjectMask(0, 1, np.ones((64, 64), bool), 0.9)
+def _mask() -> Mask:
+    return mask_of(np.ones((64, 64), bool), 0.9)

@@ -78,7 +78,7 @@ def test_stop_also_drops_what_waits_for_the_image(held: Bench) -> None:
     held.click(0, 50, 50)
     meanwhile(held, held.controller.stop)
 
-    held.jobs.answer_one()
+    held.jobs.run_next()
 
     assert held.jobs.waiting == {}
     assert held.messages == []
@@ -86,7 +86,7 @@ def test_stop_also_drops_what_waits_for_the_image(held: Bench) -> None:
 
 def test_stop_of_a_run_ends_its_look_and_leaves_questions_waiting(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
     held.run()
     held.click_disk(5)
     meanwhile(held, held.controller.stop)

@@ -80,7 +80,7 @@ def test_exemplars_are_not_drawn_in_3d() -> None:
 
 ACTIONS_OBSTACLES: tuple[Action, ...] = (
     "prompt",
-    "next_reading",
+    "next_hypothesis",
     "next_object",
     "undo",
     "redo",
@@ -101,7 +101,7 @@ def test_nothing_can_be_done_without_an_image(action: Action) -> None:
 @pytest.mark.parametrize(
     ("action", "beginning"),
     [
-        ("next_reading", "Click an object first"),
+        ("next_hypothesis", "Click an object first"),
         ("next_object", "No object is outlined yet"),
         ("undo", "There is nothing to undo"),
         ("redo", "There is nothing to redo"),
@@ -118,7 +118,7 @@ def test_image_without_prompts_allows_prompting_alone(
     assert why_disabled(bench.controller, "change_layout") == ""
 
 
-@pytest.mark.parametrize("action", ["next_reading", "next_object", "undo", "remove", "run"])
+@pytest.mark.parametrize("action", ["next_hypothesis", "next_object", "undo", "remove", "run"])
 def test_click_opens_the_way(bench: Bench, action: Action) -> None:
     bench.click_disk(0)
 
@@ -135,7 +135,7 @@ def test_redo_follows_undo(bench: Bench) -> None:
 
 def test_run_that_is_under_way_is_stopped_first(held: Bench) -> None:
     held.click_disk(0)
-    held.jobs.answer_all()
+    held.jobs.run_all()
 
     held.run()
 
