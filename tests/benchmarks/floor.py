@@ -21,7 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from napari_sam3.engine import Prompts
 from napari_sam3.engine.backends.base import Backend
-from napari_sam3.engine.backends.sam.precision import Precision, checked_precision
+from napari_sam3.engine.backends.sam.precision import checked_precision
+from napari_sam3.engine.devices import Precision
 from napari_sam3.samples import dividing_cells
 
 ROUNDS = 5  # of which the fastest counts

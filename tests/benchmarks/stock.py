@@ -11,7 +11,7 @@ from transformers import Sam2ImageProcessor
 
 from napari_sam3.benchmarks.sam_models import Shared, with_its_weights, with_random_weights
 from napari_sam3.benchmarks.stock_models import FULL_SIZE, StockTrial, stock_models
-from napari_sam3.engine.backends.sam.precision import calculating
+from napari_sam3.engine.backends.sam.precision import autocast
 
 
 class Stock:
@@ -67,7 +67,7 @@ class Stock:
         """Follow to one more frame, and draw the masks on it."""
         self._models.forget()  # the frame before
         session.add_new_frame(self._pixels(frame), frame)
-        with torch.inference_mode(), calculating(self._device, self._precision):
+        with torch.inference_mode(), autocast(self._device, self._precision):
             seen = self._models.videos(session, frame_idx=frame)
             shape = self._task.movie.shape[1:]
             drawn = Sam2ImageProcessor().post_process_masks([seen.pred_masks], [shape])[0]

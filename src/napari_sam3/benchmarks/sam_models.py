@@ -24,16 +24,18 @@ from transformers import (
 )
 
 from ..engine.backends.base import Backend, Embedding, Prediction
-from ..engine.backends.sam.concepts import Texts
+from ..engine.backends.registry import EMBEDDED
+from ..engine.backends.sam.concepts import TextEncoder
 from ..engine.backends.sam.loading import load_model, model_name
-from ..engine.backends.sam.memory_bank import Sighting
-from ..engine.backends.sam.precision import Precision, checked_precision
+from ..engine.backends.sam.memory_bank import PropagatedMask
+from ..engine.backends.sam.precision import checked_precision
 from ..engine.backends.sam.sam2 import Sam2Backend
 from ..engine.backends.sam.sam3 import Sam3Backend
 from ..engine.backends.sam.sam3_model import Sam3
-from ..engine.devices import checked_device
-from ..engine.loading import EMBEDDED, load_backend, local_path
+from ..engine.devices import Precision, checked_device
+from ..engine.loading import load_backend
 from ..engine.weights.checkpoints import recognise
+from ..engine.weights.local_models import local_path
 from ..values import Concept, ModelError, Prompts
 from .stock_models import StockTrial, letter_tokenizer, random_model, stock_models
 from .stopwatch import CLICKS, MIB, Scene, machine, peak_memory, scene
@@ -276,7 +278,7 @@ def gpu_peak(device: str) -> int | None:
 
 def _is_seen(answer: Prediction) -> bool:
     """Whether an object is there; what random weights see may have no pixel."""
-    return isinstance(answer.memory, Sighting) or bool(answer.pixels.any())
+    return isinstance(answer.memory, PropagatedMask) or bool(answer.pixels.any())
 
 
 KINDS: dict[str, type[PreTrainedModel]] = {
@@ -330,12 +332,12 @@ def with_its_weights(name: str, device: str) -> Shared:
         If its weights cannot be used.
     """
     chosen = checked_device(device)
-    checkpoint = None if name == EMBEDDED else recognise(local_path(name))
-    kind = KINDS.get(checkpoint.kind) if checkpoint else None
+    checkpoint = None if name == EMBEDDED.id else recognise(local_path(name))
+    kind = KINDS.get(checkpoint.kind.name) if checkpoint else None
     if checkpoint is None or kind is None:
         raise ModelError(f"There is nothing to compare {name} with: leave out --stock.")
     folder = checkpoint.path
-    is_reading = checkpoint.kind == "sam3"
+    is_reading = checkpoint.kind.name == "sam3"
     tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True) if is_reading else None
     return _shared_parts(load_model(kind, folder), tokenizer, model_name(folder), chosen)
 
@@ -345,7 +347,7 @@ def _shared_parts(model: Any, tokenizer: CLIPTokenizer | None, name: str, device
     backend: Backend
     if isinstance(model, Sam3VideoModel) and tokenizer is not None:
         sam3 = Sam3(model, device, precision)
-        backend = Sam3Backend(sam3, Texts(sam3, tokenizer), name)
+        backend = Sam3Backend(sam3, TextEncoder(sam3, tokenizer), name)
     else:
         backend = Sam2Backend(model, name, device, precision)
     return Shared(model, tokenizer, backend, precision)

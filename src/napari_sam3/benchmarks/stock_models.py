@@ -33,9 +33,10 @@ from transformers import (
 )
 from transformers.models.sam3.modeling_sam3 import Sam3VisionModel
 
-from ..engine.backends.sam.attention import attend_as_usual
+from ..engine.backends.sam.attention import use_sdpa_attention
 from ..engine.backends.sam.concepts import LOWEST_SCORE
-from ..engine.backends.sam.precision import Precision, calculating
+from ..engine.backends.sam.precision import autocast
+from ..engine.devices import Precision
 from ..values import ModelError
 
 PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
@@ -87,7 +88,7 @@ def stock_models(model: Any, tokenizer: CLIPTokenizer | None) -> StockModels:
 
     The image encoder of a Sam3VideoModel is wrapped in place, and every model attends as usual.
     """
-    attend_as_usual(model)
+    use_sdpa_attention(model)
     if isinstance(model, Sam3VideoModel):
         return _sam3(model, tokenizer)
     session: Any = Sam2VideoInferenceSession
@@ -255,7 +256,7 @@ class StockTrial:
         return F.interpolate(drawn, (self._models.side, self._models.side))
 
     def _calculating(self) -> AbstractContextManager[Any]:
-        return calculating(self._device, self._precision)
+        return autocast(self._device, self._precision)
 
 
 START, END = "<|startoftext|>", "<|endoftext|>"

@@ -39,10 +39,18 @@ def test_model_that_does_not_say_so_reads_neither_texts_nor_exemplars() -> None:
     assert not Encoder().reads_exemplars
 
 
+def test_model_of_exemplars_alone_refuses_a_text_with_another_advice() -> None:
+    model = Encoder()
+    model.reads_exemplars = True
+
+    with pytest.raises(ModelError, match=r"reads no text: draw a box.*facebook/sam3"):
+        model.find(EMBEDDING, Concept("cell"))
+
+
 @pytest.mark.parametrize(("use", "message"), [
     (lambda model: model.segment(EMBEDDING, [Prompts()], [None]), "takes no points.*embedded"),
     (lambda model: model.everything(EMBEDDING), "without prompts.*embedded or facebook/sam3"),
-    (lambda model: model.find(EMBEDDING, Concept("cell")), "reads no text.*facebook/sam3"),
+    (lambda model: model.find(EMBEDDING, Concept("cell")), "click on the objects.*embedded"),
     (lambda model: model.find(EMBEDDING, Concept(exemplars=[BOX])), "like an exemplar.*embedded"),
     (lambda model: model.appearance(EMBEDDING, BOX), "embedded or facebook/sam3, which can"),
     (lambda model: model.propagate(EMBEDDING, []), "single images.*embedded"),

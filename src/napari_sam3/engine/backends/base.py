@@ -123,7 +123,9 @@ class Backend(ABC):
 
     def find(self, embedding: Embedding, concept: Concept) -> Candidates:
         """Detect all objects of the image that a text or exemplars describe."""
-        raise reads_no_text(self.name) if concept.has_text else reads_no_exemplars(self.name)
+        if concept.has_text and self.reads_exemplars:
+            raise reads_no_text(self.name)
+        raise reads_no_exemplars(self.name)
 
     def appearance(self, embedding: Embedding, box: Corners) -> Appearance:
         """Return what objects similar to the one in a box are recognised by on other images."""

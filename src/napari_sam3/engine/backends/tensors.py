@@ -10,26 +10,26 @@ from torch import Tensor
 
 from .base import Packed
 
-SHORT = "bfloat16"
+BFLOAT16 = "bfloat16"
 """The fact that names the arrays whose 16 bits are a bfloat16, which NumPy does not know."""
 
 
 def packed_tensors(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Packed:
     """Copy tensors into the main memory; those that are there already are not copied."""
-    short = [name for name, tensor in tensors.items() if tensor.dtype == torch.bfloat16]
+    bfloat16 = [name for name, tensor in tensors.items() if tensor.dtype == torch.bfloat16]
     arrays = {
-        name: (tensor.view(torch.uint16) if name in short else tensor).cpu().numpy()
+        name: (tensor.view(torch.uint16) if name in bfloat16 else tensor).cpu().numpy()
         for name, tensor in tensors.items()
     }
-    return Packed(arrays, {**facts, SHORT: short})
+    return Packed(arrays, {**facts, BFLOAT16: bfloat16})
 
 
 def unpacked_tensors(packed: Packed, device: str) -> dict[str, Tensor]:
     """Return tensors on a device; on the CPU they share the memory of the arrays."""
-    short = packed.facts[SHORT]
+    bfloat16 = packed.facts[BFLOAT16]
     tensors = {name: torch.from_numpy(array) for name, array in packed.arrays.items()}
     return {
-        name: (tensor.view(torch.bfloat16) if name in short else tensor).to(device)
+        name: (tensor.view(torch.bfloat16) if name in bfloat16 else tensor).to(device)
         for name, tensor in tensors.items()
     }
 

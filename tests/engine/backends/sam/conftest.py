@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_sam3.engine.backends.sam.concepts import Texts
+from napari_sam3.engine.backends.sam.concepts import TextEncoder
 from napari_sam3.engine.backends.sam.sam3_model import Sam3, Sam3Embedding
 
 
@@ -15,8 +15,8 @@ def sam3(tiny_sam3: Path) -> Sam3:
 
 
 @pytest.fixture(scope="session")
-def texts(tiny_sam3: Path, sam3: Sam3) -> Texts:
-    return Texts.load(tiny_sam3, sam3)
+def text_encoder(tiny_sam3: Path, sam3: Sam3) -> TextEncoder:
+    return TextEncoder.load(tiny_sam3, sam3)
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,6 @@ def pixel_values(sam3: Sam3) -> torch.Tensor:
 
 @pytest.fixture
 def exact(sam3: Sam3, pixel_values: torch.Tensor) -> Sam3Embedding:
-    """Embed an image of 150 x 200 pixels without rounding, to compare with other classes."""
+    """Encode an image of 150 x 200 pixels without rounding, to compare with other classes."""
     with torch.inference_mode():
         return Sam3Embedding(sam3.trunk(pixel_values).last_hidden_state, (150, 200))

@@ -9,72 +9,79 @@ import torch
 from torch import nn
 
 from napari_sam3.engine import CancelledError, Engine, Prompts, Session
-from napari_sam3.engine.backends.sam.preprocessing import CENTRED, IMAGENET, Scaling, pixel_values
+from napari_sam3.engine.backends.sam.preprocessing import (
+    IMAGENET_NORMALISATION,
+    SAM3_NORMALISATION,
+    Resizing,
+    preprocess,
+)
 from napari_sam3.engine.loading import load_backend
 from tests.tiny_models import SAM2_SIDE, SAM3_SIDE, load_tiny, visits
 
 STOCK = [
-    ("tiny_sam2", "Sam2Processor", IMAGENET, Scaling.resized, SAM2_SIDE),
-    ("tiny_edgetam", "Sam2Processor", IMAGENET, Scaling.resized, SAM2_SIDE),
-    ("tiny_sam3", "Sam3TrackerProcessor", CENTRED, Scaling.resized, SAM3_SIDE),
-    ("tiny_sam1", "SamProcessor", IMAGENET, Scaling.fitted, SAM2_SIDE),
+    ("tiny_sam2", "Sam2Processor", IMAGENET_NORMALISATION, Resizing.to_square, SAM2_SIDE),
+    ("tiny_edgetam", "Sam2Processor", IMAGENET_NORMALISATION, Resizing.to_square, SAM2_SIDE),
+    ("tiny_sam3", "Sam3TrackerProcessor", SAM3_NORMALISATION, Resizing.to_square, SAM3_SIDE),
+    ("tiny_sam1", "SamProcessor", IMAGENET_NORMALISATION, Resizing.longest_side, SAM2_SIDE),
 ]
 SHAPES = [(90, 140), (300, 210), (128, 128), (40, 30)]
 
 
 @pytest.fixture(params=STOCK, ids=[folder for folder, *_ in STOCK])
 def stock(request):
-    folder, processor, colours, scaling, side = request.param
+    folder, processor, normalisation, to_resizing, side = request.param
     loaded = load_tiny(processor, request.getfixturevalue(folder))
-    return loaded, colours, lambda shape: scaling(shape, side)
+    return loaded, normalisation, lambda shape: to_resizing(shape, side)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_square_is_that_of_the_stock_processor_but_for_its_rounding(stock, shape):
-    processor, colours, scaling = stock
+    processor, normalisation, resizing = stock
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     expected = processor(images=image, return_tensors="pt").pixel_values
 
-    square = pixel_values(image / np.float32(255), scaling(shape), colours, "cpu")
+    square = preprocess(image / np.float32(255), resizing(shape), normalisation, "cpu")
 
-    step = 1 / 255 / min(colours.spread)  # of the 8 bits in which the stock processor resizes
+    step = 1 / 255 / min(normalisation.std)  # of the 8 bits in which the stock processor resizes
     assert square.shape == expected.shape
     torch.testing.assert_close(square, expected, atol=1.01 * step, rtol=0)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_clicks_are_where_the_stock_processor_puts_them(stock, shape):
-    processor, _, scaling = stock
+def test_points_are_those_of_the_stock_processor(stock, shape):
+    processor, _, resizing = stock
     points = np.array([[0, 0], [12.0, 7.5], [shape[0] / 2, shape[1] / 2]])
     clicks = {"input_points": [[points[:, ::-1].tolist()]], "input_labels": [[[1, 1, 1]]]}
     image = np.zeros((*shape, 3), np.uint8)
     expected = processor(images=image, **clicks, return_tensors="pt").input_points
 
-    found = scaling(shape).points(points)
+    points_on_square = resizing(shape).points(points)
 
-    np.testing.assert_allclose(found, expected[0, 0], rtol=1e-5)
+    np.testing.assert_allclose(points_on_square, expected[0, 0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(5000, 300), (64, 64), (7, 9000)])
-@pytest.mark.parametrize("scale", [Scaling.resized, Scaling.fitted])
-def test_clicks_on_the_corners_are_inside_after_the_model_has_added_half_a_pixel(shape, scale):
-    scaling = scale(shape, 1024)
+@pytest.mark.parametrize("to_resizing", [Resizing.to_square, Resizing.longest_side])
+def test_points_on_the_corners_are_inside_after_the_model_has_added_half_a_pixel(
+    shape, to_resizing
+):
+    resizing = to_resizing(shape, 1024)
     corners = np.array([(-0.5, -0.5), (0, 0), np.array(shape) - 1, np.array(shape) - 0.5])
 
-    rows, cols = (scaling.points(corners) + 0.5).T[::-1]
+    rows, cols = (resizing.points(corners) + 0.5).T[::-1]
 
     assert (rows > 0).all()
-    assert (rows < scaling.size[0]).all()
+    assert (rows < resizing.size[0]).all()
     assert (cols > 0).all()
-    assert (cols < scaling.size[1]).all()
+    assert (cols < resizing.size[1]).all()
 
 
-def test_a_fitted_image_keeps_its_proportions_and_lies_in_the_corner():
-    scaling = Scaling.fitted((50, 100), 128)
+def test_a_padded_image_keeps_its_proportions_and_lies_in_the_corner():
+    resizing = Resizing.longest_side((50, 100), 128)
 
-    square = pixel_values(np.ones((50, 100, 3), np.float32), scaling, CENTRED, "cpu")
+    square = preprocess(np.ones((50, 100, 3), np.float32), resizing, SAM3_NORMALISATION, "cpu")
 
-    assert scaling.size == (64, 128)
+    assert resizing.size == (64, 128)
     assert (square[..., :64, :] == 1).all()
     assert (square[..., 64:, :] == 0).all()
 
@@ -101,17 +108,17 @@ def after(layer: nn.Module, call: Any) -> Any:
     return layer.register_forward_hook(lambda *_: call())
 
 
-def test_each_layer_tells_how_many_are_done(loaded: tuple[Engine, list[nn.Module]]) -> None:
+def test_each_layer_reports_how_many_are_done(loaded: tuple[Engine, list[nn.Module]]) -> None:
     engine, layers = loaded
     session = engine.open(IMAGE)
-    told: list[tuple[int, int]] = []
-    hooks = [after(layer, lambda: told.append(steps(session))) for layer in layers]
+    reported: list[tuple[int, int]] = []
+    hooks = [after(layer, lambda: reported.append(steps(session))) for layer in layers]
 
     session.segment(0, CLICK)
 
     for hook in hooks:
         hook.remove()
-    assert told == [(done, len(layers)) for done in range(len(layers))]
+    assert reported == [(done, len(layers)) for done in range(len(layers))]
 
 
 def test_cancel_ends_before_the_next_layer(loaded: tuple[Engine, list[nn.Module]]) -> None:
@@ -126,7 +133,7 @@ def test_cancel_ends_before_the_next_layer(loaded: tuple[Engine, list[nn.Module]
     assert reached == []
 
 
-def test_same_click_is_answered_after_a_cancel(loaded: tuple[Engine, list[nn.Module]]) -> None:
+def test_same_click_is_segmented_after_a_cancel(loaded: tuple[Engine, list[nn.Module]]) -> None:
     engine, layers = loaded
     session = engine.open(IMAGE)
     hook = after(layers[0], session.stop_encoding)

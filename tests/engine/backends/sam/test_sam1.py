@@ -22,7 +22,7 @@ def image():
 
 
 @pytest.fixture(scope="module")
-def seen(image):
+def pixels(image):
     return image / np.float32(255)
 
 
@@ -33,24 +33,24 @@ def sam1(tiny_sam1) -> Sam1Backend:
 
 @pytest.fixture
 def unrounded(sam1, monkeypatch) -> Sam1Backend:
-    """Return a model that keeps all digits of an embedding, to compare with other classes."""
+    """Return a model that keeps all digits of an embedding, to compare with foreign classes."""
     monkeypatch.setattr(
-        "napari_sam3.engine.backends.sam.sam1.stored", lambda values, precision: values
+        "napari_sam3.engine.backends.sam.sam1.to_16_bits", lambda values, precision: values
     )
     return sam1
 
 
 @pytest.fixture
-def trusting(sam1, monkeypatch) -> Sam1Backend:
-    """Return a model that trusts all its masks."""
+def confident(sam1, monkeypatch) -> Sam1Backend:
+    """Return a model that gives all its masks a high score."""
     return with_score(sam1, monkeypatch, 0.9)
 
 
 def with_score(sam1: Sam1Backend, monkeypatch, score: float) -> Sam1Backend:
     decode = sam1._model.mask_decoder.forward
 
-    def scored(**asked):
-        logits, scores = decode(**asked)
+    def scored(**arguments):
+        logits, scores = decode(**arguments)
         return logits, torch.full_like(scores, score)
 
     monkeypatch.setattr(sam1._model.mask_decoder, "forward", scored)
@@ -65,7 +65,7 @@ def outline() -> np.ndarray:
 
 @torch.inference_mode()
 @pytest.mark.parametrize(
-    ("prompts", "asked", "is_ambiguous"),
+    ("prompts", "stock_prompts", "is_ambiguous"),
     [
         (CLICK, {"input_points": [[[50, 40]]], "input_labels": [[1]]}, True),
         (
@@ -76,84 +76,86 @@ def outline() -> np.ndarray:
         (Prompts(boxes=[(10, 20, 60, 50)]), {"input_boxes": [[[20, 10, 50, 60]]]}, False),
     ],
 )
-def test_prompts_are_answered_as_by_the_stock_model(
-    tiny_sam1, unrounded, image, seen, prompts, asked, is_ambiguous
+def test_prompts_are_decoded_as_by_the_stock_model(
+    tiny_sam1, unrounded, image, pixels, prompts, stock_prompts, is_ambiguous
 ):
     processor = load_tiny("SamProcessor", tiny_sam1)
-    inputs = processor(images=image, return_tensors="pt", **asked)
+    inputs = processor(images=image, return_tensors="pt", **stock_prompts)
     sizes = [inputs.pop("original_sizes"), inputs.pop("reshaped_input_sizes")]
     for name, value in inputs.items():
         inputs[name] = value.float() if value.dtype == torch.float64 else value
     expected = load_tiny("SamModel", tiny_sam1).eval()(**inputs, multimask_output=is_ambiguous)
     masks = processor.image_processor.post_process_masks(expected.pred_masks, *sizes)[0][0]
 
-    answer = unrounded.segment(unrounded.encode(seen), [prompts], [None])[0]
+    prediction = unrounded.segment(unrounded.encode(pixels), [prompts], [None])[0]
 
     best = expected.iou_scores[0, 0].argmax()
-    logits = answer.memory[answer.hypotheses[0].name]
+    logits = prediction.memory[prediction.hypotheses[0].name]
     torch.testing.assert_close(logits, expected.pred_masks[0, 0, best], atol=1e-4, rtol=0)
-    np.testing.assert_array_equal(answer.pixels, masks[best])
+    np.testing.assert_array_equal(prediction.pixels, masks[best])
 
 
-def test_many_objects_are_one_pass(sam1, seen):
+def test_many_objects_are_one_batch(sam1, pixels):
     clicks = [Prompts([(7 * i, 3 * i)]) for i in range(16)]
 
     with visits(sam1._model.mask_decoder) as decoded:
-        answers = sam1.segment(sam1.encode(seen), clicks, [None] * 16)
+        predictions = sam1.segment(sam1.encode(pixels), clicks, [None] * 16)
 
-    assert len(answers) == 16
+    assert len(predictions) == 16
     assert len(decoded) == 1
 
 
-def test_a_second_click_corrects_the_first_answer(sam1, seen):
+def test_a_second_click_refines_the_first_prediction(sam1, pixels):
     clicks = Prompts([(40, 50), (3, 3)], [True, False])
-    embedding = sam1.encode(seen)
+    embedding = sam1.encode(pixels)
     first = sam1.segment(embedding, [CLICK], [None])[0]
 
-    fresh, corrected = sam1.segment(embedding, [clicks, clicks], [None, first])
+    fresh, refined = sam1.segment(embedding, [clicks, clicks], [None, first])
 
-    assert not torch.equal(fresh.memory["whole"], corrected.memory["whole"])
+    assert not torch.equal(fresh.memory["whole"], refined.memory["whole"])
 
 
-def test_an_outline_is_seen(sam1, seen):
+def test_a_mask_prompt_is_more_than_its_box(sam1, pixels):
     box = Prompts(boxes=[(20, 10, 59, 39)])
 
-    drawn, boxed = sam1.segment(sam1.encode(seen), [Prompts(mask=outline()), box], [None] * 2)
+    from_mask, from_box = sam1.segment(
+        sam1.encode(pixels), [Prompts(mask=outline()), box], [None] * 2
+    )
 
-    assert not torch.equal(drawn.memory["whole"], boxed.memory["whole"])
-
-
-def test_scores_are_shares(sam1, seen):
-    answers = sam1.segment(sam1.encode(seen), [CLICK], [None])
-
-    assert all(0 <= hypothesis.score <= 1 for hypothesis in answers[0].hypotheses)
+    assert not torch.equal(from_mask.memory["whole"], from_box.memory["whole"])
 
 
-def test_an_object_is_followed_by_what_is_where_it_was(trusting, seen):
-    embedding = trusting.encode(seen)
-    same = trusting.segment(embedding, [Prompts(mask=outline())], [None])[0]
+def test_scores_are_shares(sam1, pixels):
+    predictions = sam1.segment(sam1.encode(pixels), [CLICK], [None])
 
-    track = trusting.update_memory(None, embedding, Prediction.given(outline()))
-    answer = trusting.propagate(embedding, [track])[0]
-
-    np.testing.assert_array_equal(answer.pixels, same.pixels)
-    assert answer.presence == pytest.approx(0.9)
+    assert all(0 <= hypothesis.score <= 1 for hypothesis in predictions[0].hypotheses)
 
 
-def test_an_object_whose_mask_is_not_trusted_is_gone(sam1, seen, monkeypatch):
-    embedding = sam1.encode(seen)
-    track = sam1.update_memory(None, embedding, Prediction.given(outline()))
+def test_an_object_is_propagated_with_its_last_mask(confident, pixels):
+    embedding = confident.encode(pixels)
+    same = confident.segment(embedding, [Prompts(mask=outline())], [None])[0]
 
-    answer = with_score(sam1, monkeypatch, 0.2).propagate(embedding, [track])[0]
+    memory = confident.update_memory(None, embedding, Prediction.given(outline()))
+    prediction = confident.propagate(embedding, [memory])[0]
 
-    assert not answer.pixels.any()
-    assert answer.presence == pytest.approx(0.2)
-    assert answer.hypotheses[0].score == 0
+    np.testing.assert_array_equal(prediction.pixels, same.pixels)
+    assert prediction.presence == pytest.approx(0.9)
 
 
-def test_objects_are_followed_through_a_stack(trusting):
+def test_an_object_of_a_low_score_is_gone(sam1, pixels, monkeypatch):
+    embedding = sam1.encode(pixels)
+    memory = sam1.update_memory(None, embedding, Prediction.given(outline()))
+
+    prediction = with_score(sam1, monkeypatch, 0.2).propagate(embedding, [memory])[0]
+
+    assert not prediction.pixels.any()
+    assert prediction.presence == pytest.approx(0.2)
+    assert prediction.hypotheses[0].score == 0
+
+
+def test_objects_are_propagated_through_a_stack(confident):
     stack = np.random.default_rng(1).integers(0, 256, (4, 90, 140), np.uint8)
-    session = Engine(trusting).open(stack)
+    session = Engine(confident).open(stack)
 
     masks = list(session.propagate({(1, 1): Prompts([(40, 50)]), (1, 2): Prompts([(70, 90)])}))
 
@@ -162,39 +164,39 @@ def test_objects_are_followed_through_a_stack(trusting):
     }
 
 
-def test_everything_is_asked_with_a_grid_of_clicks(sam1, seen):
-    embedding = sam1.encode(seen)
+def test_everything_is_detected_with_a_grid_of_points(sam1, pixels):
+    embedding = sam1.encode(pixels)
 
     with visits(sam1._model.mask_decoder) as decoded:
-        found = sam1.everything(embedding)
+        candidates = sam1.everything(embedding)
 
-    assert found.shape == SHAPE
+    assert candidates.shape == SHAPE
     assert len(decoded) == 1
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_an_embedding_is_kept_in_half_precision(tiny_sam1, seen, precision):
-    embedding = Sam1Backend.load(tiny_sam1, "cpu", precision).encode(seen)
+def test_an_embedding_is_kept_in_half_precision(tiny_sam1, pixels, precision):
+    embedding = Sam1Backend.load(tiny_sam1, "cpu", precision).encode(pixels)
 
     assert embedding.nbytes == 2 * embedding.coarse.numel()
 
 
-def test_short_numbers_are_another_revision(tiny_sam1, sam1):
-    short = Sam1Backend.load(tiny_sam1, "cpu", "bfloat16")
+def test_bfloat16_is_another_revision(tiny_sam1, sam1):
+    bfloat16 = Sam1Backend.load(tiny_sam1, "cpu", "bfloat16")
 
-    assert short.revision != sam1.revision
+    assert bfloat16.revision != sam1.revision
 
 
-def test_concepts_are_refused(sam1, seen):
+def test_concepts_are_refused(sam1, pixels):
     with pytest.raises(ModelError, match="click on the objects"):
-        sam1.find(sam1.encode(seen), Concept("cell"))
+        sam1.find(sam1.encode(pixels), Concept("cell"))
 
 
 def test_the_embedding_of_another_model_is_refused(sam1):
-    other = EmbeddedBackend.load(device="cpu").encode(np.zeros((32, 32, 3), np.float32))
+    foreign = EmbeddedBackend.load(device="cpu").encode(np.zeros((32, 32, 3), np.float32))
 
-    with pytest.raises(ModelError, match="embedded by another model"):
-        sam1.segment(other, [CLICK], [None])
+    with pytest.raises(ModelError, match="encoded by another model"):
+        sam1.segment(foreign, [CLICK], [None])
 
 
 def test_another_model_is_refused(tiny_sam2):

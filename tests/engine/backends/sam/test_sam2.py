@@ -27,7 +27,7 @@ def image():
 
 
 @pytest.fixture(scope="module")
-def seen(image):
+def pixels(image):
     return image / np.float32(255)
 
 
@@ -43,9 +43,9 @@ def any_backend(request) -> Sam2Backend:
 
 @pytest.fixture
 def unrounded(monkeypatch) -> None:
-    """Keep all digits of an embedding, to compare with other classes."""
+    """Keep all digits of an embedding, to compare with foreign classes."""
     monkeypatch.setattr(
-        "napari_sam3.engine.backends.sam.sam2.stored", lambda values, precision: values
+        "napari_sam3.engine.backends.sam.sam2.to_16_bits", lambda values, precision: values
     )
 
 
@@ -66,77 +66,77 @@ def outline() -> np.ndarray:
     ("tiny", "model"), [("tiny_sam2", "Sam2Model"), ("tiny_edgetam", "EdgeTamModel")]
 )
 @pytest.mark.parametrize(
-    ("prompts", "asked", "is_ambiguous"),
+    ("prompts", "stock_prompts", "is_ambiguous"),
     [
         (CLICK, {"input_points": [[[[50, 40]]]], "input_labels": [[[1]]]}, True),
         (Prompts(boxes=[(10, 20, 60, 90)]), {"input_boxes": [[[20, 10, 90, 60]]]}, False),
     ],
 )
-def test_prompts_on_an_image_are_answered_as_by_the_stock_model(
-    request, unrounded, image, seen, tiny, model, prompts, asked, is_ambiguous
+def test_prompts_on_an_image_are_decoded_as_by_the_stock_model(
+    request, unrounded, image, pixels, tiny, model, prompts, stock_prompts, is_ambiguous
 ):
     folder = request.getfixturevalue(tiny)
     backend = Sam2Backend.load(folder, "cpu", "float32")
-    inputs = load_tiny("Sam2Processor", folder)(images=image, return_tensors="pt", **asked)
+    inputs = load_tiny("Sam2Processor", folder)(images=image, return_tensors="pt", **stock_prompts)
     sizes = inputs.pop("original_sizes")
     expected = load_tiny(model, folder).eval()(**inputs, multimask_output=is_ambiguous)
 
-    answer = backend.segment(backend.encode(seen), [prompts], [None])[0]
+    prediction = backend.segment(backend.encode(pixels), [prompts], [None])[0]
 
     best = expected.iou_scores[0, 0].argmax()
     logits = expected.pred_masks[0, 0, best]
-    name = answer.hypotheses[0].name
-    torch.testing.assert_close(answer.memory[name], logits, atol=1e-4, rtol=0)
-    assert sizes.tolist() == [list(answer.pixels.shape)]
+    name = prediction.hypotheses[0].name
+    torch.testing.assert_close(prediction.memory[name], logits, atol=1e-4, rtol=0)
+    assert sizes.tolist() == [list(prediction.pixels.shape)]
 
 
-def test_an_embedding_holds_what_the_decoder_needs_and_no_pixels(sam2, seen):
-    embedding = sam2.encode(seen)
+def test_an_embedding_holds_what_the_decoder_needs_and_no_pixels(sam2, pixels):
+    embedding = sam2.encode(pixels)
 
     assert embedding.nbytes == 2 * sum(level.numel() for level in embedding.levels)
     assert [level.shape[-1] for level in embedding.levels] == [32, 16, 8]
 
 
-def test_short_numbers_change_little(tiny_sam2, sam2, seen):
-    short = Sam2Backend.load(tiny_sam2, "cpu", "bfloat16")
+def test_bfloat16_changes_little(tiny_sam2, sam2, pixels):
+    bfloat16 = Sam2Backend.load(tiny_sam2, "cpu", "bfloat16")
 
-    embeddings = [backend.encode(seen) for backend in (sam2, short)]
-    answers = [
+    embeddings = [backend.encode(pixels) for backend in (sam2, bfloat16)]
+    predictions = [
         backend.segment(embedding, [CLICK], [None])[0]
-        for backend, embedding in zip((sam2, short), embeddings, strict=True)
+        for backend, embedding in zip((sam2, bfloat16), embeddings, strict=True)
     ]
 
     assert embeddings[1].nbytes == embeddings[0].nbytes
-    one, other = (answer.memory["whole"] for answer in answers)
-    assert (one - other).abs().mean() < 0.02 * one.abs().mean()
+    exact, rounded = (prediction.memory["whole"] for prediction in predictions)
+    assert (exact - rounded).abs().mean() < 0.02 * exact.abs().mean()
 
 
-def test_objects_are_followed_in_short_numbers(tiny_sam2, seen):
+def test_objects_are_propagated_in_bfloat16(tiny_sam2, pixels):
     backend = Sam2Backend.load(tiny_sam2, "cpu", "bfloat16")
-    embedding = backend.encode(seen)
-    track = backend.update_memory(None, embedding, Prediction.given(outline()))
+    embedding = backend.encode(pixels)
+    bank = backend.update_memory(None, embedding, Prediction.given(outline()))
 
-    answer = backend.propagate(embedding, [track])[0]
-    longer = backend.update_memory(track, embedding, answer)
+    prediction = backend.propagate(embedding, [bank])[0]
+    extended = backend.update_memory(bank, embedding, prediction)
 
-    assert answer.pixels.any()
-    assert longer.steps == 1
+    assert prediction.pixels.any()
+    assert extended.steps == 1
 
 
-def test_sixteen_clicked_objects_are_followed_in_one_pass_a_frame(any_backend):
+def test_sixteen_clicked_objects_are_one_batch_a_frame(any_backend):
     stack = np.random.default_rng(1).integers(0, 256, (4, 90, 140), np.uint8)
     session = Engine(any_backend).open(stack)
     prompts = {(0, i): Prompts([(5 + 5 * i, 8 * i)]) for i in range(16)}
 
     with (
         visits(any_backend._model.mask_decoder) as decoded,
-        visits(any_backend._model.memory_attention) as recalled,
+        visits(any_backend._model.memory_attention) as attended,
     ):
         masks = list(session.propagate(prompts))
 
     assert len(masks) == 4 * 16
     assert all(mask.pixels.shape == (90, 140) for mask in masks)
-    assert len(recalled) == 3
+    assert len(attended) == 3
     assert len(decoded) == 1 + 16 + 3  # the clicks, one pointer for each given mask, and frames
 
 
@@ -152,26 +152,26 @@ def test_a_second_click_encodes_nothing_and_refines(sam2):
     assert (len(first.alternatives), len(second.alternatives)) == (3, 1)
 
 
-def test_everything_is_asked_with_a_grid_of_clicks(any_backend, seen):
-    embedding = any_backend.encode(seen)
+def test_everything_is_detected_with_a_grid_of_points(any_backend, pixels):
+    embedding = any_backend.encode(pixels)
 
     with visits(any_backend._model.mask_decoder) as decoded:
-        found = any_backend.everything(embedding)
+        candidates = any_backend.everything(embedding)
 
-    assert found.shape == SHAPE
+    assert candidates.shape == SHAPE
     assert len(decoded) == 1
 
 
-def test_concepts_are_refused(sam2, seen):
+def test_concepts_are_refused(sam2, pixels):
     with pytest.raises(ModelError, match="click on the objects"):
-        sam2.find(sam2.encode(seen), Concept("cell"))
+        sam2.find(sam2.encode(pixels), Concept("cell"))
 
 
 def test_the_embedding_of_another_model_is_refused(sam2):
-    other = EmbeddedBackend.load(device="cpu").encode(np.zeros((32, 32, 3), np.float32))
+    foreign = EmbeddedBackend.load(device="cpu").encode(np.zeros((32, 32, 3), np.float32))
 
-    with pytest.raises(ModelError, match="embedded by another model"):
-        sam2.segment(other, [CLICK], [None])
+    with pytest.raises(ModelError, match="encoded by another model"):
+        sam2.segment(foreign, [CLICK], [None])
 
 
 def test_the_revision_names_weights_and_precision(tiny_sam2, folder, sam2):
@@ -179,11 +179,13 @@ def test_the_revision_names_weights_and_precision(tiny_sam2, folder, sam2):
     weights["no_memory_embedding"] += 1
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
-    same, short = (Sam2Backend.load(tiny_sam2, "cpu", one) for one in ("float32", "bfloat16"))
-    others = Sam2Backend.load(folder, "cpu", "float32")
+    same, bfloat16 = (
+        Sam2Backend.load(tiny_sam2, "cpu", precision) for precision in ("float32", "bfloat16")
+    )
+    changed = Sam2Backend.load(folder, "cpu", "float32")
 
     assert same.revision == sam2.revision
-    assert len({sam2.revision, short.revision, others.revision}) == 3
+    assert len({sam2.revision, bfloat16.revision, changed.revision}) == 3
 
 
 def test_another_size_of_images_is_another_revision(folder, sam2):
@@ -195,9 +197,9 @@ def test_another_size_of_images_is_another_revision(folder, sam2):
     assert larger.revision != sam2.revision
 
 
-def test_weights_without_a_memory_are_refused_by_name(folder):
+def test_weights_without_memory_attention_are_refused_by_name(folder):
     weights = load_file(folder / "model.safetensors")
-    kept = {name: one for name, one in weights.items() if "memory_attention" not in name}
+    kept = {name: value for name, value in weights.items() if "memory_attention" not in name}
     save_file(kept, folder / "model.safetensors", {"format": "pt"})
 
     with pytest.raises(WeightsError, match=r"lacks memory_attention\..* other weights"):
@@ -211,11 +213,11 @@ def test_another_model_is_refused(folder):
         Sam2Backend.load(folder, "cpu", "float32")
 
 
-def test_a_full_graphics_card_is_told_with_what_to_do(sam2, seen, monkeypatch):
+def test_a_full_graphics_card_is_reported_with_what_to_do(sam2, pixels, monkeypatch):
     def fill(*_):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(sam2, "_levels", fill)
+    monkeypatch.setattr(sam2, "_encoded_levels", fill)
 
     with pytest.raises(ModelError, match=r"close other programs.*smaller model.*cpu"):
-        sam2.encode(seen)
+        sam2.encode(pixels)

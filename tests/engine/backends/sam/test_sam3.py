@@ -47,8 +47,8 @@ def session(backend, stack):
 @pytest.fixture
 def encoded(backend):
     """Collect the images that are encoded meanwhile."""
-    with visits(backend._model.trunk) as seen:
-        yield seen
+    with visits(backend._model.trunk) as images:
+        yield images
 
 
 def test_a_second_prompt_of_any_kind_encodes_nothing(session, encoded):
@@ -66,14 +66,14 @@ def test_a_second_prompt_of_any_kind_encodes_nothing(session, encoded):
     assert len(encoded) == 1
 
 
-def test_frames_seen_again_are_not_encoded_again(session, encoded):
+def test_frames_used_again_are_not_encoded_again(session, encoded):
     for frame in (1, 2, 1):
         session.segment(frame, CLICK)
 
     assert len(encoded) == 2
 
 
-def test_following_encodes_only_frames_not_seen(session, encoded):
+def test_propagation_encodes_only_new_frames(session, encoded):
     session.segment(0, CLICK)
     session.find(2, "cell")
 
@@ -83,16 +83,16 @@ def test_following_encodes_only_frames_not_seen(session, encoded):
     assert len(encoded) == 4
 
 
-def test_finding_on_all_frames_encodes_only_those_not_seen(session, encoded):
+def test_detection_on_all_frames_encodes_only_new_frames(session, encoded):
     session.segment(1, CLICK)
 
     found = list(session.find_all("cell"))
 
-    assert [one.frame for one in found] == [0, 1, 2, 3]
+    assert [candidates.frame for candidates in found] == [0, 1, 2, 3]
     assert len(encoded) == 4
 
 
-def test_embeddings_are_known_by_another_session(backend, stack, encoded):
+def test_embeddings_are_shared_with_another_session(backend, stack, encoded):
     engine = Engine(backend)
     engine.open(stack).find(0, "cell")
 
@@ -102,29 +102,29 @@ def test_embeddings_are_known_by_another_session(backend, stack, encoded):
 
 
 @torch.inference_mode()
-def test_a_click_is_answered_as_the_stock_tracker_answers_it(tiny_sam3, backend):
+def test_a_click_is_decoded_as_by_the_stock_tracker(tiny_sam3, backend):
     stock = load_tiny("Sam3TrackerModel", tiny_sam3)
-    asked = load_tiny("Sam3TrackerProcessor", tiny_sam3)(
+    inputs = load_tiny("Sam3TrackerProcessor", tiny_sam3)(
         input_points=[[[[100, 60]]]], input_labels=[[[1]]], original_sizes=[SHAPE]
     )
     image = np.random.default_rng(0).random((*SHAPE, 3), np.float32)
     embedding = backend.encode(image)
-    maps = backend._model.maps(embedding)
-    coarse = maps.coarse + stock.no_memory_embedding.view(1, -1, 1, 1)
+    pyramid = backend._model.pyramid(embedding)
+    coarse = pyramid.coarse + stock.no_memory_embedding.view(1, -1, 1, 1)
     expected = stock(
-        image_embeddings=[maps.fine, maps.middle, coarse],
-        input_points=asked["input_points"],
-        input_labels=asked["input_labels"],
+        image_embeddings=[pyramid.fine, pyramid.middle, coarse],
+        input_points=inputs["input_points"],
+        input_labels=inputs["input_labels"],
     )
 
-    answer = backend.segment(embedding, [CLICK], [None])[0]
+    prediction = backend.segment(embedding, [CLICK], [None])[0]
 
     best = expected.iou_scores[0, 0].argmax()
-    logits = answer.memory[answer.hypotheses[0].name]
+    logits = prediction.memory[prediction.hypotheses[0].name]
     torch.testing.assert_close(logits, expected.pred_masks[0, 0, best], atol=1e-4, rtol=0)
 
 
-def test_answers_have_the_shape_of_the_image(session):
+def test_masks_and_candidates_have_the_shape_of_the_image(session):
     mask = session.segment(0, CLICK)
     found = session.find(0, "cell")
 
@@ -133,7 +133,7 @@ def test_answers_have_the_shape_of_the_image(session):
     assert found.labels(0.1).any()
 
 
-def test_colours_are_seen(backend):
+def test_colours_change_the_embedding(backend):
     red, blue = (np.zeros((*SHAPE, 3), np.float32) for _ in range(2))
     red[..., 0] = blue[..., 2] = 1
 
@@ -152,16 +152,16 @@ def test_the_model_has_the_name_of_its_folder(tiny_sam3, tmp_path):
 
 
 def test_the_embedding_of_another_model_is_refused(backend):
-    other = EmbeddedBackend.load(device="cpu").encode(BLACK)
+    foreign = EmbeddedBackend.load(device="cpu").encode(BLACK)
 
-    with pytest.raises(ModelError, match="embedded by another model"):
-        backend.segment(other, [CLICK], [None])
+    with pytest.raises(ModelError, match="encoded by another model"):
+        backend.segment(foreign, [CLICK], [None])
 
 
-def test_a_full_graphics_card_is_told_with_what_to_do(backend, monkeypatch):
+def test_a_full_graphics_card_is_reported_with_what_to_do(backend, monkeypatch):
     embedding = backend.encode(BLACK)
-    monkeypatch.setattr(backend._model, "embed_all", fill)
-    monkeypatch.setattr(backend._model, "features", fill)
+    monkeypatch.setattr(backend._model, "encode_batch", fill)
+    monkeypatch.setattr(backend._model, "detector_features", fill)
 
     with pytest.raises(ModelError, match=r"close other programs.*smaller model.*cpu"):
         backend.encode(BLACK)
@@ -174,28 +174,31 @@ def test_another_model_is_refused(tiny_sam1):
         Sam3Backend.load(tiny_sam1, "cpu", "float32")
 
 
-def test_short_numbers_answer_all_kinds_of_prompts_nearly_the_same(tiny_sam3, backend, stack):
-    short = Sam3Backend.load(tiny_sam3, "cpu", "bfloat16")
-    sessions = [Engine(model).open(stack) for model in (short, backend)]
+def test_bfloat16_changes_no_kind_of_prompt_by_much(tiny_sam3, backend, stack):
+    bfloat16 = Sam3Backend.load(tiny_sam3, "cpu", "bfloat16")
+    sessions = [Engine(model).open(stack) for model in (bfloat16, backend)]
 
     clicked = [session.segment(0, CLICK).pixels for session in sessions]
-    found = [session.find(0, "cell").labels(0.05) > 0 for session in sessions]
-    followed = [last(session.propagate({(0, 1): CLICK})).pixels for session in sessions]
+    detected = [session.find(0, "cell").labels(0.05) > 0 for session in sessions]
+    propagated = [last(session.propagate({(0, 1): CLICK})).pixels for session in sessions]
 
     assert np.mean(clicked[0] == clicked[1]) > 0.95
-    assert np.mean(found[0] == found[1]) > 0.95
-    assert np.mean(followed[0] == followed[1]) > 0.9
+    assert np.mean(detected[0] == detected[1]) > 0.95
+    assert np.mean(propagated[0] == propagated[1]) > 0.9
 
 
-def test_a_click_is_answered_the_same_after_following(tiny_sam3):
-    short = Sam3Backend.load(tiny_sam3, "cpu", "bfloat16")
+def test_a_click_is_decoded_the_same_after_propagation(tiny_sam3):
+    bfloat16 = Sam3Backend.load(tiny_sam3, "cpu", "bfloat16")
     image = np.random.default_rng(0).random((*SHAPE, 3), np.float32)
-    fresh, followed = short.encode(image), short.encode(image)
-    short.propagate(
-        followed, [short.update_memory(None, followed, Prediction.given(image[..., 0] > 0.5))]
+    fresh, propagated = bfloat16.encode(image), bfloat16.encode(image)
+    bfloat16.propagate(
+        propagated,
+        [bfloat16.update_memory(None, propagated, Prediction.given(image[..., 0] > 0.5))],
     )
 
-    answers = [short.segment(embedding, [CLICK], [None])[0] for embedding in (fresh, followed)]
+    predictions = [
+        bfloat16.segment(embedding, [CLICK], [None])[0] for embedding in (fresh, propagated)
+    ]
 
-    assert answers[0].hypotheses[0].score == answers[1].hypotheses[0].score
-    assert np.array_equal(*(answer.pixels for answer in answers))
+    assert predictions[0].hypotheses[0].score == predictions[1].hypotheses[0].score
+    assert np.array_equal(*(prediction.pixels for prediction in predictions))

@@ -23,7 +23,7 @@ def session(engine: Engine) -> Session:
     return engine.open(frames)
 
 
-def test_an_exemplar_is_found_on_another_frame_and_again_in_another_session(
+def test_an_exemplar_is_used_on_another_frame_and_again_in_another_session(
     session, engine, tmp_path
 ):
     exemplar = session.exemplar(0, BOX)
@@ -36,16 +36,18 @@ def test_an_exemplar_is_found_on_another_frame_and_again_in_another_session(
     assert found.scores.tolist() != session.find(1, text="cell").scores.tolist()
 
 
-def test_a_box_and_its_exemplar_find_the_same(session, monkeypatch):
-    monkeypatch.setattr(concepts, "USEFUL", 1.0)
+def test_a_box_and_its_exemplar_detect_the_same(session, monkeypatch):
+    monkeypatch.setattr(concepts, "USED_SCORE", 1.0)
 
-    drawn, shown = (session.find(0, exemplars=[one]) for one in (BOX, session.exemplar(0, BOX)))
+    drawn, stored = (
+        session.find(0, exemplars=[example]) for example in (BOX, session.exemplar(0, BOX))
+    )
 
-    np.testing.assert_allclose(drawn.scores, shown.scores, atol=1e-3)
+    np.testing.assert_allclose(drawn.scores, stored.scores, atol=1e-3)
 
 
-def test_a_full_detector_is_asked_about_parts(session, monkeypatch):
-    monkeypatch.setattr(concepts, "USEFUL", 0.0)
+def test_a_saturated_detector_searches_tiles(session, monkeypatch):
+    monkeypatch.setattr(concepts, "USED_SCORE", 0.0)
 
     found = session.find(0, text="cell", exemplars=[BOX])
 

@@ -1,4 +1,4 @@
-"""What transformers does otherwise than one expects, and what was built because of it.
+"""Where transformers does not do what its documentation suggests, and what was built for it.
 
 Each test passes as long as the trap is there. When one fails, transformers has changed: its
 docstring says what may go then.
@@ -52,10 +52,10 @@ def movie(prompter):
 
 
 @torch.inference_mode()
-def test_a_correction_on_a_followed_frame_is_lost(propagation_decoder, prompter, movie):
+def test_a_correction_on_a_propagated_frame_is_lost(propagation_decoder, prompter, movie):
     """When this fails, compare `Tracker` with `Sam3TrackerVideoModel` again: it may do instead.
 
-    Until then a corrected frame starts a new track of our own.
+    Until then a corrected frame starts a new memory bank of our own.
     """
     prompter.add_inputs_to_inference_session(movie, 0, 1, **CLICK)
     list(propagation_decoder.propagate_in_video_iterator(movie, start_frame_idx=0))
@@ -69,7 +69,7 @@ def test_a_correction_on_a_followed_frame_is_lost(propagation_decoder, prompter,
 
 
 @torch.inference_mode()
-def test_a_frame_without_prompts_is_answered_and_remembered_all_the_same(
+def test_a_frame_without_prompts_is_decoded_and_kept_all_the_same(
     propagation_decoder, prompter, movie
 ):
     """When this fails, inference sessions of transformers can be trusted with several objects.
@@ -90,7 +90,7 @@ def test_a_frame_without_prompts_is_answered_and_remembered_all_the_same(
 def test_the_image_tracker_ignores_the_embedding_for_no_memory(tiny_sam3, square):
     """When this fails, clicks can be compared with `Sam3TrackerModel` as it is.
 
-    `test_a_click_is_answered_as_the_stock_tracker_answers_it` may then hand it the image alone.
+    `test_a_click_is_decoded_as_by_the_stock_tracker` may then hand it the image alone.
     Until then `PromptDecoder` adds the embedding, which the model was trained with.
     """
     tracker = load_tiny("Sam3TrackerModel", tiny_sam3)
@@ -111,22 +111,22 @@ def test_a_new_model_is_saved_so_that_other_classes_miss_its_weights(tiny_sam3, 
     config = transformers.Sam3VideoConfig.from_pretrained(tiny_sam3)
     transformers.Sam3VideoModel(config).save_pretrained(tmp_path)
 
-    _, found = transformers.Sam3TrackerModel.from_pretrained(tmp_path, output_loading_info=True)
+    _, report = transformers.Sam3TrackerModel.from_pretrained(tmp_path, output_loading_info=True)
 
-    assert any(name.startswith("mask_decoder.") for name in found["missing_keys"])
+    assert any(name.startswith("mask_decoder.") for name in report["missing_keys"])
 
 
 @torch.inference_mode()
 def test_a_text_of_more_than_32_tokens_breaks_the_model(tiny_sam3, detector):
-    """When this fails, see what is done with long texts: `Texts` may leave the check to it."""
-    said = load_tiny("Sam3Processor", tiny_sam3)(text="x" * 60, return_tensors="pt")
+    """When this fails, `TextEncoder` may leave the check of the length to transformers."""
+    tokens = load_tiny("Sam3Processor", tiny_sam3)(text="x" * 60, return_tensors="pt")
 
     with pytest.raises((ValueError, RuntimeError, IndexError)):
-        detector.get_text_features(**said)
+        detector.get_text_features(**tokens)
 
 
 def test_a_tokenizer_without_files_is_made_up(tmp_path):
-    """When this fails, `Texts.load` may wait for the error instead of counting the words."""
+    """When this fails, `TextEncoder.load` may wait for the error instead of counting the words."""
     tokenizer = transformers.CLIPTokenizer.from_pretrained(tmp_path, local_files_only=True)
 
     assert len(tokenizer) < 10
@@ -145,25 +145,27 @@ def test_features_of_a_text_must_come_in_a_model_output(detector, words, square)
 @pytest.mark.parametrize("side", [SAM3_SIDE // 2, SAM3_SIDE * 2])
 @torch.inference_mode()
 def test_images_of_another_size_break_the_model(detector, words, side):
-    """When this fails, small images could be encoded faster: `Scaling` may choose the side."""
+    """When this fails, small images could be encoded faster: `Resizing` may choose the side."""
     with pytest.raises(RuntimeError):
         detector(pixel_values=torch.zeros(1, 3, side, side), **words)
 
 
 @torch.inference_mode()
-def test_masks_of_found_objects_take_eight_bytes_a_pixel(tiny_sam3, detector, words, square):
-    """When this fails, `post_process_instance_segmentation` may replace `Crop` if it crops."""
+def test_masks_of_detections_take_eight_bytes_a_pixel(tiny_sam3, detector, words, square):
+    """When this fails, `post_process_instance_segmentation` may replace `upscaled_crop`."""
     processor = load_tiny("Sam3Processor", tiny_sam3)
-    answer = detector(pixel_values=square, **words)
+    output = detector(pixel_values=square, **words)
 
-    [found] = processor.post_process_instance_segmentation(answer, 0.0, target_sizes=[(60, 80)])
+    [detections] = processor.post_process_instance_segmentation(
+        output, 0.0, target_sizes=[(60, 80)]
+    )
 
-    assert found["masks"].dtype == torch.int64
-    assert found["masks"].shape[1:] == (60, 80)
+    assert detections["masks"].dtype == torch.int64
+    assert detections["masks"].shape[1:] == (60, 80)
 
 
 def test_holes_in_masks_are_not_filled(tiny_sam3):
-    """When this fails, holes could be filled where masks are drawn: `max_hole_area` works."""
+    """When this fails, holes could be filled where masks are upscaled: `max_hole_area` works."""
     processor = load_tiny("Sam3TrackerProcessor", tiny_sam3)
     ring = torch.full((1, 1, 1, 32, 32), 5.0)
     ring[..., 16, 16] = -5.0
@@ -174,7 +176,7 @@ def test_holes_in_masks_are_not_filled(tiny_sam3):
 
 
 def test_repeated_detections_are_kept():
-    """When this fails without the package "kernels", `distinct` of `Detector` may go."""
+    """When this fails without the package "kernels", `suppress_duplicates` of `concepts` may go."""
     twice = torch.ones(2, 8, 8)
 
     kept = nms_masks(torch.tensor([0.9, 0.8]), twice, prob_threshold=0.5, iou_threshold=0.1)

@@ -1,10 +1,10 @@
-"""Finding all objects on an image that a text or exemplars describe."""
+"""Detecting all objects on an image that a text or exemplars describe."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -18,10 +18,12 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ....values import (
     Appearance,
+    Box,
     Candidates,
     Concept,
     Corners,
     Exemplar,
+    Mask,
     PromptError,
     WeightsError,
     boxes_of,
@@ -30,32 +32,122 @@ from ...bounded_cache import BoundedCache
 from .loading import UNUSABLE
 from .sam3_model import Sam3, Sam3Embedding
 
-PHRASE_BYTES = 2**22
-"""What phrases may occupy that were read before: some hundred of them."""
-COPY = "copy tokenizer.json and tokenizer_config.json of the checkpoint into it."
+POSITIVE, NEGATIVE = "meant", "not meant"
+"""Names of the arrays in an appearance: tokens of an exemplar, and of a negative one."""
+NO_TEXT = "visual"
+"""The text that the detector was trained with where there are only exemplars."""
+LOWEST_SCORE = 0.05
+"""Candidates of a lower score are dropped; a threshold above it can be moved afterwards."""
+USED_SCORE = 0.1
+"""A query of a lower score is free: it has detected nothing."""
+SATURATED_SHARE = 0.95
+"""Where a larger share of all queries is used, objects may be left over."""
+DUPLICATE_IOU = 0.5
+"""Masks with a larger intersection over union are the same object."""
+TEXT_CACHE_BYTES = 2**22
+"""What the embeddings of texts may occupy: some hundred of them."""
+COPY_TOKENIZER = "copy tokenizer.json and tokenizer_config.json of the checkpoint into it."
+
+
+class Detector:
+    """The detector of SAM 3, for images that are encoded."""
+
+    def __init__(self, model: Sam3, text_encoder: TextEncoder) -> None:
+        self._model = model
+        self._text_encoder = text_encoder
+
+    def find(self, embedding: Sam3Embedding, concept: Concept) -> Candidates:
+        """Detect all objects of an image that are meant."""
+        detections = self.detect(embedding, concept)
+        best = detections.best()
+        masks = [
+            upscaled_crop(best.logits[n], float(best.scores[n]), embedding.shape)
+            for n in suppress_duplicates(best.logits > 0)
+        ]
+        candidates = Candidates.of([mask for mask in masks if mask.area], embedding.shape)
+        return replace(candidates, is_saturated=detections.is_saturated)
+
+    def appearance(self, embedding: Sam3Embedding, box: Corners) -> Appearance:
+        """Return the tokens, (2, C) each, of a box as an exemplar and as a negative one."""
+        tokens = [self._box_tokens(embedding, box, label)[0] for label in (1, 0)]
+        return {
+            name: token.cpu().float().numpy()
+            for name, token in zip((POSITIVE, NEGATIVE), tokens, strict=True)
+        }
+
+    def detect(self, embedding: Sam3Embedding, concept: Concept) -> Detections:
+        """Return the outputs of all queries of the detector."""
+        text = self._text_encoder.encode((concept.text or "").strip() or NO_TEXT)
+        text = _with_exemplars(text, concept)
+        positive, negative = map(boxes_of, (concept.exemplars, concept.negatives))
+        boxes = relative_boxes([*positive, *negative], embedding.shape).to(self._model.device)
+        labels = torch.tensor(
+            [[1] * len(positive) + [0] * len(negative)], device=self._model.device
+        )
+        output = self._model.detector(
+            vision_embeds=self._model.detector_features(embedding),
+            text_embeds=BaseModelOutputWithPooling(pooler_output=text.features),
+            attention_mask=text.attention_mask,
+            input_boxes=boxes if concept.boxes else None,
+            input_boxes_labels=labels if concept.boxes else None,
+        )
+        scores = output.pred_logits.sigmoid() * output.presence_logits.sigmoid()
+        return Detections(output.pred_masks[0], scores[0])
+
+    def _box_tokens(self, embedding: Sam3Embedding, box: Corners, label: int) -> Tensor:
+        """Encode a box on an image, (1, 2, C): the box itself, and a summary."""
+        features, device = self._model.detector_features(embedding), self._model.device
+        output = self._model.detector.geometry_encoder(
+            box_embeddings=relative_boxes([box], embedding.shape).to(device),
+            box_mask=torch.ones(1, 1, dtype=torch.bool, device=device),
+            box_labels=torch.tensor([[label]], device=device),
+            img_feats=features.fpn_hidden_states[:-1],
+            img_pos_embeds=features.fpn_position_encoding[:-1],
+        )
+        tokens: Tensor = output.last_hidden_state
+        return tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Phrase:
-    """A text as the detector sees it, filled up to the length it reads."""
+class Detections:
+    """What the detector predicts with all its queries."""
+
+    logits: Tensor  # (N, h, w) float32 of their masks, on the square that the model encodes
+    scores: Tensor  # (N,) float32 in 0..1
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether there were hardly enough queries for all objects."""
+        return bool((self.scores >= USED_SCORE).float().mean() > SATURATED_SHARE)
+
+    def best(self) -> Detections:
+        """Return those worth keeping, the best first."""
+        order = self.scores.argsort(descending=True, stable=True)
+        order = order[self.scores[order] >= LOWEST_SCORE]
+        return Detections(self.logits[order].cpu(), self.scores[order].cpu())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextEmbedding:
+    """An encoded text, padded to the length that the detector reads."""
 
     features: Tensor  # (1, L, C)
-    has_text: Tensor  # (1, L) bool, False where it is filled up
+    attention_mask: Tensor  # (1, L) bool, False where it is padding
 
     @property
     def nbytes(self) -> int:
         """Bytes it occupies."""
-        return self.features.nbytes + self.has_text.nbytes
+        return self.features.nbytes + self.attention_mask.nbytes
 
 
-class Texts:
-    """Reads texts, each of them once."""
+class TextEncoder:
+    """Encodes texts, each of them once."""
 
     def __init__(self, model: Sam3, tokenizer: CLIPTokenizer) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._length: int = model.detector.config.text_config.max_position_embeddings
-        self._known: BoundedCache[str, Phrase] = BoundedCache(PHRASE_BYTES)
+        self._known: BoundedCache[str, TextEmbedding] = BoundedCache(TEXT_CACHE_BYTES)
 
     @classmethod
     def load(cls, folder: Path, model: Sam3) -> Self:
@@ -64,18 +156,20 @@ class Texts:
         Raises
         ------
         WeightsError
-            If there is none, another one, or a damaged one.
+            If there is none, that of another model, or a damaged one.
         """
         try:
             tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         except UNUSABLE as error:
-            raise WeightsError(f"The tokenizer in {folder} cannot be read: {COPY}") from error
+            raise WeightsError(
+                f"The tokenizer in {folder} cannot be read: {COPY_TOKENIZER}"
+            ) from error
         if len(tokenizer) != model.detector.config.text_config.vocab_size:  # empty without files
-            raise WeightsError(f"{folder} lacks its tokenizer: {COPY}")
+            raise WeightsError(f"{folder} lacks its tokenizer: {COPY_TOKENIZER}")
         return cls(model, tokenizer)
 
-    def read(self, text: str) -> Phrase:
-        """Return a text as the detector sees it.
+    def encode(self, text: str) -> TextEmbedding:
+        """Encode a text, unless it is known.
 
         Raises
         ------
@@ -88,174 +182,54 @@ class Texts:
             self._known.put(text, known)
         return known
 
-    def _encoded(self, text: str) -> Phrase:
+    def _encoded(self, text: str) -> TextEmbedding:
         self._check_length(text)
-        said = self._tokenizer(
+        tokens = self._tokenizer(
             text, return_tensors="pt", padding="max_length", max_length=self._length
         ).to(self._model.device)
-        with self._model.calculating():
-            features = self._model.detector.get_text_features(**said).pooler_output
-        return Phrase(features.float(), said["attention_mask"].bool())
+        with self._model.autocast():
+            features = self._model.detector.get_text_features(**tokens).pooler_output
+        return TextEmbedding(features.float(), tokens["attention_mask"].bool())
 
     def _check_length(self, text: str) -> None:
-        places = self._tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
-        excess = len(places) - self._length
+        offsets = self._tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+        excess = len(offsets) - self._length
         if excess > 0:
-            unread = text[places[self._length - 1][0] :]
+            unread = text[offsets[self._length - 1][0] :]
             raise PromptError(
                 f"The text is {excess} tokens too long, the model would not read "
                 f"{unread!r}: say it in fewer words."
             )
 
 
-MEANT, NOT_MEANT = "meant", "not meant"
-"""Names of what is kept of an exemplar."""
-
-NO_TEXT = "visual"
-"""What the detector was taught to read where exemplars say it all."""
-
-LOWEST_SCORE = 0.05
-"""Candidates of less are not kept; a threshold above it can be moved afterwards."""
-
-USEFUL = 0.1
-"""A query that answers with less than this is free: it has found nothing."""
-
-FULL = 0.95
-"""Where a larger share of all queries has found something, objects may be left over."""
-
-SAME = 0.5
-"""Masks with a larger intersection over union are the same object."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Detections:
-    """What the detector says about all its candidates, good ones and bad ones."""
-
-    logits: Tensor  # (N, h, w) float32 of their masks, on the square that the model sees
-    scores: Tensor  # (N,) float32 in 0..1
-
-    @property
-    def is_saturated(self) -> bool:
-        """Whether there were hardly enough queries for all objects."""
-        return bool((self.scores >= USEFUL).float().mean() > FULL)
-
-    def best(self) -> Detections:
-        """Return those worth keeping, the best first."""
-        order = self.scores.argsort(descending=True, stable=True)
-        order = order[self.scores[order] >= LOWEST_SCORE]
-        return Detections(self.logits[order].cpu(), self.scores[order].cpu())
+def _with_exemplars(text: TextEmbedding, concept: Concept) -> TextEmbedding:
+    """Append the tokens of exemplars of any image to a text, as the detector does for boxes."""
+    kinds = ((POSITIVE, concept.exemplars), (NEGATIVE, concept.negatives))
+    appearances = [
+        torch.from_numpy(exemplar.appearance[name]).to(text.features)
+        for name, exemplars in kinds
+        for exemplar in exemplars
+        if isinstance(exemplar, Exemplar)
+    ]
+    if not appearances:
+        return text
+    tokens = torch.cat(appearances)[None]
+    attention_mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+    return TextEmbedding(
+        torch.cat([text.features, tokens], dim=1),
+        torch.cat([text.attention_mask, attention_mask], dim=1),
+    )
 
 
-class Detector:
-    """Asks the detector of SAM 3 about images that are embedded."""
-
-    def __init__(self, model: Sam3, texts: Texts) -> None:
-        self._model = model
-        self._texts = texts
-
-    def find(self, embedding: Sam3Embedding, concept: Concept) -> Candidates:
-        """Find all objects of an image that are meant."""
-        every = self.detect(embedding, concept)
-        best = every.best()
-        masks = best.logits > 0
-        crops = {n: Crop.drawn(best.logits[n], embedding.shape) for n in distinct(masks)}
-        kept = [n for n, crop in crops.items() if crop.mask.any()]
-        return Candidates(
-            embedding.shape,
-            np.array([crops[n].box for n in kept], np.int64).reshape(-1, 4),
-            tuple(crops[n].mask for n in kept),
-            best.scores[kept].numpy().astype(np.float64),
-            is_saturated=every.is_saturated,
-        )
-
-    def appearance(self, embedding: Sam3Embedding, box: Corners) -> Appearance:
-        """Return the tokens, (2, C) each, by which the detector knows what is in a box.
-
-        They are those of a box that is meant, and of one that is not.
-        """
-        tokens = [self._tokens(embedding, box, sign)[0] for sign in (1, 0)]
-        return {
-            name: token.cpu().float().numpy()
-            for name, token in zip((MEANT, NOT_MEANT), tokens, strict=True)
-        }
-
-    def detect(self, embedding: Sam3Embedding, concept: Concept) -> Detections:
-        """Return all that the detector considers."""
-        phrase = self._texts.read((concept.text or "").strip() or NO_TEXT)
-        said, has_text = self._with_exemplars(phrase, concept)
-        meant, others = map(boxes_of, (concept.exemplars, concept.negatives))
-        boxes = relative_boxes([*meant, *others], embedding.shape).to(self._model.device)
-        signs = torch.tensor([[1] * len(meant) + [0] * len(others)], device=self._model.device)
-        answer = self._model.detector(
-            vision_embeds=self._model.features(embedding),
-            text_embeds=BaseModelOutputWithPooling(pooler_output=said),
-            attention_mask=has_text,
-            input_boxes=boxes if concept.boxes else None,
-            input_boxes_labels=signs if concept.boxes else None,
-        )
-        scores = answer.pred_logits.sigmoid() * answer.presence_logits.sigmoid()
-        return Detections(answer.pred_masks[0], scores[0])
-
-    def _with_exemplars(self, phrase: Phrase, concept: Concept) -> tuple[Tensor, Tensor]:
-        """Say after a phrase what is known of exemplars, as the detector says it of boxes."""
-        kinds = ((MEANT, concept.exemplars), (NOT_MEANT, concept.negatives))
-        shown = [
-            torch.from_numpy(one.appearance[name]).to(phrase.features)
-            for name, kind in kinds
-            for one in kind
-            if isinstance(one, Exemplar)
-        ]
-        if not shown:
-            return phrase.features, phrase.has_text
-        tokens = torch.cat(shown)[None]
-        are_said = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-        features = torch.cat([phrase.features, tokens], dim=1)
-        return features, torch.cat([phrase.has_text, are_said], dim=1)
-
-    def _tokens(self, embedding: Sam3Embedding, box: Corners, sign: int) -> Tensor:
-        """Encode a box on an image, (1, 2, C): the box itself, and a summary."""
-        seen, device = self._model.features(embedding), self._model.device
-        answer = self._model.detector.geometry_encoder(
-            box_embeddings=relative_boxes([box], embedding.shape).to(device),
-            box_mask=torch.ones(1, 1, dtype=torch.bool, device=device),
-            box_labels=torch.tensor([[sign]], device=device),
-            img_feats=seen.fpn_hidden_states[:-1],
-            img_pos_embeds=seen.fpn_position_encoding[:-1],
-        )
-        tokens: Tensor = answer.last_hidden_state
-        return tokens
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Crop:
-    """The mask of one object, and where on the image it lies."""
-
-    box: tuple[int, int, int, int]  # first row, first col, last row + 1, last col + 1
-    mask: NDArray[np.bool_]  # of the size of the box
-
-    @classmethod
-    def drawn(cls, logits: Tensor, shape: tuple[int, int]) -> Crop:
-        """Draw logits (h, w) of a whole image (H, W) where they are positive, and only there."""
-        inside = logits > 0
-        rows = _reach(inside.any(dim=1), shape[0])
-        cols = _reach(inside.any(dim=0), shape[1])
-        mask = _sampled(logits, _relative(rows, shape[0]), _relative(cols, shape[1])) > 0
-        if not mask.any():
-            return cls((0, 0, 0, 0), np.zeros((0, 0), bool))
-        (top, bottom), (left, right) = _extent(mask, 1), _extent(mask, 0)
-        box = (rows.start + top, cols.start + left, rows.start + bottom, cols.start + right)
-        return cls(box, mask[top:bottom, left:right].copy())
-
-
-def distinct(masks: Tensor) -> list[int]:
-    """Return which masks, (N, h, w) bool with the best first, no better one repeats."""
+def suppress_duplicates(masks: Tensor) -> list[int]:
+    """Return which masks, (N, h, w) bool with the best first, non-maximum suppression keeps."""
     flat = masks.flatten(1).float()
     shared = flat @ flat.T
     areas = shared.diagonal()
-    similarity = shared / (areas[:, None] + areas - shared).clamp(min=1)
+    ious = shared / (areas[:, None] + areas - shared).clamp(min=1)
     kept: list[int] = []
     for n in range(len(masks)):
-        if not (similarity[n, kept] > SAME).any():
+        if not (ious[n, kept] > DUPLICATE_IOU).any():
             kept.append(n)
     return kept
 
@@ -272,23 +246,33 @@ def relative_boxes(boxes: Sequence[Corners], shape: tuple[int, int]) -> Tensor:
     return torch.tensor(parts[None], dtype=torch.float32)
 
 
-def _reach(is_inside: Tensor, size: int) -> range:
-    """Return the pixels that the cells of a coarse row or column can reach, by interpolation."""
-    cells = is_inside.nonzero().flatten().tolist()
-    if not cells:
+def upscaled_crop(logits: Tensor, score: float, shape: tuple[int, int]) -> Mask:
+    """Upscale logits (h, w) to an image (H, W) only where they are positive, as a mask."""
+    positive = logits > 0
+    rows = _reachable_pixels(positive.any(dim=1), shape[0])
+    cols = _reachable_pixels(positive.any(dim=0), shape[1])
+    sampled = _sampled(logits, _relative_centres(rows, shape[0]), _relative_centres(cols, shape[1]))
+    box = Box(rows.start, cols.start, rows.stop, cols.stop)
+    return Mask(sampled > 0, box, shape, score).trimmed()
+
+
+def _reachable_pixels(is_positive: Tensor, size: int) -> range:
+    """Return the pixels that positive rows or columns of logits can reach, by interpolation."""
+    positive = is_positive.nonzero().flatten().tolist()
+    if not positive:
         return range(0)
-    pixels = size / len(is_inside)
-    first, last = (cells[0] - 0.5) * pixels, (cells[-1] + 1.5) * pixels
+    pixels = size / len(is_positive)
+    first, last = (positive[0] - 0.5) * pixels, (positive[-1] + 1.5) * pixels
     return range(max(int(first), 0), min(math.ceil(last), size))
 
 
-def _relative(pixels: range, size: int) -> Tensor:
+def _relative_centres(pixels: range, size: int) -> Tensor:
     """Return the centres of pixels, the edges of the image being at -1 and 1."""
     return (torch.arange(pixels.start, pixels.stop, dtype=torch.float32) + 0.5) * 2 / size - 1
 
 
 def _sampled(logits: Tensor, rows: Tensor, cols: Tensor) -> NDArray[np.float32]:
-    """Interpolate logits (h, w) at these places of -1 to 1."""
+    """Interpolate logits (h, w) at these rows and columns of -1 to 1."""
     y, x = torch.meshgrid(rows, cols, indexing="ij")
     sampled = F.grid_sample(
         logits[None, None],
@@ -297,9 +281,3 @@ def _sampled(logits: Tensor, rows: Tensor, cols: Tensor) -> NDArray[np.float32]:
         align_corners=False,
     )
     return sampled[0, 0].numpy()
-
-
-def _extent(mask: NDArray[np.bool_], across: int) -> tuple[int, int]:
-    """Return the first row (across axis 1) or column (across 0) of a mask, and the last + 1."""
-    places = np.flatnonzero(mask.any(across))
-    return int(places[0]), int(places[-1]) + 1

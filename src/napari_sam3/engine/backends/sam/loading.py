@@ -23,12 +23,12 @@ Model = TypeVar("Model", bound=PreTrainedModel)
 ADVICE = "download it again, or choose another in the Model panel."
 UNUSABLE = (*DAMAGED, SafetensorError, StrictDataclassError)
 """What transformers raises for files that are damaged, or describe something else."""
-FIRST = 16
-"""So many numbers of each weight are looked at: all are gigabytes that are read when needed."""
+SAMPLED_VALUES = 16
+"""So many values of each tensor are checked: all are gigabytes that are read when needed."""
 
 
-def load_model(kind: type[Model], folder: Path) -> Model:
-    """Read a model from its folder, without asking any server.
+def load_model(model_class: type[Model], folder: Path) -> Model:
+    """Read a model from its folder, without connecting to any server.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def load_model(kind: type[Model], folder: Path) -> Model:
         If the folder cannot be read, lacks weights, or holds some that are no numbers.
     """
     try:
-        loaded: Any = kind.from_pretrained(
+        loaded: Any = model_class.from_pretrained(
             folder,
             dtype=torch.float32,
             local_files_only=True,
@@ -45,22 +45,22 @@ def load_model(kind: type[Model], folder: Path) -> Model:
         )
     except UNUSABLE as error:
         raise WeightsError(f"The model in {folder} cannot be read: {ADVICE}") from error
-    model, found = loaded
-    surplus = _listed(found["unexpected_keys"])
-    if found["missing_keys"]:
+    model, report = loaded
+    surplus = _listed(report["unexpected_keys"])
+    if report["missing_keys"]:
         instead = f", and holds {surplus} instead" if surplus else ""
-        lacking = _listed(found["missing_keys"])
-        raise WeightsError(f"The model in {folder} lacks {lacking}{instead}: {ADVICE}")
-    _check_numbers(model, folder)
+        missing = _listed(report["missing_keys"])
+        raise WeightsError(f"The model in {folder} lacks {missing}{instead}: {ADVICE}")
+    _check_finite(model, folder)
     if surplus:
         LOG.warning("The model in %s also holds %s, which nothing uses.", folder, surplus)
     frozen: Model = model.eval().requires_grad_(False)
     return frozen
 
 
-def _check_numbers(model: nn.Module, folder: Path) -> None:
+def _check_finite(model: nn.Module, folder: Path) -> None:
     """Refuse weights that training has spoiled."""
-    spoiled = [name for name, first in _firsts(model) if not first.isfinite().all()]
+    spoiled = [name for name, values in _sampled_values(model) if not values.isfinite().all()]
     if spoiled:
         raise WeightsError(
             f"The model in {folder} holds values that are no numbers in {_listed(spoiled)}: "
@@ -68,24 +68,24 @@ def _check_numbers(model: nn.Module, folder: Path) -> None:
         )
 
 
-def _firsts(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield the name and the first numbers of each weight."""
+def _sampled_values(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield the name and the first values of each parameter."""
     for name, weights in model.named_parameters():
-        yield name, weights.detach().flatten()[:FIRST]
+        yield name, weights.detach().flatten()[:SAMPLED_VALUES]
 
 
 def _listed(names: Collection[str]) -> str:
-    """Name the first weights of some, and count the others."""
+    """Name the first of some weights, and count the rest."""
     if not names:
         return ""
-    first, *others = sorted(names)
-    return f"{first} and {len(others)} other weights" if others else first
+    first, *rest = sorted(names)
+    return f"{first} and {len(rest)} other weights" if rest else first
 
 
 def digest(model: nn.Module) -> str:
-    """Name weights by the first numbers of each of them."""
-    firsts = torch.cat([first for _, first in _firsts(model)])
-    return hashlib.sha256(firsts.cpu().numpy().tobytes()).hexdigest()[:12]
+    """Return a content hash of the first values of each parameter."""
+    values = torch.cat([values for _, values in _sampled_values(model)])
+    return hashlib.sha256(values.cpu().numpy().tobytes()).hexdigest()[:12]
 
 
 def model_name(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Answering prompts: many objects are one pass through the mask decoder."""
+"""The prompt encoder and the mask decoder of the SAM family, for many objects of one image."""
 
 from __future__ import annotations
 
@@ -17,58 +17,61 @@ from torch import Tensor
 from ....values import Box, HypothesisName, Mask, Prompts, named_hypotheses
 from ..base import Prediction
 from ..micro_batches import MicroBatches
-from .preprocessing import Maps, Scaling
+from .preprocessing import FeaturePyramid, Resizing
 
-SURE = 10.0
-"""The logit of a pixel that an outline encloses, and the negative one of all others."""
+MASK_LOGIT = 10.0
+"""The logit of a pixel inside of a given mask, and the negative one of all outside."""
+NOT_A_POINT = -1
+"""The label of a point that is none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecoderQuery:
-    """Prompts for one object, on the square of a model."""
+    """The prompts for one object, on the square of a model."""
 
     points: NDArray[np.float32]  # (N, 2) as (x, y) in pixels of the square
     labels: NDArray[np.int32]  # (N,), 1 inside of the object, 0 outside
     box: NDArray[np.float32] | None  # (4,) as (x, y, x, y) of the first and the last corner
-    drawn: Tensor | None  # (h, w) logits of what is known of its mask, as large as an answer
+    mask_input: Tensor | None  # (h, w) low-resolution logits of a mask to start from
 
     @classmethod
-    def of(cls, prompts: Prompts, previous: Prediction | None, scaling: Scaling, side: int) -> Self:
-        """Ask what prompts ask.
+    def of(
+        cls, prompts: Prompts, previous: Prediction | None, resizing: Resizing, mask_side: int
+    ) -> Self:
+        """Encode prompts, which refine a previous prediction where there is one.
 
-        What was answered before is corrected. An outline is given together with its box, since
-        the models have learned to see masks only beside other prompts. Several boxes are one
-        that holds them all. ``side`` is that of the answers' logits.
+        A mask is given together with its box, since the models were trained with masks only beside
+        other prompts. Several boxes become one around all. ``mask_side`` is that of the logits.
         """
-        before = _preferred(previous)
-        extent = _extent(prompts)
-        if before is None and prompts.mask is not None:
-            before = outline_logits(prompts.mask, scaling, side)
+        mask_input = _previous_logits(previous)
+        corners = _box_corners(prompts)
+        if mask_input is None and prompts.mask is not None:
+            mask_input = mask_logits(prompts.mask, resizing, mask_side)
         return cls(
-            scaling.points(prompts.points),
+            resizing.points(prompts.points),
             prompts.positive.astype(np.int32),
-            None if extent is None else scaling.points(extent).reshape(4),
-            before,
+            None if corners is None else resizing.points(corners).reshape(4),
+            mask_input,
         )
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether it is a single click, which may mean an object or a part of it."""
-        return len(self.points) == 1 and self.box is None and self.drawn is None
+        """Whether it is a single point, which may mean an object or a part of it."""
+        return len(self.points) == 1 and self.box is None and self.mask_input is None
 
     @property
-    def kind(self) -> Hashable:
-        """What questions have in common that are answered in one pass.
+    def batch_key(self) -> Hashable:
+        """What is equal in all queries of a batch.
 
-        A shorter question is not filled up to the length of a longer one: the models take notice
-        of the filling, and an answer would depend on what else is asked.
+        A shorter query is not padded to the length of a longer one: the models attend to padding,
+        and a prediction would depend on the rest of the batch.
         """
         return len(self.points), self.box is None, self.is_ambiguous
 
 
-def outline_logits(mask: NDArray[np.bool_], scaling: Scaling, side: int) -> Tensor:
-    """Shrink or enlarge a mask (H, W) to logits (side, side)."""
-    rows, cols = scaling.filled(side)
+def mask_logits(mask: NDArray[np.bool_], resizing: Resizing, side: int) -> Tensor:
+    """Resize a mask (H, W) to logits (side, side)."""
+    rows, cols = resizing.unpadded(side)
     shares = F.interpolate(
         torch.from_numpy(mask.astype(np.float32))[None, None],
         size=(rows, cols),
@@ -77,68 +80,64 @@ def outline_logits(mask: NDArray[np.bool_], scaling: Scaling, side: int) -> Tens
         antialias=True,
     )
     padded = F.pad(shares[0, 0], (0, side - cols, 0, side - rows))
-    return padded * (2 * SURE) - SURE
+    return padded * (2 * MASK_LOGIT) - MASK_LOGIT
 
 
-def _extent(prompts: Prompts) -> NDArray[np.float64] | None:
-    """Return the two corners, (2, 2), that hold all boxes, or else the outline."""
-    if len(prompts.boxes):
-        return np.stack([prompts.boxes[:, :2].min(0), prompts.boxes[:, 2:].max(0)])
-    return None if prompts.mask is None else _corners(prompts.mask)
-
-
-def _preferred(previous: Prediction | None) -> Tensor | None:
-    """Return the logits of the reading that is first by now, whichever was best."""
+def _previous_logits(previous: Prediction | None) -> Tensor | None:
+    """Return the logits of the hypothesis that is first by now, whichever was best."""
     if previous is None or not previous.memory:
         return None
     logits: Tensor = previous.memory[previous.hypotheses[0].name]
     return logits
 
 
-def _corners(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the (row, col) of the first and the last pixel, (2, 2), of a mask (H, W)."""
-    top, left, bottom, right = Box.around(mask)
+def _box_corners(prompts: Prompts) -> NDArray[np.float64] | None:
+    """Return the (row, col) of two corners, (2, 2), around all boxes, or else the mask."""
+    if len(prompts.boxes):
+        return np.stack([prompts.boxes[:, :2].min(0), prompts.boxes[:, 2:].max(0)])
+    if prompts.mask is None:
+        return None
+    top, left, bottom, right = Box.around(prompts.mask)
     return np.array([[top, left], [bottom - 1, right - 1]], np.float64)
 
 
-def draw(logits: Tensor, scaling: Scaling) -> NDArray[np.bool_]:
-    """Draw where logits (h, w) of the square are positive on the image, (H, W)."""
-    if scaling.size != (scaling.side, scaling.side):
-        logits = _enlarged(logits, (scaling.side, scaling.side))
-        logits = logits[: scaling.size[0], : scaling.size[1]]
-    return (_enlarged(logits, scaling.shape) > 0).cpu().numpy()
+def upscaled_mask(logits: Tensor, resizing: Resizing) -> NDArray[np.bool_]:
+    """Upscale logits (h, w) of the square to the image, (H, W), and threshold them at zero."""
+    if resizing.size != (resizing.side, resizing.side):
+        logits = _resized(logits, (resizing.side, resizing.side))
+        logits = logits[: resizing.size[0], : resizing.size[1]]
+    return (_resized(logits, resizing.shape) > 0).cpu().numpy()
 
 
-def draw_hypotheses(
-    logits: Tensor, scores: Sequence[float], scaling: Scaling
+def upscaled_hypotheses(
+    logits: Tensor, scores: Sequence[float], resizing: Resizing
 ) -> tuple[tuple[Mask, ...], dict[HypothesisName, Tensor]]:
-    """Draw logits (K, h, w) one by one; return the readings, and the logits of each by name.
+    """Upscale logits (K, h, w) one by one; return the hypotheses, and the logits of each by name.
 
-    Of a reading only the pixels around it are kept.
+    Of a hypothesis only the pixels around it are kept.
     """
-    masks = [draw(one, scaling) for one in logits]
+    masks = [upscaled_mask(channel, resizing) for channel in logits]
     hypotheses = named_hypotheses(
         [Mask.of(mask, float(score)) for mask, score in zip(masks, scores, strict=True)]
     )
-    drawn = {id(mask): one for mask, one in zip(masks, logits, strict=True)}
-    known = {
-        # a copy, so that one answer does not keep those that were decoded together with it
-        hypothesis.name: drawn[id(hypothesis.crop)].to("cpu", copy=True)
+    logits_of = {id(mask): channel for mask, channel in zip(masks, logits, strict=True)}
+    by_name = {
+        # a copy, so that one prediction does not keep those that were decoded in its batch
+        hypothesis.name: logits_of[id(hypothesis.crop)].to("cpu", copy=True)
         for hypothesis in hypotheses
     }
-    return tuple(mask.trimmed() for mask in hypotheses), known
+    return tuple(mask.trimmed() for mask in hypotheses), by_name
 
 
-def _enlarged(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Enlarge or shrink one map, (h, w)."""
-    return F.interpolate(logits[None, None].float(), size, mode="bilinear", align_corners=False)[
-        0, 0
-    ]
+def _resized(channel: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize one channel, (h, w)."""
+    batch = channel[None, None].float()
+    return F.interpolate(batch, size, mode="bilinear", align_corners=False)[0, 0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecoderOutput:
-    """What a mask decoder says about one object: one mask, or three if it is ambiguous."""
+    """What a mask decoder predicts of one object: one mask, or three if it is ambiguous."""
 
     logits: Tensor  # (K, h, w) float32
     scores: Tensor  # (K,) float32, predicted intersection over union, 0..1
@@ -146,59 +145,54 @@ class DecoderOutput:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """One image, as a mask decoder sees it."""
+class ImageDecoder:
+    """A mask decoder with the features of one image."""
 
-    ask: Callable[
-        [Sequence[DecoderQuery]], Sequence[DecoderOutput]
-    ]  # questions of one kind, in one pass
-    scaling: Scaling
+    decode_batch: Callable[[Sequence[DecoderQuery]], Sequence[DecoderOutput]]  # of one batch key
+    resizing: Resizing
     mask_side: int  # of the logits
     micro_batches: MicroBatches
 
     def segment(
         self, prompts: Sequence[Prompts], previous: Sequence[Prediction | None]
     ) -> list[Prediction]:
-        """Answer the prompts of several objects; see `Backend.segment`."""
-        questions = [self.question(*said) for said in zip(prompts, previous, strict=True)]
-        return [self._answer(guess) for guess in self.guess(questions)]
+        """Segment several objects by their prompts; see `Backend.segment`."""
+        queries = [self.query(*pair) for pair in zip(prompts, previous, strict=True)]
+        return [self._prediction(output) for output in self.decode(queries)]
 
-    def question(self, prompts: Prompts, previous: Prediction | None) -> DecoderQuery:
-        """Ask what prompts ask, beginning with what was answered before."""
-        return DecoderQuery.of(prompts, previous, self.scaling, self.mask_side)
+    def query(self, prompts: Prompts, previous: Prediction | None) -> DecoderQuery:
+        """Turn prompts, which refine a previous prediction where there is one, into a query."""
+        return DecoderQuery.of(prompts, previous, self.resizing, self.mask_side)
 
-    def guess(self, questions: Sequence[DecoderQuery]) -> list[DecoderOutput]:
-        """Answer questions of all kinds, those of one kind together."""
-        return self.micro_batches.run(self.ask, questions, attrgetter("kind"))
+    def decode(self, queries: Sequence[DecoderQuery]) -> list[DecoderOutput]:
+        """Decode queries of all kinds, those of one batch key together."""
+        return self.micro_batches.run(self.decode_batch, queries, attrgetter("batch_key"))
 
-    def _answer(self, guess: DecoderOutput) -> Prediction:
-        """Draw a guess; the answer remembers the logits of its readings by name."""
-        hypotheses, logits = draw_hypotheses(guess.logits, guess.scores.tolist(), self.scaling)
-        return Prediction(hypotheses, guess.presence, logits)
-
-
-NO_CLICK = -1
-"""The label of a click that says nothing."""
+    def _prediction(self, output: DecoderOutput) -> Prediction:
+        """Upscale an output; the prediction keeps the logits of its hypotheses by name."""
+        scores = output.scores.tolist()
+        hypotheses, logits = upscaled_hypotheses(output.logits, scores, self.resizing)
+        return Prediction(hypotheses, output.presence, logits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Encoded:
-    """What is said about N objects, with T tokens each."""
+class PromptEmbeddings:
+    """The encoded prompts of N objects, T tokens each."""
 
-    clicks: Tensor  # (N, 1, T, C) clicks and corners of boxes
-    masks: Tensor  # (N, C, g, g) what is known of each mask
-    is_ambiguous: bool  # whether several masks are wanted of each object
+    sparse: Tensor  # (N, 1, T, C) points and corners of boxes
+    dense: Tensor  # (N, C, g, g) mask inputs
+    multimask_output: bool  # whether several masks are decoded of each object
 
 
 class PromptEncoder:
-    """Encodes questions in float32: in half precision, clicks would be pixels beside their place.
+    """Encodes prompts in float32: in half precision, points would move by pixels.
 
     Parameters
     ----------
     encoder : Module
         The prompt encoder of any model of the SAM family. It becomes float32.
     dtype, device
-        Of what comes out.
+        Of the embeddings.
     """
 
     def __init__(self, encoder: Any, dtype: torch.dtype, device: torch.device) -> None:
@@ -207,73 +201,76 @@ class PromptEncoder:
         self._device = device
         self.mask_side = 4 * int(encoder.image_embedding_size[0])  # of the decoder's masks
 
-    def encode(self, questions: Sequence[DecoderQuery]) -> Encoded:
-        """Encode questions of one kind."""
-        first = questions[0]
+    def encode(self, queries: Sequence[DecoderQuery]) -> PromptEmbeddings:
+        """Encode queries of one batch key."""
+        first = queries[0]
         points = labels = boxes = None
         if len(first.points):
-            points = self._stacked([one.points for one in questions])
-            labels = self._stacked([one.labels for one in questions])
+            points = self._stacked([query.points for query in queries])
+            labels = self._stacked([query.labels for query in queries])
         if first.box is not None:
-            boxes = self._stacked([one.box for one in questions if one.box is not None])
-        clicks, nothing = self._encoder(points, labels, boxes, None)
-        masks = self._masks([one.drawn for one in questions], nothing)
-        return self._encoded(clicks, masks, first.is_ambiguous)
+            boxes = self._stacked([query.box for query in queries if query.box is not None])
+        sparse, no_mask = self._encoder(points, labels, boxes, None)
+        dense = self._encoded_masks([query.mask_input for query in queries], no_mask)
+        return self._embeddings(sparse, dense, first.is_ambiguous)
 
-    def encode_nothing(self, count: int) -> Encoded:
-        """Encode that nothing is said about so many objects."""
+    def encode_no_prompts(self, count: int) -> PromptEmbeddings:
+        """Encode so many objects without any prompt."""
         points = torch.zeros(count, 1, 1, 2, device=self._device)
-        labels = torch.full((count, 1, 1), NO_CLICK, device=self._device)
-        clicks, masks = self._encoder(points, labels, None, None)
-        return self._encoded(clicks, masks, True)
+        labels = torch.full((count, 1, 1), NOT_A_POINT, device=self._device)
+        sparse, dense = self._encoder(points, labels, None, None)
+        return self._embeddings(sparse, dense, True)
 
-    def encode_masks(self, drawn: Tensor) -> Encoded:
+    def encode_masks(self, mask_inputs: Tensor) -> PromptEmbeddings:
         """Encode nothing but the logits of masks, (N, 1, h, w)."""
-        masks = self._encoder.mask_embed(drawn.float()).to(self._dtype)
-        return replace(self.encode_nothing(len(drawn)), masks=masks)
+        dense = self._encoder.mask_embed(mask_inputs.float()).to(self._dtype)
+        return replace(self.encode_no_prompts(len(mask_inputs)), dense=dense)
 
-    def _masks(self, drawn: Sequence[Tensor | None], nothing: Tensor) -> Tensor:
-        masks = nothing.expand(len(drawn), -1, -1, -1).clone()
-        known = [index for index, one in enumerate(drawn) if one is not None]
-        if known:
-            stacked = torch.stack([one for one in drawn if one is not None])[:, None]
-            masks[known] = self._encoder.mask_embed(stacked.to(self._device, torch.float32))
-        return masks
+    def _encoded_masks(self, mask_inputs: Sequence[Tensor | None], no_mask: Tensor) -> Tensor:
+        dense = no_mask.expand(len(mask_inputs), -1, -1, -1).clone()
+        given = {index: mask for index, mask in enumerate(mask_inputs) if mask is not None}
+        if given:
+            stacked = torch.stack(list(given.values()))[:, None]
+            dense[list(given)] = self._encoder.mask_embed(stacked.to(self._device, torch.float32))
+        return dense
 
-    def _encoded(self, clicks: Tensor, masks: Tensor, is_ambiguous: bool) -> Encoded:
-        return Encoded(clicks.to(self._dtype), masks.to(self._dtype), is_ambiguous)
+    def _embeddings(
+        self, sparse: Tensor, dense: Tensor, multimask_output: bool
+    ) -> PromptEmbeddings:
+        return PromptEmbeddings(sparse.to(self._dtype), dense.to(self._dtype), multimask_output)
 
     def _stacked(self, arrays: Sequence[NDArray[np.generic]]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)[:, None]).to(self._device)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decoded:
-    """What comes out of the mask decoder for N objects, K masks of each."""
+class BatchOutput:
+    """What a mask decoder predicts of N objects, K masks of each."""
 
     logits: Tensor  # (N, K, h, w) float32
     scores: Tensor  # (N, K) float32, predicted intersection over union, 0..1
-    tokens: Tensor  # (N, K, C) what the decoder knows of each mask
-    presence: Tensor  # (N,) float32 logits
+    mask_tokens: Tensor  # (N, K, C)
+    presence: Tensor  # (N,) float32 object score logits
 
-    def guesses(self) -> list[DecoderOutput]:
-        """Return what is said about each object."""
+    def split(self) -> list[DecoderOutput]:
+        """Return what is predicted of each object."""
         presence = torch.sigmoid(self.presence).tolist()
-        return [DecoderOutput(*one) for one in zip(self.logits, self.scores, presence, strict=True)]
+        objects = zip(self.logits, self.scores, presence, strict=True)
+        return [DecoderOutput(*output) for output in objects]
 
 
 class PromptDecoder:
-    """Answers prompts with the prompt encoder and the mask decoder of SAM 2, SAM 3 or EdgeTAM.
+    """The prompt encoder and the mask decoder of SAM 2, SAM 3 or EdgeTAM.
 
-    A single click may mean a whole, a part or a part of that, and gets three masks. All else gets
-    the one mask that the model has for clear prompts.
+    A single point may mean a whole, a part or a part of that, and gets the multimask output. All
+    other prompts get the single mask that the model has for clear prompts.
 
     Parameters
     ----------
     tracker : Module
         The model, or that part of it which has the prompt encoder and the mask decoder.
     side : int
-        Of the square that the model sees, in pixels.
+        Of the square that the model encodes, in pixels.
     dtype, device
         Of the mask decoder.
     """
@@ -283,47 +280,49 @@ class PromptDecoder:
     ) -> None:
         self._decoder = tracker.mask_decoder
         self._no_memory = tracker.no_memory_embedding.view(1, -1, 1, 1)
-        self._places = positional_encoding(tracker).to(dtype)
+        self._positional_encoding = positional_encoding(tracker).to(dtype)
         self.side = side
         self.encoder = PromptEncoder(tracker.prompt_encoder, dtype, torch.device(device))
         self.micro_batches = MicroBatches()
 
-    def segment(
-        self, maps: Maps, prompts: Sequence[Prompts], previous: Sequence[Prediction | None]
-    ) -> list[Prediction]:
-        """Answer the prompts of several objects of one image; see `Backend.segment`."""
-        return self.view(maps).segment(prompts, previous)
-
-    def view(self, maps: Maps) -> View:
-        """Look at one image."""
-        scaling = Scaling.resized(maps.shape, self.side)
-        return View(partial(self._ask, maps), scaling, self.encoder.mask_side, self.micro_batches)
-
-    def decode(self, maps: Maps, coarse: Tensor, said: Encoded) -> Decoded:
-        """Decode what is said about N objects, each on its own coarse map, (N, C, g, g)."""
-        logits, scores, tokens, presence = self._decoder(
-            image_embeddings=coarse,
-            image_positional_embeddings=self._places,
-            sparse_prompt_embeddings=said.clicks,
-            dense_prompt_embeddings=said.masks,
-            multimask_output=said.is_ambiguous,
-            high_resolution_features=[maps.fine, maps.middle],
+    def on_image(self, pyramid: FeaturePyramid) -> ImageDecoder:
+        """Return the decoder for one image."""
+        return ImageDecoder(
+            partial(self._decode_batch, pyramid),
+            Resizing.to_square(pyramid.shape, self.side),
+            self.encoder.mask_side,
+            self.micro_batches,
         )
-        return Decoded(
+
+    def decode(
+        self, pyramid: FeaturePyramid, coarse: Tensor, prompts: PromptEmbeddings
+    ) -> BatchOutput:
+        """Decode the prompts of N objects, each with its own coarse features, (N, C, g, g)."""
+        logits, scores, mask_tokens, presence = self._decoder(
+            image_embeddings=coarse,
+            image_positional_embeddings=self._positional_encoding,
+            sparse_prompt_embeddings=prompts.sparse,
+            dense_prompt_embeddings=prompts.dense,
+            multimask_output=prompts.multimask_output,
+            high_resolution_features=[pyramid.fine, pyramid.middle],
+        )
+        return BatchOutput(
             logits[:, 0].float(),
             scores[:, 0].float().clamp(0, 1),
-            tokens[:, 0],
+            mask_tokens[:, 0],
             presence.flatten().float(),
         )
 
-    def _ask(self, maps: Maps, questions: Sequence[DecoderQuery]) -> list[DecoderOutput]:
-        """Answer questions of one kind in one pass, without memory of other images."""
-        coarse = (maps.coarse + self._no_memory).expand(len(questions), -1, -1, -1)
-        return self.decode(maps, coarse, self.encoder.encode(questions)).guesses()
+    def _decode_batch(
+        self, pyramid: FeaturePyramid, queries: Sequence[DecoderQuery]
+    ) -> list[DecoderOutput]:
+        """Decode queries of one batch key, without memory of other images."""
+        coarse = (pyramid.coarse + self._no_memory).expand(len(queries), -1, -1, -1)
+        return self.decode(pyramid, coarse, self.encoder.encode(queries)).split()
 
 
 def positional_encoding(model: Any) -> Tensor:
-    """Encode the places of the coarse map, (1, C, g, g), as precisely as those of clicks."""
+    """Return the positional encoding of the coarse features, (1, C, g, g), in float32 as points."""
     model.shared_image_embedding.float()
-    places: Tensor = model.get_image_wide_positional_embeddings()
-    return places
+    encoding: Tensor = model.get_image_wide_positional_embeddings()
+    return encoding

@@ -1,4 +1,4 @@
-"""Finding all objects of an image by clicking everywhere."""
+"""Automatic mask generation: a grid of points, whose masks are filtered and deduplicated."""
 
 from __future__ import annotations
 
@@ -10,90 +10,87 @@ import torch
 from torch import Tensor
 
 from ....values import Candidates, Mask
-from .mask_decoding import DecoderOutput, DecoderQuery, PromptDecoder, View, draw
-from .preprocessing import Maps, Scaling
+from .mask_decoding import DecoderOutput, DecoderQuery, ImageDecoder, upscaled_mask
+from .preprocessing import Resizing
 
-CLICKS = 32
-"""The most clicks along each side of the image."""
-PIXELS = 8
-"""No two clicks are closer than this, in pixels of the decoder's masks."""
-BATCH = 64
-"""So many clicks are answered before what they found is compared."""
-SCORE = 0.5
-"""The lowest score of a candidate."""
-STABLE = 0.85
-"""The lowest share of a candidate that must stay wherever its logits are cut."""
-SHIFT = 1.0
-"""How far below and above zero the logits are cut to see that."""
-SHARED = 0.7
-"""Two masks whose intersection is a larger share of their union are the same object."""
-LARGEST = 0.5
-"""What covers more of the image is its background."""
+POINTS_PER_SIDE = 32
+"""The most points along each side of the image."""
+POINT_SPACING = 8
+"""No two points are closer than this, in pixels of the decoder's masks."""
+POINTS_PER_BATCH = 64
+"""So many points are decoded before their masks are deduplicated."""
+PREDICTED_IOU = 0.5
+"""The lowest predicted intersection over union of a mask that is kept."""
+STABILITY = 0.85
+"""The lowest stability score of a mask that is kept."""
+STABILITY_OFFSET = 1.0
+"""How far below and above zero the logits are thresholded for the stability score."""
+DUPLICATE_IOU = 0.7
+"""Two masks with a larger intersection over union are the same object."""
+BACKGROUND_SHARE = 0.5
+"""A mask of a larger share of the image is its background."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """What may be an object, as the decoder drew it."""
+class GridMask:
+    """The mask of a point, as the decoder predicts it."""
 
     logits: Tensor  # (h, w) float16
     mask: Mask  # where they are positive, in their own pixels
 
 
-def everything(decoder: PromptDecoder, maps: Maps) -> Candidates:
-    """Find all objects of an image with a model for clicks."""
-    return find_all(decoder.view(maps))
+def generate_masks(decoder: ImageDecoder) -> Candidates:
+    """Detect all objects of an image by the points of a grid."""
+    points = _grid_queries(decoder)
+    kept: list[GridMask] = []
+    for start in range(0, len(points), POINTS_PER_BATCH):
+        outputs = decoder.decode(points[start : start + POINTS_PER_BATCH])
+        kept = suppress_duplicates([*kept, *_filtered_masks(outputs, decoder)])
+    return _candidates(kept, decoder.resizing)
 
 
-def find_all(view: View) -> Candidates:
-    """Find all objects of an image as a mask decoder sees it."""
-    clicks = _clicks(view)
-    pieces: list[Piece] = []
-    for start in range(0, len(clicks), BATCH):
-        guesses = view.guess(clicks[start : start + BATCH])
-        pieces = distinct([*pieces, *_pieces(guesses, view)])
-    return _candidates(pieces, view.scaling)
-
-
-def distinct(pieces: Sequence[Piece]) -> list[Piece]:
-    """Leave out what is the same object as a better piece; return the best pieces first."""
-    kept: list[Piece] = []
-    for piece in sorted(pieces, key=lambda piece: -piece.mask.score):
-        if all(piece.mask.iou(other.mask) <= SHARED for other in kept):
-            kept.append(piece)
+def suppress_duplicates(masks: Sequence[GridMask]) -> list[GridMask]:
+    """Apply non-maximum suppression to masks; return what is kept, the best first."""
+    kept: list[GridMask] = []
+    for mask in sorted(masks, key=lambda mask: -mask.mask.score):
+        if all(mask.mask.iou(better.mask) <= DUPLICATE_IOU for better in kept):
+            kept.append(mask)
     return kept
 
 
-def _clicks(view: View) -> list[DecoderQuery]:
-    """Ask about the middle of every field of a grid."""
-    count = max(min(CLICKS, view.mask_side // PIXELS), 1)
+def stability_scores(logits: Tensor) -> Tensor:
+    """Return the stability scores, (K,), of logits (K, h, w).
+
+    They are the intersection over union of the masks at a higher and at a lower threshold.
+    """
+    high = (logits > STABILITY_OFFSET).flatten(1).sum(1)
+    low = (logits > -STABILITY_OFFSET).flatten(1).sum(1)
+    return high / torch.clamp(low, min=1)
+
+
+def _grid_queries(decoder: ImageDecoder) -> list[DecoderQuery]:
+    """Return a positive point in the middle of every cell of the grid."""
+    count = max(min(POINTS_PER_SIDE, decoder.mask_side // POINT_SPACING), 1)
     middles = (np.arange(count) + 0.5) / count
-    places = np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
-    points = view.scaling.points(places * view.scaling.shape - 0.5)
-    inside = np.ones(1, np.int32)
-    return [DecoderQuery(point[None], inside, None, None) for point in points]
+    grid = np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
+    points = decoder.resizing.points(grid * decoder.resizing.shape - 0.5)
+    positive = np.ones(1, np.int32)
+    return [DecoderQuery(point[None], positive, None, None) for point in points]
 
 
-def _pieces(guesses: Sequence[DecoderOutput], view: View) -> Iterator[Piece]:
-    rows, cols = view.scaling.filled(view.mask_side)
-    for guess in guesses:
-        stable = stability(guess.logits)
-        for logits, score, share in zip(guess.logits, guess.scores, stable, strict=True):
-            if score < SCORE or share < STABLE:
+def _filtered_masks(outputs: Sequence[DecoderOutput], decoder: ImageDecoder) -> Iterator[GridMask]:
+    rows, cols = decoder.resizing.unpadded(decoder.mask_side)
+    for output in outputs:
+        stability = stability_scores(output.logits)
+        for logits, score, stable in zip(output.logits, output.scores, stability, strict=True):
+            if score < PREDICTED_IOU or stable < STABILITY:
                 continue
-            mask = (logits > 0).cpu().numpy()
-            if 0 < mask[:rows, :cols].sum() <= LARGEST * rows * cols:
-                yield Piece(logits.cpu().half(), Mask.of(mask, float(score)).trimmed())
+            pixels = (logits > 0).cpu().numpy()
+            if 0 < pixels[:rows, :cols].sum() <= BACKGROUND_SHARE * rows * cols:
+                yield GridMask(logits.cpu().half(), Mask.of(pixels, float(score)).trimmed())
 
 
-def stability(logits: Tensor) -> Tensor:
-    """Return which share of each mask, (K, h, w), stays when it is cut higher or lower, (K,)."""
-    least = (logits > SHIFT).flatten(1).sum(1)
-    most = (logits > -SHIFT).flatten(1).sum(1)
-    return least / torch.clamp(most, min=1)
-
-
-def _candidates(pieces: Sequence[Piece], scaling: Scaling) -> Candidates:
-    """Draw pieces on the image one by one, and keep what is not empty."""
-    drawn = (Mask.of(draw(piece.logits, scaling), piece.mask.score) for piece in pieces)
-    masks = [mask.trimmed() for mask in drawn if mask.area]
-    return Candidates.of(masks, scaling.shape)
+def _candidates(masks: Sequence[GridMask], resizing: Resizing) -> Candidates:
+    """Upscale masks to the image one by one, and keep what is not empty."""
+    upscaled = (Mask.of(upscaled_mask(mask.logits, resizing), mask.mask.score) for mask in masks)
+    return Candidates.of([mask.trimmed() for mask in upscaled if mask.area], resizing.shape)

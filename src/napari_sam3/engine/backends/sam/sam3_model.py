@@ -15,24 +15,24 @@ from transformers import Sam3VideoModel
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput, Sam3VisionNeck
 
 from ....values import WeightsError
+from ...devices import Precision
 from ...weights.checkpoints import read_config
-from .attention import attend_quickly
+from .attention import use_fastest_attention
 from .loading import ADVICE, digest, load_model
-from .precision import Precision, calculating, checked_precision, halved, parted
-from .preprocessing import Maps, tell_steps
+from .precision import autocast, checked_precision, split_batch, to_float16
+from .preprocessing import FeaturePyramid, report_layers
 
 MODEL_TYPE = "sam3_video"
-"""What the configuration of detector and tracker together says it is."""
-
+"""The model type in the configuration of detector and tracker together."""
 LEVELS = 3
-"""Maps of different fineness that are read; a fourth, coarser one is not."""
+"""Levels of the feature pyramid that are read; a fourth, coarser one is not."""
 
-Derived = TypeVar("Derived")
+Features = TypeVar("Features")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sam3Embedding:
-    """What the image encoder says about one image; all else is derived."""
+    """The output of the image encoder for one image; all else is derived."""
 
     tokens: Tensor  # (1, g * g, C), one for each patch of the image, row by row
     shape: tuple[int, int]  # (H, W) of the image
@@ -43,21 +43,21 @@ class Sam3Embedding:
         return self.tokens.nbytes
 
 
-class Recent(Generic[Derived]):
-    """What was derived from the embeddings that were asked for last."""
+class RecentFeatures(Generic[Features]):
+    """The features that were derived from the embeddings used last."""
 
-    def __init__(self, derive: Callable[[Sam3Embedding], Derived], count: int) -> None:
+    def __init__(self, derive: Callable[[Sam3Embedding], Features], count: int) -> None:
         self._derive = derive
-        self._known: deque[tuple[Sam3Embedding, Derived]] = deque(maxlen=count)
+        self._known: deque[tuple[Sam3Embedding, Features]] = deque(maxlen=count)
 
-    def of(self, embedding: Sam3Embedding) -> Derived:
-        """Derive it, or take what is known."""
-        for known, derived in self._known:
+    def of(self, embedding: Sam3Embedding) -> Features:
+        """Return the features of an embedding, derived now unless they are known."""
+        for known, features in self._known:
             if known is embedding:
-                return derived
-        derived = self._derive(embedding)
-        self._known.append((embedding, derived))
-        return derived
+                return features
+        features = self._derive(embedding)
+        self._known.append((embedding, features))
+        return features
 
 
 class Sam3:
@@ -68,9 +68,9 @@ class Sam3:
     model : Sam3VideoModel
         Detector and tracker.
     device : str
-        Where it calculates.
+        Where it computes.
     precision : {"float32", "bfloat16"}
-        In which numbers it encodes images and texts.
+        In which it encodes images and texts.
     """
 
     def __init__(
@@ -85,14 +85,14 @@ class Sam3:
         self.device = device
         self._precision = precision
         if precision == "bfloat16":
-            _shorten(self.trunk)
-            _shorten(self.detector.text_encoder)
-        attend_quickly(model, device, precision)
-        self._neck = model.tracker_neck
+            _convert_to_bfloat16(self.trunk)
+            _convert_to_bfloat16(self.detector.text_encoder)
+        use_fastest_attention(model, device, precision)
+        self._tracker_neck = model.tracker_neck
         nn.Module.to(model, device)
-        tell_steps(self.trunk.layers)
-        self._maps = Recent(self._tracker_maps, 2)  # one for clicks, one for what runs meanwhile
-        self._features = Recent(self._detector_features, 1)
+        report_layers(self.trunk.layers)
+        self._pyramids = RecentFeatures(self._derive_pyramid, 2)  # for clicks, and for propagation
+        self._detector_features = RecentFeatures(self._derive_detector_features, 1)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu", precision: Precision | None = None) -> Self:
@@ -103,55 +103,54 @@ class Sam3:
         WeightsError
             If the folder lacks weights, or holds others.
         ModelError
-            If the device cannot calculate with this precision.
+            If the device cannot compute with this precision.
         """
-        found = read_config(folder).get("model_type")
-        if found != MODEL_TYPE:
-            raise WeightsError(f"The folder {folder} holds {found}, not SAM 3: {ADVICE}")
-        chosen = checked_precision(device, precision)
-        return cls(load_model(Sam3VideoModel, folder), device, chosen)
+        check_model_type(folder)
+        checked = checked_precision(device, precision)
+        return cls(load_model(Sam3VideoModel, folder), device, checked)
 
-    def embed(self, pixel_values: Tensor, shape: tuple[int, int]) -> Sam3Embedding:
+    def encode(self, pixel_values: Tensor, shape: tuple[int, int]) -> Sam3Embedding:
         """Encode the square of an image (H, W), (1, 3, side, side)."""
-        return self.embed_all(pixel_values, [shape])[0]
+        return self.encode_batch(pixel_values, [shape])[0]
 
-    def embed_all(
+    def encode_batch(
         self, pixel_values: Tensor, shapes: Sequence[tuple[int, int]]
     ) -> list[Sam3Embedding]:
-        """Encode the squares of images of these (H, W), (B, 3, side, side), in one pass."""
-        with self.calculating():
+        """Encode the squares of images of these (H, W), (B, 3, side, side), in one batch."""
+        with self.autocast():
             tokens = self.trunk(pixel_values.to(self.device)).last_hidden_state
-        kept = parted(halved(tokens))
-        return [Sam3Embedding(one, shape) for one, shape in zip(kept, shapes, strict=True)]
+        images = zip(split_batch(to_float16(tokens)), shapes, strict=True)
+        return [Sam3Embedding(*image) for image in images]
 
-    def maps(self, embedding: Sam3Embedding) -> Maps:
-        """Return what the tracker sees of an image."""
-        return self._maps.of(embedding)
+    def pyramid(self, embedding: Sam3Embedding) -> FeaturePyramid:
+        """Return the features of an image that the tracker reads."""
+        return self._pyramids.of(embedding)
 
-    def features(self, embedding: Sam3Embedding) -> Sam3VisionEncoderOutput:
-        """Return what the detector sees of an image."""
-        return self._features.of(embedding)
+    def detector_features(self, embedding: Sam3Embedding) -> Sam3VisionEncoderOutput:
+        """Return the features of an image that the detector reads."""
+        return self._detector_features.of(embedding)
 
-    def calculating(self) -> AbstractContextManager[Any]:
-        """Calculate with the chosen precision meanwhile."""
-        return calculating(self.device, self._precision)
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Compute with the precision of the model meanwhile."""
+        return autocast(self.device, self._precision)
 
-    def _tracker_maps(self, embedding: Sam3Embedding) -> Maps:
-        fine, middle, coarse, position = self._levels(self._neck, embedding)
+    def _derive_pyramid(self, embedding: Sam3Embedding) -> FeaturePyramid:
+        fine, middle, coarse, encoding = self._neck_levels(self._tracker_neck, embedding)
         decoder = self.tracker.mask_decoder
-        shape = embedding.shape
-        return Maps(decoder.conv_s0(fine), decoder.conv_s1(middle), coarse, position, shape)
+        fine, middle = decoder.conv_s0(fine), decoder.conv_s1(middle)
+        return FeaturePyramid(fine, middle, coarse, encoding, embedding.shape)
 
-    def _detector_features(self, embedding: Sam3Embedding) -> Sam3VisionEncoderOutput:
-        *levels, position = self._levels(self.detector.vision_encoder.neck, embedding)
-        dropped = levels[-1]  # the detector expects a fourth level, and leaves it alone
+    def _derive_detector_features(self, embedding: Sam3Embedding) -> Sam3VisionEncoderOutput:
+        neck = self.detector.vision_encoder.neck
+        *levels, encoding = self._neck_levels(neck, embedding)
+        unused = levels[-1]  # the detector expects a fourth level, and leaves it alone
         return Sam3VisionEncoderOutput(
-            fpn_hidden_states=(*levels, dropped),
-            fpn_position_encoding=(position,) * (LEVELS + 1),  # it reads that of the third alone
+            fpn_hidden_states=(*levels, unused),
+            fpn_position_encoding=(encoding,) * (LEVELS + 1),  # it reads that of the third alone
         )
 
-    def _levels(self, neck: Sam3VisionNeck, embedding: Sam3Embedding) -> tuple[Tensor, ...]:
-        """Return maps from fine to coarse, and the position encoding of the coarse one."""
+    def _neck_levels(self, neck: Sam3VisionNeck, embedding: Sam3Embedding) -> tuple[Tensor, ...]:
+        """Return levels from fine to coarse, and the positional encoding of the coarse one."""
         tokens = embedding.tokens.to(self.device, torch.float32)
         plane = tokens.unflatten(1, (self.grid, self.grid)).permute(0, 3, 1, 2)
         levels = [layer(plane) for layer in neck.fpn_layers[:LEVELS]]
@@ -159,8 +158,21 @@ class Sam3:
         return (*levels, neck.position_encoding(coarse.shape, coarse.device, coarse.dtype))
 
 
-def _shorten(encoder: nn.Module) -> None:
-    """Keep weights the way that `torch.autocast` would see them, in half of the memory."""
+def check_model_type(folder: Path) -> None:
+    """Refuse a folder that holds another model.
+
+    Raises
+    ------
+    WeightsError
+        If it does, or its configuration cannot be read.
+    """
+    model_type = read_config(folder).get("model_type")
+    if model_type != MODEL_TYPE:
+        raise WeightsError(f"The folder {folder} holds {model_type}, not SAM 3: {ADVICE}")
+
+
+def _convert_to_bfloat16(encoder: nn.Module) -> None:
+    """Convert weights as `torch.autocast` would, once, in half of the memory."""
     for layer in encoder.modules():
         if isinstance(layer, nn.Linear):
             layer.to(torch.bfloat16)
