@@ -10,7 +10,7 @@ from napari.layers import Image
 from numpy.typing import NDArray
 from tifffile import imwrite
 
-from napari_sam3 import commands as cli
+from napari_sam3 import commands
 from napari_sam3.commands import encode
 from napari_sam3.engine import Engine, shared_engine
 from napari_sam3.engine.cache.budgets import Budgets
@@ -22,7 +22,7 @@ MOVIE = disk_frames([(20, 20 + 4 * index) for index in range(5)])
 
 
 class EndedBackend(DiskBackend):
-    """Somebody presses Ctrl-C at one of its images."""
+    """Is ended with Ctrl-C at an image."""
 
     ended_at = -1
 
@@ -47,7 +47,7 @@ def movie(tmp_path: Path) -> Path:
 
 
 def run(movie: Path, *arguments: str) -> int:
-    return cli.main(["encode", str(movie), *arguments])
+    return commands.main(["encode", str(movie), *arguments])
 
 
 def test_all_frames_are_encoded_into_the_folder(
@@ -55,12 +55,12 @@ def test_all_frames_are_encoded_into_the_folder(
 ) -> None:
     code = run(movie)
 
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     assert code == 0
     assert backend.encoded == 5
     assert (movie.with_suffix(".sam3") / "embeddings.zarr").is_dir()
-    assert "5 of 5 frames, 0:00:00 left" in said.err
-    assert "5 frames are ready" in said.out
+    assert "5 of 5 frames, 0:00:00 left" in output.err
+    assert "5 frames are ready" in output.out
 
 
 def test_second_run_encodes_nothing(backend: EndedBackend, movie: Path) -> None:
@@ -71,27 +71,27 @@ def test_second_run_encodes_nothing(backend: EndedBackend, movie: Path) -> None:
     assert (code, backend.encoded) == (0, 5)
 
 
-def test_chosen_frames_are_encoded_into_a_chosen_folder(
+def test_some_frames_are_encoded_into_a_given_folder(
     backend: EndedBackend, movie: Path, tmp_path: Path
 ) -> None:
-    run(movie, "--frames", "1-2", "--folder", str(tmp_path / "other.sam3"))
+    run(movie, "--frames", "1-2", "--folder", str(tmp_path / "given.sam3"))
 
     assert backend.encoded == 2
-    assert (tmp_path / "other.sam3" / "embeddings.zarr").is_dir()
+    assert (tmp_path / "given.sam3" / "embeddings.zarr").is_dir()
 
 
-def test_ctrl_c_keeps_what_is_done_and_says_so(
+def test_ctrl_c_keeps_the_embeddings_and_says_so(
     backend: EndedBackend, movie: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     backend.ended_at = 3
     code = run(movie)
-    said = capsys.readouterr().err
+    error = capsys.readouterr().err
     backend.ended_at = -1
 
     run(movie)
 
     assert code == encode.INTERRUPTED
-    assert "3 of 5 frames are in" in said
+    assert "3 of 5 frames are in" in error
     assert backend.encoded == 5
 
 
@@ -119,7 +119,7 @@ def test_frame_outside_the_stack_is_named(
 
 
 @pytest.mark.parametrize("frames", ["a", "5-1", "-"])
-def test_frames_are_a_first_and_a_last_one(
+def test_frames_are_a_first_and_a_last_frame(
     movie: Path, frames: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):

@@ -1,1 +1,1 @@
-"""How long everything takes, and how much memory."""
+"""Benchmarks of speed and memory, also beside other programs."""

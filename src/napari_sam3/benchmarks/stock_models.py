@@ -1,4 +1,4 @@
-"""The classes of transformers as they come, asked what the engine asks its models."""
+"""The stock classes of transformers, timed as the engine's models are."""
 
 from __future__ import annotations
 
@@ -39,126 +39,60 @@ from ..engine.backends.sam.precision import autocast
 from ..engine.devices import Precision
 from ..values import ModelError
 
-PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+CONFIGS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 ENCODER = "vision_encoder"
-
-
-class MemoryEncoder(nn.Module):
-    """An image encoder that sees one image and says the same ever after.
-
-    The classes of transformers would each encode it again.
-    """
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self._said: Any = None
-
-    def forward(self, pixel_values: torch.Tensor, **options: Any) -> Any:
-        """Encode an image, unless one was encoded before."""
-        if self._said is None:
-            self._said = self.encoder(pixel_values, **options)
-        return self._said
-
-    def forget(self) -> None:
-        """Encode the next image."""
-        self._said = None
+START = "<|startoftext|>"
+END = "<|endoftext|>"
+MAX_TOKENS = 32  # tokens of a text
+PRESENCE_BIAS = 3.0
+"""Bias of the presence logit, with which objects are there, so that they are propagated."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StockModels:
-    """What transformers has for one checkpoint."""
+    """The classes of transformers around the weights of a checkpoint."""
 
-    images: Any  # answers clicks
-    videos: Any  # follows objects
-    session: Callable[..., Any]  # what it remembers
-    side: int  # of the square they see, pixels
-    trunk: MemoryEncoder | None = None
-    detector: Any = None  # reads concepts
+    image_model: Any  # for clicks
+    video_model: Any  # for propagation
+    session_class: Callable[..., Any]  # holds the memory of the video model
+    side: int  # of the square input, pixels
+    backbone: CachedEncoder | None = None
+    detector: Any = None  # for concepts
     tokenizer: CLIPTokenizer | None = None
 
-    def forget(self) -> None:
-        """Encode the next image, even if it is the same one."""
-        if self.trunk is not None:
-            self.trunk.forget()
+    def clear_cache(self) -> None:
+        """Encode the next image, even if it is the same."""
+        if self.backbone is not None:
+            self.backbone.clear_cache()
 
 
 def stock_models(model: Any, tokenizer: CLIPTokenizer | None) -> StockModels:
-    """Build the classes around a model that also follows objects.
+    """Build the classes around a video model.
 
-    The image encoder of a Sam3VideoModel is wrapped in place, and every model attends as usual.
+    The image encoder of a Sam3VideoModel is wrapped in place, and attention is that of torch.
     """
     use_sdpa_attention(model)
     if isinstance(model, Sam3VideoModel):
         return _sam3(model, tokenizer)
-    session: Any = Sam2VideoInferenceSession
+    session_class: Any = Sam2VideoInferenceSession
     kind: Any = Sam2Model
     if isinstance(model, EdgeTamVideoModel):
-        session, kind = EdgeTamVideoInferenceSession, EdgeTamModel
-    images = _for_images(kind, model, model.vision_encoder)
-    return StockModels(images, model, session, model.config.image_size)
-
-
-def _sam3(model: Any, tokenizer: CLIPTokenizer | None) -> StockModels:
-    detector, tracker = model.detector_model, model.tracker_model
-    trunk = MemoryEncoder(detector.vision_encoder.backbone)
-    detector.vision_encoder.backbone = trunk
-    with torch.device("meta"):
-        seeing: Any = Sam3VisionModel(tracker.config.vision_config)
-    seeing.backbone, seeing.neck = trunk, model.tracker_neck
-    tracker.vision_encoder = seeing.eval()
-    return StockModels(
-        images=_for_images(Sam3TrackerModel, tracker, seeing),
-        videos=tracker,
-        session=Sam3TrackerVideoInferenceSession,
-        side=tracker.config.image_size,
-        trunk=trunk,
-        detector=detector,
-        tokenizer=tokenizer,
-    )
-
-
-def _for_images(kind: Any, videos: PreTrainedModel, encoder: nn.Module) -> Any:
-    """Build the class for single images around the weights of the one for videos."""
-    config = {name: getattr(videos.config, name).to_dict() for name in PARTS}
-    with torch.device("meta"):  # which takes no memory
-        images = kind(kind.config_class(**config))
-    images.vision_encoder = encoder
-    weights = {
-        name: value for name, value in videos.state_dict().items() if not name.startswith(ENCODER)
-    }
-    images.load_state_dict(weights, strict=False, assign=True)
-    return images.eval()
-
-
-class SingleFrame:
-    """A cache that knows one frame and takes every other one for it: none is encoded again."""
-
-    def __init__(self) -> None:
-        self._features: dict[str, Sequence[Any]] | None = None
-
-    def get_vision_features(self, _frame: int) -> dict[str, list[Any]] | None:
-        """Return what is known."""
-        if self._features is None:
-            return None
-        return {name: list(levels) for name, levels in self._features.items()}
-
-    def cache_vision_features(self, _frame: int, features: dict[str, Sequence[Any]]) -> None:
-        """Keep what is known."""
-        self._features = features
+        session_class, kind = EdgeTamVideoInferenceSession, EdgeTamModel
+    image_model = _for_images(kind, model, model.vision_encoder)
+    return StockModels(image_model, model, session_class, model.config.image_size)
 
 
 class StockTrial:
-    """Asks the classes of transformers, and draws their masks on the image as transformers does.
+    """Steps of the stock classes; masks are resized to the image as transformers does.
 
     Parameters
     ----------
     models : StockModels
-        What is asked.
+        The classes.
     image : (H, W, 3) array of float32
         In 0..1.
     device, precision
-        Where and in which numbers they calculate.
+        Where and in which dtype they calculate.
     """
 
     def __init__(
@@ -170,53 +104,53 @@ class StockTrial:
         self._shape = image.shape[:2]
         self._device = device
         self._precision = precision
-        self._seen: Any = None  # what the detector sees of the image
+        self._detector_features: Any = None  # of the image
 
     def encode(self) -> None:
-        """Embed the image; all other steps come later."""
-        self._models.forget()
-        self._seen = None
-        with torch.inference_mode(), self._calculating():
+        """Encode the image; all further steps need it."""
+        self._models.clear_cache()
+        self._detector_features = None
+        with torch.inference_mode(), self._autocast():
             channels = torch.from_numpy(self._image).permute(2, 0, 1)[None].to(self._device)
             side = self._models.side
             self._pixels = 2 * F.interpolate(channels, (side, side), mode="bilinear") - 1
-            self._maps = self._models.images.get_image_embeddings(self._pixels)
+            self._embeddings = self._models.image_model.get_image_embeddings(self._pixels)
         if self._device.startswith("cuda"):
             torch.cuda.synchronize(self._device)
 
     def click(self, point: Sequence[float]) -> None:
-        """Outline what lies at a point, (row, col) in pixels of the image."""
+        """Segment the object at a point, (row, col) in pixels of the image."""
         row, col = (np.add(point, 0.5) / self._shape).tolist()
-        place = torch.tensor([[[[col, row]]]], device=self._device) * self._models.side
-        with torch.inference_mode(), self._calculating():
-            answer = self._models.images(
-                image_embeddings=self._maps,
-                input_points=place,
+        coordinates = torch.tensor([[[[col, row]]]], device=self._device) * self._models.side
+        with torch.inference_mode(), self._autocast():
+            output = self._models.image_model(
+                image_embeddings=self._embeddings,
+                input_points=coordinates,
                 input_labels=torch.ones(1, 1, 1, dtype=torch.int32, device=self._device),
                 multimask_output=True,
             )
-            self._draw(answer.pred_masks[0])
+            self._resize_masks(output.pred_masks[0])
 
-    def find(self, word: str) -> None:
-        """Find all objects that a word describes."""
+    def detect(self, text: str) -> None:
+        """Detect all objects that a text describes."""
         detector = self._models.detector
-        said = self._said(word)
-        with torch.inference_mode(), self._calculating():
-            if self._seen is None:
-                self._seen = detector.get_vision_features(self._pixels)
-            answer = detector(
-                vision_embeds=self._seen,
-                text_embeds=detector.get_text_features(**said),
-                attention_mask=said["attention_mask"],
+        tokens = self._tokens(text)
+        with torch.inference_mode(), self._autocast():
+            if self._detector_features is None:
+                self._detector_features = detector.get_vision_features(self._pixels)
+            output = detector(
+                vision_embeds=self._detector_features,
+                text_embeds=detector.get_text_features(**tokens),
+                attention_mask=tokens["attention_mask"],
             )
-            found = Sam3ImageProcessor().post_process_instance_segmentation(
-                answer, LOWEST_SCORE, target_sizes=[self._shape]
+            instances = Sam3ImageProcessor().post_process_instance_segmentation(
+                output, LOWEST_SCORE, target_sizes=[self._shape]
             )
-            found[0]["masks"].cpu()
+            instances[0]["masks"].cpu()
 
-    def start(self, masks: Sequence[NDArray[np.bool_]]) -> None:
-        """Begin to follow objects with these masks, (H, W) each."""
-        self._session = self._models.session(
+    def start_propagation(self, masks: Sequence[NDArray[np.bool_]]) -> None:
+        """Start to propagate objects with these masks, (H, W) each."""
+        self._session = self._models.session_class(
             video_height=self._shape[0],
             video_width=self._shape[1],
             inference_device=self._device,
@@ -224,45 +158,39 @@ class StockTrial:
             video_storage_device=self._device,
             dtype=torch.float32,
         )
-        self._session.cache = SingleFrame()
+        self._session.cache = SingleFrameCache()
         for number, mask in enumerate(masks, start=1):
             index = self._session.obj_id_to_idx(number)
-            self._session.add_mask_inputs(index, 0, self._enlarged(mask))
+            self._session.add_mask_inputs(index, 0, self._as_input(mask))
         self._session.obj_with_new_inputs = list(self._session.obj_ids)
         self._frame = -1
         self.propagate()
 
     def propagate(self) -> None:
-        """Find them on the next frame, which is embedded already, and remember what is seen."""
+        """Propagate to the next frame, which is encoded already, and update the memory."""
         self._frame += 1
         self._session.add_new_frame(self._pixels, self._frame)
-        with torch.inference_mode(), self._calculating():
-            self._draw(self._models.videos(self._session, frame_idx=self._frame).pred_masks)
+        with torch.inference_mode(), self._autocast():
+            output = self._models.video_model(self._session, frame_idx=self._frame)
+            self._resize_masks(output.pred_masks)
 
-    def _draw(self, masks: Tensor) -> None:
-        """Draw logits (N, K, h, w) on the image."""
+    def _resize_masks(self, masks: Tensor) -> None:
+        """Turn logits (N, K, h, w) into masks of the size of the image."""
         processor: Any = Sam2ImageProcessor()
         processor.post_process_masks([masks], [self._shape])[0].cpu()
 
-    def _said(self, word: str) -> Any:
+    def _tokens(self, text: str) -> Any:
         tokenizer: Any = self._models.tokenizer
         length = self._models.detector.config.text_config.max_position_embeddings
-        return tokenizer(word, return_tensors="pt", padding="max_length", max_length=length).to(
-            self._device
-        )
+        tokens = tokenizer(text, return_tensors="pt", padding="max_length", max_length=length)
+        return tokens.to(self._device)
 
-    def _enlarged(self, mask: NDArray[np.bool_]) -> Tensor:
-        drawn = torch.from_numpy(mask)[None, None].float()
-        return F.interpolate(drawn, (self._models.side, self._models.side))
+    def _as_input(self, mask: NDArray[np.bool_]) -> Tensor:
+        pixels = torch.from_numpy(mask)[None, None].float()
+        return F.interpolate(pixels, (self._models.side, self._models.side))
 
-    def _calculating(self) -> AbstractContextManager[Any]:
+    def _autocast(self) -> AbstractContextManager[Any]:
         return autocast(self._device, self._precision)
-
-
-START, END = "<|startoftext|>", "<|endoftext|>"
-LONGEST = 32  # tokens of a text
-SURE = 3.0
-"""How sure the models are that an object is there, so that it is followed."""
 
 
 def random_model(name: str) -> PreTrainedModel:
@@ -285,16 +213,86 @@ def random_model(name: str) -> PreTrainedModel:
         model.train(False)
         for weights_name, weights in model.named_parameters():
             if weights_name.endswith("pred_obj_score_head.proj_out.bias"):
-                weights.fill_(SURE)
+                weights.fill_(PRESENCE_BIAS)
     return model
 
 
 def letter_tokenizer() -> CLIPTokenizer:
-    """Return a tokenizer that spells words: random weights do not mind."""
+    """Return a tokenizer that spells words, which is enough for random weights."""
     letters = [*string.ascii_lowercase, *string.digits]
     words = [*letters, *(f"{letter}</w>" for letter in letters), START, END]
-    vocab = {word: number for number, word in enumerate(words)}
-    return CLIPTokenizer(vocab=vocab, merges=[], model_max_length=LONGEST, pad_token=END)
+    vocab = {text: number for number, text in enumerate(words)}
+    return CLIPTokenizer(vocab=vocab, merges=[], model_max_length=MAX_TOKENS, pad_token=END)
+
+
+class CachedEncoder(nn.Module):
+    """An image encoder that keeps its first output, for classes that would each encode again."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self._output: Any = None
+
+    def forward(self, pixel_values: torch.Tensor, **options: Any) -> Any:
+        """Encode an image, or return the output that is kept."""
+        if self._output is None:
+            self._output = self.encoder(pixel_values, **options)
+        return self._output
+
+    def clear_cache(self) -> None:
+        """Encode the next image."""
+        self._output = None
+
+
+class SingleFrameCache:
+    """A cache with the features of a single frame, which it returns for every frame."""
+
+    def __init__(self) -> None:
+        self._features: dict[str, Sequence[Any]] | None = None
+
+    def get_vision_features(self, _frame: int) -> dict[str, list[Any]] | None:
+        """Return the features, or None before the first frame."""
+        if self._features is None:
+            return None
+        return {name: list(levels) for name, levels in self._features.items()}
+
+    def cache_vision_features(self, _frame: int, features: dict[str, Sequence[Any]]) -> None:
+        """Keep the features."""
+        self._features = features
+
+
+def _sam3(model: Any, tokenizer: CLIPTokenizer | None) -> StockModels:
+    detector, tracker = model.detector_model, model.tracker_model
+    backbone = CachedEncoder(detector.vision_encoder.backbone)
+    detector.vision_encoder.backbone = backbone
+    with torch.device("meta"):
+        vision_encoder: Any = Sam3VisionModel(tracker.config.vision_config)
+    vision_encoder.backbone, vision_encoder.neck = backbone, model.tracker_neck
+    tracker.vision_encoder = vision_encoder.eval()
+    return StockModels(
+        image_model=_for_images(Sam3TrackerModel, tracker, vision_encoder),
+        video_model=tracker,
+        session_class=Sam3TrackerVideoInferenceSession,
+        side=tracker.config.image_size,
+        backbone=backbone,
+        detector=detector,
+        tokenizer=tokenizer,
+    )
+
+
+def _for_images(kind: Any, video_model: PreTrainedModel, encoder: nn.Module) -> Any:
+    """Build the image class around the weights of the video class."""
+    config = {name: getattr(video_model.config, name).to_dict() for name in CONFIGS}
+    with torch.device("meta"):  # takes no memory
+        image_model = kind(kind.config_class(**config))
+    image_model.vision_encoder = encoder
+    weights = {
+        name: value
+        for name, value in video_model.state_dict().items()
+        if not name.startswith(ENCODER)
+    }
+    image_model.load_state_dict(weights, strict=False, assign=True)
+    return image_model.eval()
 
 
 def _full_size_sam3() -> PreTrainedModel:
@@ -321,4 +319,4 @@ FULL_SIZE: dict[str, Callable[[], PreTrainedModel]] = {
     "facebook/sam2.1-hiera-tiny": _sam2_tiny,
     "yonigozlan/EdgeTAM-hf": _edgetam,
 }
-"""What builds a model, by the name of the real one."""
+"""What builds a model of random weights, by the name of the real model."""

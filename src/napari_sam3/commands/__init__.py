@@ -8,38 +8,39 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
-    "demo": ("napari_sam3.commands.demo", "segment and track cells of a sample time-lapse"),
-    "segment": ("napari_sam3.commands.segment", "outline objects of an image file"),
-    "encode": ("napari_sam3.commands.encode", "let the model look at an image file beforehand"),
-    "evaluate": ("napari_sam3.commands.evaluate", "measure a model on images with ground truth"),
-    "benchmark": ("napari_sam3.benchmarks.benchmark", "measure speed and memory on this machine"),
+    "demo": "segment and track cells of a sample time-lapse",
+    "segment": "outline objects of an image file",
+    "encode": "encode the frames of an image file beforehand",
+    "evaluate": "measure a model on images with ground truth",
+    "benchmark": "measure speed and memory on this machine",
 }
+"""What each command does; its module has the same name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code."""
-    chosen = _parser().parse_args(arguments)
-    from ..values import Sam3Error  # the engine takes a second to import, --help does not need it
+    options = _parser().parse_args(arguments)
+    from ..values import Sam3Error  # numpy takes a moment to import, --help does not need it
 
-    module = import_module(COMMANDS[chosen.command][0])
+    module = import_module(f"{__name__}.{options.command}")
     parser = argparse.ArgumentParser(
-        prog=f"napari-sam3 {chosen.command}", description=module.__doc__
+        prog=f"napari-sam3 {options.command}", description=module.__doc__
     )
     module.add_arguments(parser)
     try:
-        return int(module.run(parser.parse_args(chosen.arguments)))
+        return int(module.run(parser.parse_args(options.arguments)))
     except Sam3Error as error:
-        sys.stderr.write(f"napari-sam3 {chosen.command}: {error}\n")
+        sys.stderr.write(f"napari-sam3 {options.command}: {error}\n")
         return 2
 
 
 def _parser() -> argparse.ArgumentParser:
     from .. import __version__
 
-    lines = [f"  {name:<11}{summary}" for name, (_, summary) in COMMANDS.items()]
+    lines = [f"  {name:<11}{summary}" for name, summary in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog="napari-sam3",
-        description="Outline, follow and measure cells.",
+        description="Outline, track and measure cells.",
         epilog="commands:\n" + "\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,4 +1,4 @@
-"""Segment and follow three cells of a sample time-lapse, in a window or without one."""
+"""Segment and propagate three cells of a sample time-lapse, in a window or without."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..samples import Sample, dividing_cells
 from ..values import Prompts
 
 CELLS = 3
-SHOWN = 9  # frames in the picture
+SHOWN = 9  # frames in the overview
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def has_display() -> bool:
 
 
 def write(folder: Path, engine: Engine) -> None:
-    """Segment and follow the cells and write labels.tif, measurements.csv and overview.png."""
+    """Propagate the cells and write labels.tif, measurements.csv and overview.png."""
     folder.mkdir(parents=True, exist_ok=True)
     sample = dividing_cells()
     table = Measurements(folder / "measurements.csv")
@@ -71,7 +71,7 @@ def write(folder: Path, engine: Engine) -> None:
 
 
 def first_prompts(sample: Sample) -> dict[tuple[int, int], Prompts]:
-    """Place one point on each cell of the demo, on frame 0; the cells are those that live on."""
+    """Return a point on each cell of the demo, on frame 0."""
     return {
         (0, number): Prompts(points=[centre])
         for number, centre in enumerate(cell_centres(sample), start=1)
@@ -79,9 +79,9 @@ def first_prompts(sample: Sample) -> dict[tuple[int, int], Prompts]:
 
 
 def cell_centres(sample: Sample) -> NDArray[np.float64]:
-    """Return where the cells of the demo are on frame 0, (3, 2) as row, col in pixels.
+    """Return the centres of the cells of the demo on frame 0, (3, 2) as row, col in pixels.
 
-    They stay whole through the time-lapse and are the farthest from its border.
+    These cells do not divide during the time-lapse, and are the farthest from its border.
     """
     first, last = sample.labels[0], sample.labels[-1]
     lasting = np.intersect1d(first[first > 0], last)

@@ -1,6 +1,6 @@
-"""Let the model look at all frames of an image file, so that clicks on them are answered at once.
+"""Encode all frames of an image file, so that clicks on them show a mask at once.
 
-What is done is kept when the command ends, however it ends; the next one goes on from there.
+Embeddings are kept when the command ends, however it ends; the next run continues from there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..io import OpenedImage, open_image
 from ..values import StorageError
 
 INTERRUPTED = 128 + signal.SIGINT
-"""The exit code of a command that was ended with Ctrl-C."""
+"""The exit code of a command that is ended with Ctrl-C."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,12 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder",
         type=Path,
-        help="the session folder that keeps what was seen; default IMAGE.sam3",
+        help="the session folder that keeps the embeddings; default IMAGE.sam3",
     )
     parser.add_argument(
         "--for-napari",
         action="store_true",
-        help="keep it where the dock looks, for the contrast that napari opens the image with",
+        help="keep them in the cache of the dock, with the contrast that napari gives the image",
     )
     parser.add_argument(
         "--frames", type=_frames, metavar="FIRST-LAST", help="such as 0-99; default all"
@@ -44,51 +44,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Encode the frames, and say on a line of its own how that goes."""
+    """Encode the frames, and report the progress on standard error."""
     with ExitStack() as opened:
         image = opened.enter_context(closing(open_image(arguments.image)))
         if arguments.for_napari:
-            engine, session, place = _as_in_napari(image, arguments)
+            engine, session, folder = _in_shared_cache(image, arguments)
         else:
-            engine, session, place = _in_folder(image, arguments)
+            engine, session, folder = _in_folder(image, arguments)
         opened.callback(engine.close)
         opened.enter_context(closing(session))
-        whole = range(len(session.frames))
-        work = Work(engine, session, whole if arguments.frames is None else arguments.frames)
-        is_whole = work.done_before_ctrl_c()
-    if not is_whole:
+        frames = arguments.frames or range(len(session.frames))
+        encoding = EncodingRun(engine, session, frames)
+        is_complete = encoding.encode_frames()
+    if not is_complete:
         sys.stderr.write(
-            f"{work.done} of {len(work.frames)} frames are in {place}; the same command goes on "
-            "from there.\n"
+            f"{encoding.done} of {len(encoding.frames)} frames are in {folder}; the same command "
+            "continues from there.\n"
         )
         return INTERRUPTED
-    sys.stdout.write(f"{len(work.frames)} frames are ready in {place}\n")
+    sys.stdout.write(f"{len(encoding.frames)} frames are ready in {folder}\n")
     return 0
 
 
 def _in_folder(image: OpenedImage, arguments: argparse.Namespace) -> tuple[Engine, Session, Path]:
-    """Open an image with a folder of its own, as a script does that goes on from there."""
+    """Open an image with a session folder of its own, as a script does."""
     folder = arguments.folder or arguments.image.with_suffix(".sam3")
     engine = Engine.load(arguments.model, device=arguments.device)
     return engine, engine.open(image.frames(), folder), folder
 
 
-def _as_in_napari(
+def _in_shared_cache(
     image: OpenedImage, arguments: argparse.Namespace
 ) -> tuple[Engine, Session, Path]:
-    """Open an image as the dock will see it, if its contrast is left as it is."""
-    from ..layers import (
-        contrast_of,  # napari takes a while to import
-        layers_of,
-    )
+    """Open an image as the dock does while its contrast is not changed."""
+    from ..layers import contrast_of, layers_of  # napari takes a while to import
 
     engine = shared_engine(arguments.model, arguments.device)
     session = engine.open(image.frames(), contrast=contrast_of(layers_of(image)))
     return engine, session, cache_folder()
 
 
-class Work:
-    """Frames that are encoded one after the other.
+class EncodingRun:
+    """Encodes the frames of a stack in turn.
 
     Parameters
     ----------
@@ -97,7 +94,7 @@ class Work:
     session : Session
         The stack, opened with a folder.
     frames : range
-        Those of the stack that are wanted.
+        The frames to encode.
     """
 
     def __init__(self, engine: Engine, session: Session, frames: range) -> None:
@@ -106,8 +103,8 @@ class Work:
         self._engine = engine
         self._session = session
 
-    def done_before_ctrl_c(self) -> bool:
-        """Encode all frames; return whether that was not interrupted.
+    def encode_frames(self) -> bool:
+        """Encode all frames; return False if Ctrl-C ends it before.
 
         Raises
         ------
@@ -119,28 +116,28 @@ class Work:
             with closing(self._session.encode(self.frames)) as frames:
                 for self.done, _ in enumerate(frames, start=1):
                     self._check_free_space()
-                    sys.stderr.write(f"\r{self._told(monotonic() - began):<60}")
+                    sys.stderr.write(f"\r{self._progress_line(monotonic() - began):<60}")
         except KeyboardInterrupt:
             return False
         finally:
             sys.stderr.write("\n")
         return True
 
-    def _told(self, seconds: float) -> str:
+    def _progress_line(self, seconds: float) -> str:
         left = seconds / self.done * (len(self.frames) - self.done)
         return f"{self.done} of {len(self.frames)} frames, {timedelta(seconds=round(left))} left"
 
     def _check_free_space(self) -> None:
         if self._engine.embeddings.warning:
             raise StorageError(self._engine.embeddings.warning)
-        cost, room = self._session.prefetch.cost, self._session.prefetch.disk_quota
-        if self.done > 1 or cost is None or cost.nbytes * len(self.frames) <= room:
+        cost, quota = self._session.prefetch.cost, self._session.prefetch.disk_quota
+        if self.done > 1 or cost is None or cost.nbytes * len(self.frames) <= quota:
             return
-        fitting = room // cost.nbytes
+        fitting = quota // cost.nbytes
         raise StorageError(
             f"{len(self.frames)} frames take {cost.nbytes * len(self.frames) / 1e6:.0f} MB, but "
-            f"there is room for {room / 1e6:.0f} MB: encode {fitting} of them with --frames, make "
-            "room on the disk, or allow more with NAPARI_SAM3_DISK."
+            f"only {quota / 1e6:.0f} MB are free: encode {fitting} of them with --frames, free "
+            "space on the disk, or allow more with NAPARI_SAM3_DISK."
         )
 
 

@@ -1,4 +1,4 @@
-"""Outline objects of an image file; without points and boxes, what a text means or everything."""
+"""Outline objects of an image file: at points, in boxes, by a text, or everything."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
-from ..engine import Clip, Engine, Frames, KeptCandidates, Selection, Session, choose
+from ..engine import Clip, Engine, Frames, Selection, Session, filter_candidates
 from ..io import LabelFile, Measurements, open_image
-from ..values import MaskPlace, ObjectMask, Prompts
+from ..values import Mask, Prompts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROW,COL,ROW,COL",
         help="two corners of a box around one object; repeat the option for further objects",
     )
-    parser.add_argument("--text", help='what to find, as in "nucleus, not debris"')
+    parser.add_argument("--text", help='all objects to find, as in "nucleus, not debris"')
     parser.add_argument(
-        "--clip", help="a text model for models that read no words: a folder, or a name on the hub"
+        "--clip", help="a text model for models that read no text: a folder, or a name on the hub"
     )
-    parser.add_argument("--frame", type=int, default=0, help="where the prompts are; default 0")
+    parser.add_argument("--frame", type=int, default=0, help="the frame of the prompts; default 0")
     parser.add_argument(
-        "--propagate", action="store_true", help="follow the objects through the whole stack"
+        "--propagate", action="store_true", help="propagate the objects through the whole stack"
     )
     parser.add_argument(
         "-o",
@@ -55,18 +56,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Segment the file and write labels, and a table where one is asked for."""
+    """Segment the file and write labels, and a table on request."""
     with closing(open_image(arguments.image)) as image:
         frames = image.frames()
         output = arguments.output or _output(arguments.image, frames)
         session = _engine(arguments).open(frames)
         masks = _masks(session, arguments, _prompts(arguments))
-        followed = session.propagate(masks) if arguments.propagate and masks else masks.values()
+        is_propagated = arguments.propagate and masks
+        results = session.propagate(masks) if is_propagated else masks.values()
         table = Measurements(arguments.table) if arguments.table else None
         highest = max((number for _, number in masks), default=0)
         shape = (len(frames), *frames.shape)
         with LabelFile(output, shape, highest, image.geometry) as labels:
-            for mask in followed:
+            for mask in results:
                 labels.paint(mask)
                 if table is not None:
                     table.add(mask)
@@ -76,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _engine(arguments: argparse.Namespace) -> Engine:
-    """Load the model, and a text model where one is named."""
+    """Load the model, and a text model if it is named."""
     engine = Engine.load(arguments.model, device=arguments.device)
     if arguments.clip:
         engine.read_texts_with(Clip.load(arguments.clip, arguments.device))
@@ -86,44 +88,39 @@ def _engine(arguments: argparse.Namespace) -> Engine:
 
 
 def _output(image: Path, frames: Frames) -> Path:
-    """Name the labels of an image: OME-Zarr where it is large, a TIFF else."""
+    """Name the labels of an image: OME-Zarr if it is large, else a TIFF."""
     name = image.name.removesuffix(".zarr").removesuffix(".ome")
     stem = name if image.name.endswith(".zarr") else image.stem.removesuffix(".ome")
     return image.with_name(f"{stem}-labels{'.zarr' if frames.is_large else '.tif'}")
 
 
 def _prompts(arguments: argparse.Namespace) -> dict[int, Prompts]:
-    """Give every option an object: those of the points first, then those of the boxes."""
-    said = [Prompts(points=points) for points in arguments.points]
-    said += [Prompts(boxes=[box]) for box in arguments.box]
-    return dict(enumerate(said, start=1))
+    """Return the prompts of every object: first those with points, then those with boxes."""
+    prompts = [Prompts(points=points) for points in arguments.points]
+    prompts += [Prompts(boxes=[box]) for box in arguments.box]
+    return dict(enumerate(prompts, start=1))
 
 
 def _masks(
     session: Session, arguments: argparse.Namespace, prompts: Mapping[int, Prompts]
-) -> dict[tuple[int, int], ObjectMask]:
-    """Outline what is prompted or named on a frame, or all on it, by frame and object."""
+) -> dict[tuple[int, int], Mask]:
+    """Return the masks of all prompted or detected objects of a frame, by frame and object."""
     frame, text = arguments.frame, arguments.text
     if prompts:
-        found = session.segment_many(frame, prompts)
-        return {(frame, number): mask for number, mask in found.items()}
+        masks = session.segment_many(frame, prompts)
+        return {(frame, object_id): mask for object_id, mask in masks.items()}
     candidates = session.everything(frame) if text is None else session.find(frame, text)
-    chosen = choose(candidates, Selection())
-    numbered = enumerate(chosen.positions.tolist(), start=1)
-    return {(frame, number): _mask(chosen, position, number) for number, position in numbered}
-
-
-def _mask(chosen: KeptCandidates, position: int, number: int) -> ObjectMask:
-    """Make an object of a candidate."""
-    (rows, cols), patch = chosen.crop(position)
-    candidates = chosen.candidate_filter.candidates
-    place = MaskPlace(rows.start, cols.start, candidates.shape)
-    return ObjectMask(
-        candidates.frame, number, patch, float(candidates.scores[position]), place=place
-    )
+    kept = filter_candidates(candidates, Selection())
+    numbered = enumerate(kept.positions.tolist(), start=1)
+    return {
+        (frame, object_id): replace(kept.mask(position), object_id=object_id)
+        for object_id, position in numbered
+    }
 
 
 def _numbers(count: int) -> Callable[[str], tuple[float, ...]]:
+    """Return a parser of so many numbers between commas."""
+
     def numbers(text: str) -> tuple[float, ...]:
         values = tuple(float(number) for number in text.split(","))
         if len(values) != count:
