@@ -20,7 +20,7 @@ from napari_sam3.engine import (
 )
 from napari_sam3.engine.backends.base import Prediction
 from napari_sam3.engine.cache.budgets import Budgets
-from napari_sam3.engine.images.tiling import MARGIN, SIDE
+from napari_sam3.engine.images.tiling import WINDOW_MARGIN, WINDOW_SIDE
 from napari_sam3.engine.images.windows import Window
 from napari_sam3.engine.interactive import PromptQuery, PromptState
 from napari_sam3.samples import dividing_cells
@@ -98,10 +98,10 @@ def test_all_pixels_of_a_mask_are_laid_out_when_asked_for(backend: DiskBackend) 
 def test_click_reads_no_more_than_its_window(backend: DiskBackend, stack) -> None:
     opened(backend, stack).segment(0, click(7000, 9000))
 
-    assert stack.largest == SIDE**2
+    assert stack.largest == WINDOW_SIDE**2
     assert set(stack.chunks_read.values()) == {1}
-    assert len(stack.chunks_read) <= (SIDE // stack.side + 1) ** 2
-    assert backend.images == [(SIDE, SIDE, 3)]
+    assert len(stack.chunks_read) <= (WINDOW_SIDE // stack.side + 1) ** 2
+    assert backend.images == [(WINDOW_SIDE, WINDOW_SIDE, 3)]
 
 
 def test_clicks_near_each_other_are_looked_at_once(backend: DiskBackend, stack) -> None:
@@ -163,7 +163,7 @@ def test_what_is_visible_tells_how_closely_a_click_is_looked_at(
 ) -> None:
     mask = opened(backend, stack).segment(0, click(7000, 9000), visible=(0, 0, 8000, 12000))
 
-    assert stack.largest > SIDE**2
+    assert stack.largest > WINDOW_SIDE**2
     assert mask.area == pytest.approx(np.pi * 48**2, rel=0.1)
     assert middle(mask) == pytest.approx((7000, 9000), abs=8)
 
@@ -188,7 +188,7 @@ def test_mask_larger_than_a_window_is_continued(radius: int) -> None:
     mask = opened(backend, *levels).segment(0, click(4000, 4000))
 
     assert overlap(mask.pixels, ellipse((8000, 8000), (4000, 4000), (radius, radius))) > 0.98
-    assert max(level.largest for level in levels) <= SIDE**2
+    assert max(level.largest for level in levels) <= WINDOW_SIDE**2
 
 
 def test_reading_that_its_window_cuts_is_left_out() -> None:
@@ -213,12 +213,12 @@ def test_wider_look_at_another_thing_is_not_taken() -> None:
 
     mask = session.segment(0, click(4000, 4000))
 
-    assert mask.box[2] - mask.box[0] == SIDE
+    assert mask.box[2] - mask.box[0] == WINDOW_SIDE
 
 
 def test_what_is_kept_of_an_answer_is_small() -> None:
-    pixels = ellipse((SIDE, SIDE), (500, 500), (20, 20))
-    window = Window(0, 0, 0, SIDE, SIDE)
+    pixels = ellipse((WINDOW_SIDE, WINDOW_SIDE), (500, 500), (20, 20))
+    window = Window(0, 0, 0, WINDOW_SIDE, WINDOW_SIDE)
 
     said = PromptState.of(
         PromptQuery(click(500, 500), click(500, 500), None, window),
@@ -226,7 +226,7 @@ def test_what_is_kept_of_an_answer_is_small() -> None:
     )
 
     assert said.answer.nbytes == 41**2
-    assert said.answer.hypotheses[0].shape == (SIDE, SIDE)
+    assert said.answer.hypotheses[0].shape == (WINDOW_SIDE, WINDOW_SIDE)
     np.testing.assert_array_equal(said.answer.pixels, pixels)
 
 
@@ -241,7 +241,7 @@ def test_outline_of_a_patch_is_said_without_the_rest_of_the_frame(
 
     np.testing.assert_array_equal(mask.crop, drawn[40:161, 60:241])
     assert mask.box == (7040, 9060, 7161, 9241)
-    assert backend.asked[0].mask.shape == (SIDE, SIDE)
+    assert backend.asked[0].mask.shape == (WINDOW_SIDE, WINDOW_SIDE)
     assert session.segment(0, Prompts(mask=outline)).area == mask.area
     assert backend.segmented == 1
 
@@ -275,7 +275,7 @@ def test_object_is_followed_from_window_to_window(prompted: int) -> None:
     masks = by_frame(session.propagate({(prompted, 1): click(*centres[prompted][0])}))
 
     assert [middle(masks[frame]) for frame in range(16)] == [own[0] for own in centres]
-    new_windows = 15 * 40 // (SIDE // 2 - MARGIN // 2 - SIDE // 8) + 1
+    new_windows = 15 * 40 // (WINDOW_SIDE // 2 - WINDOW_MARGIN // 2 - WINDOW_SIDE // 8) + 1
     assert 16 < backend.encoded <= 16 + new_windows
 
 
@@ -346,7 +346,7 @@ def test_huge_stack_is_opened_clicked_and_followed_in_little_memory(levels: int)
 
     assert [mask.area > 0 for mask in masks] == [True] * 3
     assert process.memory_info().rss - before < 300 * MEGABYTE
-    assert max(level.largest for level in stored) <= SIDE**2
+    assert max(level.largest for level in stored) <= WINDOW_SIDE**2
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ import pytest
 from scipy import ndimage
 
 from napari_sam3.engine import Candidates, Frames
-from napari_sam3.engine.images.stitching import OVERLAP, merged, tiles_of
+from napari_sam3.engine.images.stitching import stitched
+from napari_sam3.engine.images.tiling import TILE_OVERLAP, tiles_of
 from napari_sam3.engine.images.windows import Window
 from tests.backends import ellipse
 
@@ -30,7 +31,7 @@ def found_on(scene: np.ndarray, window: Window, score: float = 0.8) -> Candidate
 
 
 def merged_scene(scene: np.ndarray, windows: list[Window]) -> Candidates:
-    return merged(((window, found_on(scene, window)) for window in windows), scene.shape)
+    return stitched(((window, found_on(scene, window)) for window in windows), scene.shape)
 
 
 LEFT, RIGHT = Window(0, 0, 0, 300, 400), Window(0, 0, 272, 300, 400)
@@ -45,7 +46,7 @@ def test_tiles_cover_the_frame_and_overlap(shape) -> None:
         spans = sorted({(tile.box(shape)[axis], tile.box(shape)[axis + 2]) for tile in tiles})
         assert (spans[0][0], spans[-1][1]) == (0, size)
         overlaps = [end - start for (_, end), (start, _) in pairwise(spans)]
-        assert all(overlap >= OVERLAP for overlap in overlaps)
+        assert all(overlap >= TILE_OVERLAP for overlap in overlaps)
 
 
 def test_small_frame_is_a_single_tile() -> None:
@@ -116,7 +117,7 @@ def test_better_one_of_two_stays_with_its_score() -> None:
     scene = ellipse((300, 672), (150, 336), (30, 30))
     parts = [(LEFT, found_on(scene, LEFT, 0.6)), (RIGHT, found_on(scene, RIGHT, 0.9))]
 
-    assert merged(parts, scene.shape).scores.tolist() == [0.9]
+    assert stitched(parts, scene.shape).scores.tolist() == [0.9]
 
 
 def test_object_at_the_border_of_the_frame_is_whole() -> None:
@@ -139,7 +140,7 @@ def test_candidates_of_a_coarse_window_are_drawn_in_pixels_of_the_frame() -> Non
     window = Window(2, 0, 0, 100, 100)
     coarse = ellipse((100, 100), (40, 50), (20, 20))
 
-    found = merged([(window, found_on(coarse, window))], (400, 400))
+    found = stitched([(window, found_on(coarse, window))], (400, 400))
 
     smooth = ellipse((400, 400), (161.5, 201.5), (82, 82))
     shared = np.count_nonzero((found.labels() > 0) & smooth)
@@ -159,6 +160,6 @@ def test_saturation_of_a_tile_and_looks_are_told() -> None:
         (RIGHT, found_on(scene, RIGHT)),
     ]
 
-    found = merged(parts, scene.shape)
+    found = stitched(parts, scene.shape)
 
     assert (found.is_saturated, found.tiles_searched) == (True, 2)

@@ -7,14 +7,14 @@ import pytest
 
 from napari_sam3.engine import Frames, Mask, Prompts
 from napari_sam3.engine.images.tiling import (
-    FILLED,
-    MARGIN,
-    SIDE,
+    LARGEST_EXTENT,
+    WINDOW_MARGIN,
+    WINDOW_SIDE,
     coarsest,
     enlarged,
-    mask_in,
-    on_frame,
-    prompts_in,
+    mask_on_frame,
+    mask_on_window,
+    prompts_on_window,
     propagation_windows,
     shared_window,
     wider_window,
@@ -44,10 +44,10 @@ def test_click_is_far_from_every_side_that_cuts_the_frame(place) -> None:
 
     row, col = place
     assert (window.level, window.top % 64, window.left % 64) == (0, 0, 0)
-    assert window.frees((row, col, row + 1, col + 1), SHAPE, MARGIN)
+    assert window.contains((row, col, row + 1, col + 1), SHAPE, WINDOW_MARGIN)
 
 
-@pytest.mark.parametrize("size", [10, 200, 257, FILLED])
+@pytest.mark.parametrize("size", [10, 200, 257, LARGEST_EXTENT])
 def test_box_is_far_from_every_side_that_cuts_the_frame(size: int) -> None:
     for start in range(3000, 3300, 37):
         box = (start, start + 5000, start + size, start + 5000 + size)
@@ -55,7 +55,7 @@ def test_box_is_far_from_every_side_that_cuts_the_frame(size: int) -> None:
         window = window_for(Prompts(boxes=[box]), SHAPE)
 
         assert window.level == 0
-        assert window.frees(box, SHAPE, MARGIN)
+        assert window.contains(box, SHAPE, WINDOW_MARGIN)
 
 
 def test_neighbouring_clicks_share_a_window() -> None:
@@ -69,7 +69,7 @@ def test_larger_boxes_are_seen_on_coarser_levels(size: int, level: int) -> None:
     window = window_for(Prompts(boxes=[(5000, 6000, 5000 + size, 6100)]), SHAPE)
 
     assert window.level == level
-    assert size / window.scale <= FILLED
+    assert size / window.scale <= LARGEST_EXTENT
 
 
 def test_everything_is_seen_on_the_coarsest_level() -> None:
@@ -105,21 +105,23 @@ def test_narrow_frame_is_seen_across() -> None:
 
     window = window_for(click(150, 25000), shape)
 
-    assert (window.top, window.height, window.width) == (0, 300, SIDE)
+    assert (window.top, window.height, window.width) == (0, 300, WINDOW_SIDE)
 
 
 def test_mask_that_reaches_a_side_is_seen_wider() -> None:
     frames = Frames.from_levels(pyramid(TILE, SHAPE, 3))
-    window = Window(0, 1024, 1024, SIDE, SIDE)
+    window = Window(0, 1024, 1024, WINDOW_SIDE, WINDOW_SIDE)
 
     wider = wider_window(window, (1024, 1300, 1700, 1700), frames)
 
     assert wider is not None
     assert wider.level == 1
-    assert wider.frees((1024, 1300, 1700, 1700), SHAPE, MARGIN // 2)
+    assert wider.contains((1024, 1300, 1700, 1700), SHAPE, WINDOW_MARGIN // 2)
 
 
-@pytest.mark.parametrize("window", [Window(0, 0, 0, SIDE, SIDE), Window(4, 0, 0, 625, 625)])
+@pytest.mark.parametrize(
+    "window", [Window(0, 0, 0, WINDOW_SIDE, WINDOW_SIDE), Window(4, 0, 0, 625, 625)]
+)
 def test_mask_at_the_border_of_the_frame_is_whole(window: Window) -> None:
     frames = Frames.from_levels(pyramid(TILE, SHAPE, 5))
 
@@ -143,7 +145,7 @@ def test_object_is_followed_in_its_window_until_it_comes_near_a_side() -> None:
 
     assert near == window
     assert far != window
-    assert far.frees((5000, 5500, 5050, 5550), SHAPE, MARGIN)
+    assert far.contains((5000, 5500, 5050, 5550), SHAPE, WINDOW_MARGIN)
 
 
 def test_objects_near_each_other_are_followed_in_one_window() -> None:
@@ -157,8 +159,8 @@ def test_objects_near_each_other_are_followed_in_one_window() -> None:
 
 
 def test_object_too_large_for_a_known_window_gets_its_own() -> None:
-    known = Window(0, 4608, 4608, SIDE, SIDE)
-    own = Window(1, 2000, 2000, SIDE, SIDE)
+    known = Window(0, 4608, 4608, WINDOW_SIDE, WINDOW_SIDE)
+    own = Window(1, 2000, 2000, WINDOW_SIDE, WINDOW_SIDE)
 
     assert shared_window(own, (5000, 5000, 5800, 5800), [known], SHAPE) == own
 
@@ -175,8 +177,8 @@ def test_mask_comes_back_from_a_window_as_it_was(level: int) -> None:
     drawn = ellipse(SHAPE_WINDOW_MASKS, (230, 200), (90, 60))
     window = Window(level, 64 >> level, 48 >> level, 400 >> level, 304 >> level)
 
-    seen = mask_in(mask_of(drawn), window)
-    back = on_frame(mask_of(seen), window, SHAPE_WINDOW_MASKS)
+    seen = mask_on_window(mask_of(drawn), window)
+    back = mask_on_frame(mask_of(seen), window, SHAPE_WINDOW_MASKS)
 
     assert back.shape == SHAPE_WINDOW_MASKS
     assert overlap(back.pixels, drawn) > (1 if level == 0 else 0.95) - 1e-9
@@ -186,7 +188,7 @@ def test_mask_at_the_far_corner_of_a_coarse_level_stays_on_the_frame() -> None:
     window = Window(2, 100, 80, 26, 21)
     hypothesis = mask_of(np.ones((26, 21), bool))
 
-    placed = on_frame(hypothesis, window, SHAPE_WINDOW_MASKS)
+    placed = mask_on_frame(hypothesis, window, SHAPE_WINDOW_MASKS)
 
     assert placed.box == (400, 320, *SHAPE_WINDOW_MASKS)
 
@@ -196,22 +198,22 @@ def test_patch_is_seen_like_the_mask_it_is_of() -> None:
     crop = mask_of(drawn[133:331, 129:271], corner=(133, 129), shape=SHAPE_WINDOW_MASKS)
     window = Window(1, 50, 60, 100, 90)
 
-    seen = mask_in(crop, window)
+    seen = mask_on_window(crop, window)
 
-    np.testing.assert_array_equal(seen, mask_in(mask_of(drawn), window))
+    np.testing.assert_array_equal(seen, mask_on_window(mask_of(drawn), window))
 
 
 def test_thin_line_does_not_vanish_on_a_coarse_level() -> None:
     line = np.zeros(SHAPE_WINDOW_MASKS, bool)
     line[100:300, 200] = True
 
-    assert mask_in(mask_of(line), Window(3, 0, 0, 63, 51)).any()
+    assert mask_on_window(mask_of(line), Window(3, 0, 0, 63, 51)).any()
 
 
 def test_mask_outside_a_window_is_not_seen() -> None:
     crop = mask_of(np.ones((9, 9), bool), corner=(400, 300), shape=SHAPE_WINDOW_MASKS)
 
-    assert not mask_in(crop, Window(0, 0, 0, 100, 100)).any()
+    assert not mask_on_window(crop, Window(0, 0, 0, 100, 100)).any()
 
 
 def test_enlarged_outline_is_smooth() -> None:
@@ -230,7 +232,7 @@ def test_prompts_are_said_in_pixels_of_the_window() -> None:
     outline = ellipse(SHAPE_WINDOW_MASKS, (230, 200), (90, 60))
     prompts = Prompts([(101.5, 203.5)], [True], [(99.5, 199.5, 139.5, 239.5)], outline)
 
-    said = prompts_in(prompts, Window(2, 10, 20, 90, 80))
+    said = prompts_on_window(prompts, Window(2, 10, 20, 90, 80))
 
     np.testing.assert_allclose(said.points, [[15, 30.5]])
     np.testing.assert_allclose(said.boxes, [[14.5, 29.5, 24.5, 39.5]])
@@ -241,7 +243,7 @@ def test_prompts_are_said_in_pixels_of_the_window() -> None:
 def test_points_off_the_window_are_not_said() -> None:
     prompts = Prompts([(50, 50), (300, 300)], [True, False])
 
-    said = prompts_in(prompts, Window(0, 0, 0, 100, 100))
+    said = prompts_on_window(prompts, Window(0, 0, 0, 100, 100))
 
     assert said.points.tolist() == [[50, 50]]
     assert said.positive.tolist() == [True]

@@ -1,4 +1,4 @@
-"""The part of a frame that a model looks at as one picture."""
+"""Windows: the parts of a frame that a model encodes as one image each."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ...values import Box
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A rectangle of a frame, seen at one of its levels.
+    """A rectangle of a frame, on one of its levels.
 
-    Level 0 is the frame itself; every further one has half the rows and columns, rounded up.
+    Level 0 is the frame itself; every further level has half the rows and columns, rounded up.
     """
 
     level: int
@@ -44,24 +44,22 @@ class Window:
             min(right * self.scale, shape[1]),
         )
 
-    def inner_sides(self, shape: tuple[int, int]) -> tuple[bool, bool, bool, bool]:
-        """Whether its top, left, bottom and right cut a frame (H, W) and are not its border."""
-        top, left, bottom, right = self.box(shape)
-        return top > 0, left > 0, bottom < shape[0], right < shape[1]
-
     def points(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn points of the frame, (N, 2) as row and column, into points of the window."""
         return (points + 0.5) / self.scale - 0.5 - np.array([self.top, self.left])
 
-    def frees(self, box: Sequence[float], shape: tuple[int, int], margin: int) -> bool:
-        """Whether a box of a frame (H, W) is inside, and so far from the sides that cut it.
+    def contains(self, box: Sequence[float], shape: tuple[int, int], margin: int) -> bool:
+        """Tell whether a box of a frame (H, W) is inside, so far from the sides that cut the frame.
 
         The margin is counted in pixels of the level.
         """
         own = self.box(shape)
-        spaces = (box[0] - own[0], box[1] - own[1], own[2] - box[2], own[3] - box[3])
-        wanted = [margin * self.scale if cuts else 0 for cuts in self.inner_sides(shape)]
-        return all(space >= least for space, least in zip(spaces, wanted, strict=True))
+        distances = (box[0] - own.top, box[1] - own.left, own.bottom - box[2], own.right - box[3])
+        cuts = (own.top > 0, own.left > 0, own.bottom < shape[0], own.right < shape[1])
+        return all(
+            distance >= (margin * self.scale if cut else 0)
+            for distance, cut in zip(distances, cuts, strict=True)
+        )
 
 
 def level_shape(shape: tuple[int, int], level: int) -> tuple[int, int]:
