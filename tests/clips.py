@@ -15,34 +15,34 @@ NAMES = ("red", "green", "blue")
 
 @dataclass
 class ColourModel:
-    """Takes the strongest colour of a picture and the first colour named in a text for alike.
+    """Gives an image and a text that names its strongest colour similar embeddings.
 
-    A picture without colour and a text that names none are like nothing in particular.
+    An image without colour and a text that names none are similar to nothing in particular.
     """
 
     name: str = "colours"
     device: str = "cpu"
     is_multilingual: bool = False
     scale: float = 20
-    longest: int = 60
-    seen: list[tuple[int, ...]] = field(default_factory=list)  # shapes of pictures
-    looks: int = 0
-    read: list[str] = field(default_factory=list)
-    hypotheses: int = 0
+    max_length: int = 60
+    image_shapes: list[tuple[int, ...]] = field(default_factory=list)  # shapes of images
+    image_batches: int = 0
+    texts: list[str] = field(default_factory=list)
+    text_batches: int = 0
 
     def check(self, text: str) -> None:
-        if len(text) > self.longest:
+        if len(text) > self.max_length:
             raise PromptError("too long")
 
-    def image_vectors(self, pictures: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
-        self.looks += 1
-        shown = list(pictures)
-        self.seen += [picture.shape for picture in shown]
-        return np.stack([_unit(picture.mean(axis=(0, 1))) for picture in shown])
+    def encode_images(self, images: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+        self.image_batches += 1
+        batch = list(images)
+        self.image_shapes += [image.shape for image in batch]
+        return np.stack([_unit(image.mean(axis=(0, 1))) for image in batch])
 
-    def text_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        self.hypotheses += 1
-        self.read += texts
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.text_batches += 1
+        self.texts += texts
         return np.stack([_unit(np.array([name in text for name in NAMES])) for text in texts])
 
 

@@ -1,4 +1,4 @@
-"""Ranking on frames that are too large to be looked at as a whole."""
+"""Candidates are ranked by phrases, on images and on frames too large to be read at once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 
 from napari_sam3.engine.backends.clip import enhanced_phrases
 from napari_sam3.engine.backends.clip.clip import (
-    ENOUGH,
+    SUGGESTED_FROM,
     Clip,
     Phrase,
     TextWeights,
     ranked_on_frame,
-    split,
+    split_phrases,
     suggested_on_frame,
 )
 from napari_sam3.engine.backends.clip.enhanced_phrases import EnhancedPhrases
@@ -69,20 +69,20 @@ def test_the_candidate_that_a_phrase_describes_comes_first(clip, image, candidat
 
 
 def test_scores_are_mixed_of_similarity_and_predicted_overlap(clip, image, candidates):
-    similar = clip.similarities(image, candidates, RED)
+    similarities = clip.similarities(image, candidates, RED)
 
     ranked = clip.ranked(image, candidates, RED)
 
-    np.testing.assert_allclose(ranked.scores, 0.6 * similar + 0.4 * candidates.scores)
+    np.testing.assert_allclose(ranked.scores, 0.6 * similarities + 0.4 * candidates.scores)
 
 
-def test_weights_can_be_changed_without_looking_again(clip, image, candidates, model):
+def test_weights_can_be_changed_without_encoding_again(clip, image, candidates, model):
     clip.ranked(image, candidates, RED)
 
     ranked = clip.weighing(TextWeights(0, 1)).ranked(image, candidates, RED)
 
     np.testing.assert_allclose(ranked.scores, candidates.scores)
-    assert model.looks == 1
+    assert model.image_batches == 1
     assert clip.weights == TextWeights()
 
 
@@ -92,94 +92,92 @@ def test_weights_without_sense_are_refused(weights):
         TextWeights(*weights)
 
 
-def test_another_phrase_costs_only_the_reading_of_it(clip, image, candidates, model):
+def test_another_phrase_costs_only_its_own_encoding(clip, image, candidates, model):
     clip.ranked(image, candidates, RED)
-    model.read.clear()
+    model.texts.clear()
 
     clip.ranked(image, candidates, Phrase.parse("blue"))
 
-    assert model.looks == 1
-    assert model.hypotheses == 2
-    assert model.read == ["image of blue", "blue", "sky blue"]
+    assert model.image_batches == 1
+    assert model.text_batches == 2
+    assert model.texts == ["image of blue", "blue", "sky blue"]
 
 
-def test_all_words_are_read_in_one_go(clip, image, candidates, model):
+def test_all_words_are_encoded_in_one_batch(clip, image, candidates, model):
     clip.ranked(image, candidates, Phrase.parse("red or green, not blue"))
 
-    assert (model.looks, model.hypotheses) == (1, 1)
+    assert (model.image_batches, model.text_batches) == (1, 1)
 
 
-def test_candidates_that_were_chosen_among_those_seen_are_not_looked_at_again(
-    clip, image, candidates, model
-):
+def test_some_of_the_candidates_are_not_encoded_again(clip, image, candidates, model):
     clip.ranked(image, candidates, RED)
 
     clip.ranked(image, candidates.taken([2, 0]), RED)
 
-    assert len(model.seen) == 3
+    assert len(model.image_shapes) == 3
 
 
-def test_another_image_is_looked_at_anew(clip, image, candidates, model):
+def test_another_image_is_encoded_anew(clip, image, candidates, model):
     clip.ranked(image, candidates, RED)
 
     clip.ranked(image[..., ::-1], candidates, RED)
 
-    assert len(model.seen) == 6
+    assert len(model.image_shapes) == 6
 
 
-def test_a_changed_mask_is_looked_at_anew(clip, image, candidates, model):
+def test_a_changed_mask_is_encoded_anew(clip, image, candidates, model):
     clip.ranked(image, candidates, RED)
     smaller = candidates.masks[0].copy()
     smaller[0] = False
 
     clip.ranked(image, replace(candidates, masks=(smaller, *candidates.masks[1:])), RED)
 
-    assert len(model.seen) == 4
+    assert len(model.image_shapes) == 4
 
 
-def test_a_candidate_like_nothing_is_below_a_half(clip, image, candidates):
-    similar = clip.similarities(np.zeros_like(image), candidates, RED)
+def test_a_candidate_similar_to_nothing_is_below_a_half(clip, image, candidates):
+    similarities = clip.similarities(np.zeros_like(image), candidates, RED)
 
-    assert (similar < 0.5).all()
+    assert (similarities < 0.5).all()
 
 
 def test_what_is_unwanted_loses(clip, candidates):
     purple = np.zeros((40, 120, 3), np.float32)
     purple[..., 0], purple[..., 2] = 1, 0.9
 
-    meant = clip.similarities(purple, candidates, RED)
-    refused = clip.similarities(purple, candidates, Phrase.parse("red, not blue"))
+    wanted = clip.similarities(purple, candidates, RED)
+    with_unwanted = clip.similarities(purple, candidates, Phrase.parse("red, not blue"))
 
-    assert (refused < meant - 0.1).all()
+    assert (with_unwanted < wanted - 0.1).all()
 
 
 def test_any_of_several_words_counts(clip, image, candidates):
-    similar = clip.similarities(image, candidates, Phrase.parse("red or blue"))
+    similarities = clip.similarities(image, candidates, Phrase.parse("red or blue"))
 
-    assert (similar > 0.5).tolist() == [True, False, True]
+    assert (similarities > 0.5).tolist() == [True, False, True]
 
 
-def test_shares_of_alternatives_are_those_of_all_that_may_be(clip, image, candidates):
-    every = clip.similarities(image, candidates, Phrase.parse("red or green or blue"))
+def test_alternatives_never_have_all_the_shares(clip, image, candidates):
+    all_words = clip.similarities(image, candidates, Phrase.parse("red or green or blue"))
 
-    assert (every < 1).all()
-    assert (every > 0.5).all()
+    assert (all_words < 1).all()
+    assert (all_words > 0.5).all()
 
 
 def test_no_candidates_cost_nothing(clip, image, candidates, model):
     ranked = clip.ranked(image, candidates.taken([]), RED)
 
     assert len(ranked) == 0
-    assert (model.looks, model.hypotheses) == (0, 0)
+    assert (model.image_batches, model.text_batches) == (0, 0)
 
 
-def test_a_phrase_that_cannot_be_read_is_refused_before_anything_is_looked_at(
+def test_a_phrase_that_cannot_be_read_is_refused_before_anything_is_encoded(
     clip, image, candidates, model
 ):
     with pytest.raises(PromptError, match="too long"):
         clip.ranked(image, candidates, Phrase.parse(f"red, not {'very ' * 20}blue"))
 
-    assert model.looks == 0
+    assert model.image_batches == 0
 
 
 def test_words_that_fit_accepted_candidates_are_suggested(clip, image, candidates):
@@ -197,13 +195,13 @@ def test_suggestions_are_taken_from_given_phrases(clip, image, candidates):
     assert sum(share for _, share in suggested) < 1
 
 
-def test_a_suggestion_looks_at_some_of_many_candidates(clip, image, candidates, model):
+def test_a_suggestion_encodes_some_of_many_candidates(clip, image, candidates, model):
     many = candidates.taken([0] * 100)
     boxes = many.boxes + np.arange(100)[:, None] % 60 * [0, 1, 0, 1]
 
     clip.suggestions(image, replace(many, boxes=boxes), range(100))
 
-    assert 10 <= len(model.seen) <= ENOUGH
+    assert 10 <= len(model.image_shapes) <= SUGGESTED_FROM
 
 
 def test_nothing_accepted_suggests_nothing(clip, image, candidates):
@@ -214,10 +212,10 @@ def test_phrases_that_the_user_edits_count_at_once(image, candidates, model, tmp
     file = tmp_path / "phrases.toml"
     monkeypatch.setattr(enhanced_phrases, "edited_file", lambda: file)
     clip = Clip(model)
-    before = clip.similarities(image, candidates, Phrase.parse("thing"))
+    before = clip.similarities(image, candidates, Phrase.parse("object"))
 
-    file.write_text('[words]\nthing = ["red", "red one", "red two", "red three"]')
-    after = clip.similarities(image, candidates, Phrase.parse("things"))
+    file.write_text('[words]\nobject = ["red", "red one", "red two", "red three"]')
+    after = clip.similarities(image, candidates, Phrase.parse("objects"))
 
     assert before[0] < 0.5 < after[0]
 
@@ -230,15 +228,15 @@ def test_a_model_of_many_languages_has_no_remark(clip, model):
 
 
 SIDE = 2000
-PLACES = [(100, 100), (100, 1500), (960, 960), (1980, 1980)]
+CORNERS = [(100, 100), (100, 1500), (960, 960), (1980, 1980)]
 RED_FRAMES = Phrase.parse("red")
 
 
 @pytest.fixture
-def picture() -> ModelInput:
+def model_input() -> ModelInput:
     """Return a large frame with squares that are red and blue in turn."""
     image = np.zeros((SIDE, SIDE, 3), np.uint8)
-    for n, (row, col) in enumerate(PLACES):
+    for n, (row, col) in enumerate(CORNERS):
         image[row : row + 20, col : col + 20, 2 * (n % 2)] = 255
     frames = Frames.from_array(image[None])
     return ModelInput(frames, Contrast.estimate(frames), 0)
@@ -246,9 +244,9 @@ def picture() -> ModelInput:
 
 @pytest.fixture
 def candidates_of_frames() -> Candidates:
-    boxes = np.array([[row, col, row + 20, col + 20] for row, col in PLACES])
-    masks = tuple(np.ones((20, 20), bool) for _ in PLACES)
-    return Candidates((SIDE, SIDE), boxes, masks, np.full(len(PLACES), 0.7))
+    boxes = np.array([[row, col, row + 20, col + 20] for row, col in CORNERS])
+    masks = tuple(np.ones((20, 20), bool) for _ in CORNERS)
+    return Candidates((SIDE, SIDE), boxes, masks, np.full(len(CORNERS), 0.7))
 
 
 @pytest.fixture
@@ -257,12 +255,12 @@ def clip_of_frames() -> Clip:
 
 
 def test_a_large_frame_gives_the_scores_of_a_whole_one(
-    picture, candidates_of_frames, clip_of_frames, monkeypatch
+    model_input, candidates_of_frames, clip_of_frames, monkeypatch
 ):
-    whole = ranked_on_frame(clip_of_frames, picture, candidates_of_frames, RED_FRAMES)
-    monkeypatch.setattr(engine_frames, "LARGE", 1000 * 1000)
+    whole = ranked_on_frame(clip_of_frames, model_input, candidates_of_frames, RED_FRAMES)
+    monkeypatch.setattr(engine_frames, "LARGE_FRAME", 1000 * 1000)
 
-    tiled = ranked_on_frame(clip_of_frames, picture, candidates_of_frames, RED_FRAMES)
+    tiled = ranked_on_frame(clip_of_frames, model_input, candidates_of_frames, RED_FRAMES)
 
     np.testing.assert_allclose(tiled.scores, whole.scores, atol=1e-6)
     assert (tiled.scores > 0.6).tolist() == [True, False, True, False]
@@ -270,9 +268,9 @@ def test_a_large_frame_gives_the_scores_of_a_whole_one(
 
 
 def test_only_tiles_with_candidates_are_read(
-    picture, candidates_of_frames, clip_of_frames, monkeypatch
+    model_input, candidates_of_frames, clip_of_frames, monkeypatch
 ):
-    monkeypatch.setattr(engine_frames, "LARGE", 1000 * 1000)
+    monkeypatch.setattr(engine_frames, "LARGE_FRAME", 1000 * 1000)
     read = []
     window_of = Frames.read_window
     monkeypatch.setattr(
@@ -280,46 +278,45 @@ def test_only_tiles_with_candidates_are_read(
     )
     monkeypatch.setattr(Frames, "read", None)
 
-    ranked_on_frame(clip_of_frames, picture, candidates_of_frames.taken([0, 3]), RED_FRAMES)
+    ranked_on_frame(clip_of_frames, model_input, candidates_of_frames.taken([0, 3]), RED_FRAMES)
 
     assert len(read) == 2
     assert max(window.height for window in read) < SIDE
 
 
-def test_a_candidate_larger_than_a_tile_is_seen_as_far_as_its_tile_goes(
-    picture, candidates_of_frames, clip_of_frames, monkeypatch
+def test_a_candidate_larger_than_a_tile_is_cropped_to_its_tile(
+    model_input, candidates_of_frames, clip_of_frames, monkeypatch
 ):
-    monkeypatch.setattr(engine_frames, "LARGE", 1000 * 1000)
+    monkeypatch.setattr(engine_frames, "LARGE_FRAME", 1000 * 1000)
     huge = Candidates(
         (SIDE, SIDE), np.array([[0, 0, SIDE, SIDE]]), (np.ones((SIDE, SIDE), bool),), np.ones(1)
     )
 
-    ranked = ranked_on_frame(clip_of_frames, picture, huge, RED_FRAMES)
+    ranked = ranked_on_frame(clip_of_frames, model_input, huge, RED_FRAMES)
 
     assert 0 < ranked.scores[0] < 1
 
 
-def test_no_candidates_read_nothing(picture, candidates_of_frames, clip_of_frames, monkeypatch):
+def test_no_candidates_read_nothing(model_input, candidates_of_frames, clip_of_frames, monkeypatch):
     monkeypatch.setattr(Frames, "read", None)
 
-    assert (
-        len(ranked_on_frame(clip_of_frames, picture, candidates_of_frames.taken([]), RED_FRAMES))
-        == 0
-    )
+    none = candidates_of_frames.taken([])
+
+    assert len(ranked_on_frame(clip_of_frames, model_input, none, RED_FRAMES)) == 0
 
 
 def test_phrases_are_suggested_from_one_tile_of_a_large_frame(
-    picture, candidates_of_frames, monkeypatch
+    model_input, candidates_of_frames, monkeypatch
 ):
-    monkeypatch.setattr(engine_frames, "LARGE", 1000 * 1000)
+    monkeypatch.setattr(engine_frames, "LARGE_FRAME", 1000 * 1000)
     monkeypatch.setattr(Frames, "read", None)
     phrases = EnhancedPhrases({"red": ("red",), "blue": ("blue",)}, ("{}",), ("background",))
     clip_of_frames = Clip(ColourModel(), phrases)
 
-    suggested = suggested_on_frame(clip_of_frames, picture, candidates_of_frames, [1])
+    suggested = suggested_on_frame(clip_of_frames, model_input, candidates_of_frames, [1])
 
     assert suggested[0][0] == "blue"
-    assert suggested_on_frame(clip_of_frames, picture, candidates_of_frames, []) == []
+    assert suggested_on_frame(clip_of_frames, model_input, candidates_of_frames, []) == []
 
 
 @pytest.mark.parametrize(
@@ -357,10 +354,10 @@ def test_a_phrase_that_only_refuses_is_refused() -> None:
 @pytest.mark.parametrize("text", ["", "  ", ";", " ,. "])
 def test_no_words_are_no_phrase(text: str) -> None:
     with pytest.raises(PromptError, match="Nothing says what to find"):
-        split(text)
+        split_phrases(text)
 
 
 def test_several_kinds_are_split_and_each_is_named_once() -> None:
-    phrases = split("nucleus, not debris; yeast cell;\nnucleus, not debris;")
+    phrases = split_phrases("nucleus, not debris; yeast cell;\nnucleus, not debris;")
 
     assert [str(phrase) for phrase in phrases] == ["nucleus, not debris", "yeast cell"]

@@ -17,7 +17,7 @@ from napari_sam3.values.errors import PromptError, StorageError
 
 
 @pytest.fixture
-def own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def edited_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "config" / "phrases.toml"
     monkeypatch.setattr(enhanced_phrases, "edited_file", lambda: file)
     return file
@@ -40,7 +40,7 @@ def test_plurals_are_understood(plural: str, singular: str) -> None:
     assert singular in singulars(plural)
 
 
-def test_a_common_word_is_said_in_several_ways() -> None:
+def test_a_common_word_has_several_sentences() -> None:
     sentences = EnhancedPhrases.packaged().sentences("nuclei")
 
     assert "nuclei" in sentences
@@ -53,27 +53,27 @@ def test_an_unknown_word_is_put_into_sentences() -> None:
     assert sentences == ("microscopy image of kinetoplast", "kinetoplast")
 
 
-def test_a_word_in_another_script_is_said_alone() -> None:
+def test_a_word_in_another_script_is_its_only_sentence() -> None:
     assert EnhancedPhrases.packaged().sentences("细胞") == ("细胞",)
 
 
-def test_what_is_wanted_is_not_among_the_others() -> None:
+def test_wanted_words_are_no_distractors() -> None:
     phrases = EnhancedPhrases.packaged()
 
-    assert "debris" in phrases.others(["nucleus"])
-    assert "debris" not in phrases.others(["Debris"])
+    assert "debris" in phrases.distractors(["nucleus"])
+    assert "debris" not in phrases.distractors(["Debris"])
 
 
 def test_the_words_of_the_plugin_are_lower_case_and_described_twice() -> None:
     phrases = EnhancedPhrases.packaged()
 
     assert all(word == word.casefold() for word in phrases.words)
-    assert {len(said) for said in phrases.words.values()} == {2}
+    assert {len(descriptions) for descriptions in phrases.words.values()} == {2}
 
 
-def test_words_of_the_user_come_before_those_of_the_plugin(own_file: Path) -> None:
-    own_file.parent.mkdir()
-    own_file.write_text('[words]\nnucleus = ["blue blob"]\nactin = []\nmine = ["thing"]\n')
+def test_words_of_the_user_come_before_those_of_the_plugin(edited_file: Path) -> None:
+    edited_file.parent.mkdir()
+    edited_file.write_text('[words]\nnucleus = ["blue blob"]\nactin = []\nmine = ["object"]\n')
 
     phrases = EnhancedPhrases.load()
 
@@ -83,29 +83,29 @@ def test_words_of_the_user_come_before_those_of_the_plugin(own_file: Path) -> No
     assert phrases.templates == EnhancedPhrases.packaged().templates
 
 
-def test_the_file_to_edit_holds_what_the_plugin_says(own_file: Path) -> None:
-    assert editable_phrases() == own_file
+def test_the_file_to_edit_holds_the_phrases_of_the_plugin(edited_file: Path) -> None:
+    assert editable_phrases() == edited_file
 
     assert EnhancedPhrases.load() == EnhancedPhrases.packaged()
-    assert own_file.read_text(encoding="utf-8").startswith("# What common words")
+    assert edited_file.read_text(encoding="utf-8").startswith("# What common words")
 
 
-def test_the_file_to_edit_is_left_as_the_user_wrote_it(own_file: Path) -> None:
-    own_file.parent.mkdir()
-    own_file.write_text("# mine\n")
+def test_the_file_to_edit_is_left_as_the_user_wrote_it(edited_file: Path) -> None:
+    edited_file.parent.mkdir()
+    edited_file.write_text("# mine\n")
 
     editable_phrases()
 
-    assert own_file.read_text() == "# mine\n"
+    assert edited_file.read_text() == "# mine\n"
 
 
-def test_other_descriptions_are_kept(own_file: Path) -> None:
+def test_changed_descriptions_are_kept(edited_file: Path) -> None:
     changed = EnhancedPhrases.packaged().describing("Nuclei", ['a "blue" blob', "größer"])
 
     changed.save()
 
     assert EnhancedPhrases.load().descriptions("nucleus") == ('a "blue" blob', "größer")
-    assert list(own_file.parent.iterdir()) == [own_file]
+    assert list(edited_file.parent.iterdir()) == [edited_file]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_file_that_is_not_understood_says_why(tmp_path: Path, text: str, why: 
         EnhancedPhrases.load(file)
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(StorageError, match="could not be put into"):

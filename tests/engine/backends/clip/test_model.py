@@ -18,7 +18,7 @@ from transformers import AutoConfig
 
 from napari_sam3.engine.backends.clip import model as clip_model
 from napari_sam3.engine.backends.clip.clip import Clip, Phrase
-from napari_sam3.engine.backends.clip.model import TEXTS, ClipModel
+from napari_sam3.engine.backends.clip.model import TEXT_BATCH, ClipModel
 from napari_sam3.values.candidates import Candidates
 from napari_sam3.values.errors import ModelError, PromptError, WeightsError
 from tests.tiny_clips import PREPROCESSING, tiny_biomed_clip, tiny_clip, tiny_multilingual_clip
@@ -49,7 +49,7 @@ def copied(folders: dict[str, Path], tmp_path: Path) -> Callable[[str], Path]:
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
-        raise AssertionError("the network was asked")
+        raise AssertionError("the network was used")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
@@ -59,11 +59,13 @@ def stock(folder: Path, tmp_path: Path) -> Any:
     """Build a model as a user of open_clip would who has the sizes of its text network."""
     config = json.loads((folder / CONFIG).read_text())["model_cfg"]
     if "hf_model_name" in config["text_cfg"]:
-        mine = ClipModel.load(folder, "cpu")._network.text.config
-        AutoConfig.for_model(**mine.to_dict()).save_pretrained(tmp_path)
+        text_config = ClipModel.load(folder, "cpu")._network.text.config
+        AutoConfig.for_model(**text_config.to_dict()).save_pretrained(tmp_path)
         config["text_cfg"] |= {"hf_model_name": str(tmp_path), "hf_model_pretrained": False}
-    kind = open_clip.CustomTextCLIP if "hf_model_name" in config["text_cfg"] else open_clip.CLIP
-    network = kind(**config).eval()
+    network_class = (
+        open_clip.CustomTextCLIP if "hf_model_name" in config["text_cfg"] else open_clip.CLIP
+    )
+    network = network_class(**config).eval()
     weights = folder / WEIGHTS
     path = weights if weights.is_file() else folder / PICKLED
     open_clip.load_checkpoint(network, str(path))
@@ -72,29 +74,29 @@ def stock(folder: Path, tmp_path: Path) -> Any:
 
 @pytest.mark.parametrize("name", LAYOUTS)
 @torch.inference_mode()
-def test_texts_are_read_as_open_clip_reads_them(folders, models, name, tmp_path):
+def test_texts_are_encoded_as_by_open_clip(folders, models, name, tmp_path):
     texts = ["cell", "microscopy image of nucleus", "debris"]
     tokens = open_clip.get_tokenizer(f"local-dir:{folders[name]}")(texts)
 
-    vectors = models[name].text_vectors(texts)
+    embeddings = models[name].encode_texts(texts)
 
     expected = stock(folders[name], tmp_path).encode_text(tokens, normalize=True)
-    np.testing.assert_allclose(vectors, expected, atol=1e-5)
-    assert abs(vectors[0] @ vectors[1]) < 0.999
+    np.testing.assert_allclose(embeddings, expected, atol=1e-5)
+    assert abs(embeddings[0] @ embeddings[1]) < 0.999
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
 @torch.inference_mode()
-def test_pictures_are_seen_as_open_clip_sees_them(folders, models, name, tmp_path):
+def test_images_are_encoded_as_by_open_clip(folders, models, name, tmp_path):
     side = models[name].side
-    pictures = np.random.default_rng(0).random((2, *side, 3), np.float32)
-    scaled = (torch.tensor(pictures) - PREPROCESSING["mean"][0]) / PREPROCESSING["std"][0]
+    images = np.random.default_rng(0).random((2, *side, 3), np.float32)
+    scaled = (torch.tensor(images) - PREPROCESSING["mean"][0]) / PREPROCESSING["std"][0]
 
-    vectors = models[name].image_vectors(pictures)
+    embeddings = models[name].encode_images(images)
 
     network = stock(folders[name], tmp_path)
     expected = network.encode_image(scaled.permute(0, 3, 1, 2), normalize=True)
-    np.testing.assert_allclose(vectors, expected, atol=1e-5)
+    np.testing.assert_allclose(embeddings, expected, atol=1e-5)
     assert models[name].scale == pytest.approx(float(network.logit_scale.exp()))
 
 
@@ -111,63 +113,63 @@ def test_all_is_done_without_the_network(folders, name, no_network):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_only_the_one_with_many_languages_says_so(models, name):
+def test_only_the_model_of_many_languages_is_multilingual(models, name):
     assert models[name].is_multilingual == (name == "world")
 
 
 @pytest.mark.parametrize("name", ["native", "biomed"])
 def test_a_model_of_english_refuses_other_scripts(models, name):
     with pytest.raises(PromptError, match=r"reads English and would not understand '细胞'"):
-        models[name].text_vectors(["细胞"])
+        models[name].encode_texts(["细胞"])
 
 
 def test_a_model_of_many_languages_tells_them_apart(models):
-    chinese, russian, english = models["world"].text_vectors(["细胞", "ядро", "nucleus"])
+    chinese, russian, english = models["world"].encode_texts(["细胞", "ядро", "nucleus"])
 
     assert max(chinese @ russian, russian @ english, english @ chinese) < 0.999
 
 
-def test_a_text_that_means_nothing_to_a_model_is_refused(models):
+def test_a_text_of_unknown_tokens_is_refused(models):
     with pytest.raises(PromptError, match=r"knows nothing of 'ꙮ'"):
-        models["world"].text_vectors(["ꙮ"])
+        models["world"].encode_texts(["ꙮ"])
 
 
 @pytest.mark.parametrize(("name", "count"), [("native", 22), ("world", 75)])
-def test_a_text_that_just_fits_is_read_and_one_word_more_is_told(models, name, count):
+def test_a_text_that_just_fits_is_encoded_and_a_longer_one_is_refused(models, name, count):
     fitting = " ".join(["cell"] * count)
-    models[name].text_vectors([fitting])
+    models[name].encode_texts([fitting])
 
     with pytest.raises(PromptError, match=r"2 words too long: .* would not read 'debris debris'"):
-        models[name].text_vectors([f"{fitting} debris debris"])
+        models[name].encode_texts([f"{fitting} debris debris"])
 
 
-def test_pictures_of_any_size_are_seen_in_passes_of_bounded_size(models, monkeypatch):
+def test_images_of_any_size_are_encoded_in_batches_of_bounded_size(models, monkeypatch):
     model = models["native"]
     monkeypatch.setattr(clip_model, "BATCH_BYTES", 3 * 4 * 3 * model.side[0] * model.side[1])
-    pictures = (np.zeros((size, size, 3), np.float32) for size in (8, 50, 9, 200))
+    images = (np.zeros((size, size, 3), np.float32) for size in (8, 50, 9, 200))
 
-    with visits(model._network.visual) as seen:
-        vectors = model.image_vectors(pictures)
+    with visits(model._network.visual) as batches:
+        embeddings = model.encode_images(images)
 
-    assert len(seen) == 2
-    assert vectors.shape == (4, 16)
+    assert len(batches) == 2
+    assert embeddings.shape == (4, 16)
 
 
-def test_texts_are_read_together(models):
-    with visits(models["native"]._network.transformer) as seen:
-        models["native"].text_vectors(["cell"] * TEXTS)
+def test_texts_are_encoded_together(models):
+    with visits(models["native"]._network.transformer) as batches:
+        models["native"].encode_texts(["cell"] * TEXT_BATCH)
 
-    assert len(seen) == 1
+    assert len(batches) == 1
 
 
 def test_short_texts_cost_little_in_a_text_network_of_transformers(models):
     network = models["biomed"]._network.text.transformer
     lengths: list[int] = []
     hook = network.register_forward_pre_hook(
-        lambda _, __, said: lengths.append(said["input_ids"].shape[1]), with_kwargs=True
+        lambda _, __, tokens: lengths.append(tokens["input_ids"].shape[1]), with_kwargs=True
     )
 
-    models["biomed"].text_vectors(["cell", "microscopy image of cell"])
+    models["biomed"].encode_texts(["cell", "microscopy image of cell"])
     hook.remove()
 
     assert lengths == [6]  # four words between a start and an end
