@@ -6,7 +6,7 @@ from napari.layers import Image
 from scipy import ndimage
 
 from napari_sam3.samples import dividing_cells
-from napari_sam3.samples.mitosis import live, scatter
+from napari_sam3.samples.mitosis import advance, scatter
 from napari_sam3.samples.organoid import organoid
 from napari_sam3.samples.sample_data import timelapse, zstack
 
@@ -47,10 +47,10 @@ def test_sample_is_always_the_same(make):
 
 
 @pytest.mark.parametrize("make", [organoid, dividing_cells])
-def test_objects_are_brighter_than_what_is_around_them(make):
+def test_objects_are_brighter_than_their_surroundings(make):
     sample = make()
-    middle = len(sample.image) // 2
-    image, inside = sample.image[middle], sample.labels[middle] > 0
+    frame = len(sample.image) // 2
+    image, inside = sample.image[frame], sample.labels[frame] > 0
     around = ndimage.binary_dilation(inside, iterations=8) & ~inside
 
     assert np.median(image[inside]) > 1.5 * np.median(image[around])
@@ -81,19 +81,19 @@ def test_cells_move_less_than_their_radius_from_frame_to_frame():
     assert np.hypot(*(after - before).T).max() < 8
 
 
-def test_cells_keep_off_each_other():
+def test_cells_keep_their_distance():
     rng = np.random.default_rng(3)
     cells = scatter(12, (256, 256), rng)
 
     for _ in range(10):
-        cells = live(cells, (256, 256), rng)
+        cells = advance(cells, (256, 256), rng)
 
     centres = np.array([cell.centre for cell in cells if cell.condensation == 0])
     distances = np.hypot(*(centres[:, None] - centres[None]).transpose(2, 0, 1))
     assert distances[np.triu_indices(len(centres), 1)].min() > 9
 
 
-def test_samples_cannot_be_changed_by_those_who_look_at_them():
+def test_arrays_of_a_sample_are_read_only():
     sample = organoid()
 
     assert not sample.image.flags.writeable

@@ -1,12 +1,8 @@
-"""Samples that look like microscopy, made on the spot with their ground truth."""
+"""Synthetic samples that resemble microscopy, with their ground truth."""
 
-from .mitosis import Sample, dividing_cells
+from .microscope import Sample
+from .mitosis import dividing_cells
 from .organoid import organoid
 from .sample_data import timelapse
 
-__all__ = [
-    "Sample",
-    "dividing_cells",
-    "organoid",
-    "timelapse",
-]
+__all__ = ["Sample", "dividing_cells", "organoid", "timelapse"]

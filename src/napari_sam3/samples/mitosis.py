@@ -1,4 +1,4 @@
-"""A made image beside the labels it was made from."""
+"""A time-lapse of dividing cells with its ground truth."""
 
 from __future__ import annotations
 
@@ -9,56 +9,48 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from .microscope import Sample, haze, illumination, photograph
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """A stack of frames and what is truly on them."""
-
-    image: NDArray[np.uint16]  # (F, H, W), camera counts
-    labels: NDArray[np.uint16]  # (F, H, W), 0 is background, an object keeps its value
-
-
-OFFSET = 100  # counts the camera adds to every pixel
-GAIN = 2.2  # counts per photon
-READ_NOISE = 3.0  # counts, standard deviation
-
-
-def photograph(light: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint16]:
-    """Turn photons per pixel, of any shape, into camera counts."""
-    photons = rng.poisson(light)
-    counts = OFFSET + GAIN * photons + rng.normal(0, READ_NOISE, light.shape)
-    return np.clip(counts, 0, 65535).astype(np.uint16)
-
-
-def haze(light: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Return the light of a frame, (H, W), as it is scattered far from where it was emitted."""
-    coarse = ndimage.gaussian_filter(light[::4, ::4], sigma / 4, mode="nearest")
-    return ndimage.zoom(coarse, 4, order=1, mode="nearest", grid_mode=True)
-
-
-def illumination(shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return how strongly each pixel of a frame (H, W) is lit: 1 near the centre, less outside."""
-    rows, cols = (np.linspace(-1, 1, size, dtype=np.float32) for size in shape)
-    distance = (rows[:, None] - 0.2) ** 2 + (cols[None, :] + 0.25) ** 2
-    return np.exp(-0.28 * distance)
-
-
+FRAMES = 30
+SHAPE = (256, 256)
 CYCLE = 72.0  # frames from one division to the next
 MITOSIS = 4.0  # frames a division takes, before and after the cell has split
-ROOM = 1.9  # how close two cells come, in radii
+MIN_DISTANCE = 1.9  # of two cells, in radii
+PHOTONS = 75.0  # per pixel of a nucleus between divisions
+BLEACHING = 0.25  # share of the light lost until the last frame
+TEXTURE = 64  # pixels of a chromatin texture along each side
+
+
+@cache
+def dividing_cells() -> Sample:
+    """Make the time-lapse, the same in every call; its arrays are read-only."""
+    rng = np.random.default_rng(20)
+    cells = scatter(22, SHAPE, rng)
+    image = np.zeros((FRAMES, *SHAPE), np.uint16)
+    labels = np.zeros((FRAMES, *SHAPE), np.uint16)
+    lamp = illumination(SHAPE)
+    for frame in range(FRAMES):
+        light, labels[frame] = _draw(cells)
+        light = ndimage.gaussian_filter(light, 1.0)
+        light = (light + 0.25 * haze(light, 16) + 5) * lamp
+        image[frame] = photograph(light * (1 - BLEACHING * frame / FRAMES), rng)
+        cells = advance(cells, SHAPE, rng)
+    image.setflags(write=False)
+    labels.setflags(write=False)
+    return Sample(image, labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cell:
-    """One nucleus of a cell at one moment."""
+    """The nucleus of a cell on a frame."""
 
     identity: int
     centre: NDArray[np.float64]  # (2,) row, col in pixels
-    heading: float  # where it wanders, radians
+    heading: float  # direction of migration, radians
     angle: float  # of its long axis, radians from the rows
     radius: float  # when it was born, pixels
     elongation: float  # long axis over short axis
-    lobes: NDArray[np.float64]  # (3, 2) amplitude and phase of the outline's waves 2, 3 and 4
+    lobes: NDArray[np.float64]  # (3, 2) amplitude and phase of orders 2, 3 and 4 of the outline
     age: float  # frames since its birth
 
     @property
@@ -74,7 +66,7 @@ class Cell:
 
 
 def scatter(count: int, shape: tuple[int, int], rng: np.random.Generator) -> list[Cell]:
-    """Place cells of all ages on a frame (H, W), none on another."""
+    """Scatter cells of all ages over a frame (H, W) without overlap."""
     cells: list[Cell] = []
     for identity in range(1, count + 1):
         cell = Cell(
@@ -89,27 +81,27 @@ def scatter(count: int, shape: tuple[int, int], rng: np.random.Generator) -> lis
         )
         cells.append(cell)
     for _ in range(200):
-        cells = _pushed_apart(cells, shape)
+        cells = _separated(cells, shape)
     return cells
 
 
-def live(cells: list[Cell], shape: tuple[int, int], rng: np.random.Generator) -> list[Cell]:
+def advance(cells: list[Cell], shape: tuple[int, int], rng: np.random.Generator) -> list[Cell]:
     """Return the cells one frame later."""
     next_identity = max(cell.identity for cell in cells) + 1
     later: list[Cell] = []
     for cell in cells:
-        moved = _moved(cell, rng)
+        moved = _migrated(cell, rng)
         if moved.age < CYCLE:
             later.append(moved)
             continue
         later += _daughters(moved, next_identity, rng)
         next_identity += 2
     for _ in range(3):
-        later = _pushed_apart(later, shape)
+        later = _separated(later, shape)
     return later
 
 
-def _moved(cell: Cell, rng: np.random.Generator) -> Cell:
+def _migrated(cell: Cell, rng: np.random.Generator) -> Cell:
     speed = 1.5 * (1 - cell.condensation) + 0.2
     heading = cell.heading + rng.normal(0, 0.5)
     step = speed * np.array([np.sin(heading), np.cos(heading)])
@@ -126,14 +118,14 @@ def _moved(cell: Cell, rng: np.random.Generator) -> Cell:
 def _daughters(mother: Cell, identity: int, rng: np.random.Generator) -> list[Cell]:
     """Split a cell across its metaphase plate."""
     across = mother.angle + np.pi / 2
-    apart = 0.62 * mother.radius * np.array([np.cos(across), np.sin(across)])
+    offset = 0.62 * mother.radius * np.array([np.cos(across), np.sin(across)])
     radius = mother.size / np.sqrt(2) * rng.uniform(0.95, 1.05)
     return [
         replace(
             mother,
             identity=identity + index,
-            centre=mother.centre + side * apart,
-            heading=float(np.arctan2(side * apart[0], side * apart[1])),
+            centre=mother.centre + side * offset,
+            heading=float(np.arctan2(side * offset[0], side * offset[1])),
             radius=radius,
             lobes=_lobes(rng),
             age=0.0,
@@ -147,14 +139,14 @@ def _lobes(rng: np.random.Generator) -> NDArray[np.float64]:
     return np.stack([amplitudes, rng.uniform(0, 2 * np.pi, 3)], axis=1)
 
 
-def _pushed_apart(cells: list[Cell], shape: tuple[int, int]) -> list[Cell]:
-    """Move overlapping cells away from each other, half the way, and all of them into the frame."""
+def _separated(cells: list[Cell], shape: tuple[int, int]) -> list[Cell]:
+    """Move overlapping cells half the way apart, and all cells into the frame."""
     centres = np.array([cell.centre for cell in cells])
-    reach = np.array([cell.size * np.sqrt(cell.elongation) for cell in cells]) * ROOM / 2
+    reach = np.array([cell.size * np.sqrt(cell.elongation) for cell in cells]) * MIN_DISTANCE / 2
     between = centres[:, None] - centres[None]
     distance = np.sqrt((between**2).sum(axis=-1)) + np.eye(len(cells))
     overlap = np.clip(reach[:, None] + reach[None] - distance, 0, None) * (1 - np.eye(len(cells)))
-    # Daughters start inside each other's reach; they part slowly, as chromosomes do.
+    # Daughters start too close to each other; they separate slowly, as chromosomes do.
     young = np.array([min(1.0, 0.25 + cell.age / 8) for cell in cells])
     push = (0.25 * np.minimum(young[:, None], young[None]) * overlap / distance)[..., None]
     centres += (push * between).sum(axis=1)
@@ -162,34 +154,8 @@ def _pushed_apart(cells: list[Cell], shape: tuple[int, int]) -> list[Cell]:
     return [replace(cell, centre=centre) for cell, centre in zip(cells, centres, strict=True)]
 
 
-FRAMES = 30
-SHAPE = (256, 256)
-PHOTONS = 75.0  # per pixel of a nucleus between divisions
-BLEACHING = 0.25  # share of the light lost until the last frame
-TEXTURE = 64  # pixels of a chromatin texture along each side
-
-
-@cache
-def dividing_cells() -> Sample:
-    """Make the time-lapse, always the same one; its arrays are read-only."""
-    rng = np.random.default_rng(20)
-    cells = scatter(22, SHAPE, rng)
-    image = np.zeros((FRAMES, *SHAPE), np.uint16)
-    labels = np.zeros((FRAMES, *SHAPE), np.uint16)
-    lamp = illumination(SHAPE)
-    for frame in range(FRAMES):
-        light, labels[frame] = _draw(cells)
-        light = ndimage.gaussian_filter(light, 1.0)
-        light = (light + 0.25 * haze(light, 16) + 5) * lamp
-        image[frame] = photograph(light * (1 - BLEACHING * frame / FRAMES), rng)
-        cells = live(cells, SHAPE, rng)
-    image.setflags(write=False)
-    labels.setflags(write=False)
-    return Sample(image, labels)
-
-
 def _draw(cells: list[Cell]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
-    """Draw light and labels of a frame; a pixel of two cells belongs to the one it is deeper in."""
+    """Draw light and labels of a frame; overlapping cells share pixels by their depth in each."""
     light = np.zeros(SHAPE, np.float32)
     labels = np.zeros(SHAPE, np.uint16)
     nearest = np.ones(SHAPE, np.float32)
@@ -200,7 +166,7 @@ def _draw(cells: list[Cell]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
         inside = distance < nearest[box]
         nearest[box][inside] = distance[inside]
         labels[box][inside] = cell.identity
-        light[box][inside] = _glow(cell, rows, cols, distance)[inside]
+        light[box][inside] = _emission(cell, rows, cols, distance)[inside]
     return light, labels
 
 
@@ -214,7 +180,7 @@ def _box_around(cell: Cell) -> tuple[slice, slice]:
 def _body_coordinates(
     cell: Cell, box: tuple[slice, slice]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return where the box's pixels lie in the cell, along its long and its short axis."""
+    """Return the pixels of a box in coordinates of the cell, along its long and short axis."""
     rows, cols = np.mgrid[box]
     rows, cols = rows - cell.centre[0], cols - cell.centre[1]
     along = np.cos(cell.angle) * rows + np.sin(cell.angle) * cols
@@ -234,14 +200,14 @@ def _half_axes(cell: Cell) -> tuple[float, float]:
 
 def _outline(cell: Cell, angle: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the radius of the outline at these angles, around 1."""
-    waves = [
+    lobes = [
         amplitude * np.cos(order * angle + phase)
         for order, (amplitude, phase) in enumerate(cell.lobes, start=2)
     ]
-    return 1 + (1 - cell.condensation) * np.sum(waves, axis=0)
+    return 1 + (1 - cell.condensation) * np.sum(lobes, axis=0)
 
 
-def _glow(
+def _emission(
     cell: Cell,
     rows: NDArray[np.float64],
     cols: NDArray[np.float64],

@@ -1,4 +1,4 @@
-"""A z-stack through an organoid: crowded nuclei around a hollow, blurred along z."""
+"""A z-stack of an organoid with its ground truth: crowded nuclei around a lumen."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from .mitosis import Sample, haze, photograph
+from .microscope import Sample, haze, photograph
 
 SHAPE = (24, 256, 256)
 VOXEL = np.array([2.0, 0.5, 0.5])  # micrometers along z, row, col
 CENTRE = np.array([24.0, 64.0, 64.0])  # of the organoid, micrometers
 BODY = np.array([25.0, 56.0, 49.0])  # half axes of the organoid, micrometers
-LUMEN_CENTRE = np.array([26.0, 58.0, 72.0])  # of the hollow inside, micrometers
+LUMEN_CENTRE = np.array([26.0, 58.0, 72.0])  # micrometers
 LUMEN = np.array([13.0, 20.0, 17.0])  # its half axes, micrometers
 SPACING = 9.8  # least distance of two nuclei, micrometers
 BLUR = (1.0, 1.1, 1.1)  # of the microscope, in voxels
@@ -34,7 +34,7 @@ class Nucleus:
 
 @cache
 def organoid() -> Sample:
-    """Make the stack, always the same one; its arrays are read-only."""
+    """Make the stack, the same in every call; its arrays are read-only."""
     rng = np.random.default_rng(7)
     nuclei = [_nucleus(centre, rng) for centre in _packed_centres(rng)]
     light, labels = _draw(nuclei, rng)
@@ -48,14 +48,14 @@ def organoid() -> Sample:
 
 
 def _packed_centres(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Throw darts into the organoid and keep those with room around them."""
-    darts = CENTRE + (rng.uniform(-1, 1, (6000, 3))) * BODY
-    in_body = (((darts - CENTRE) / (BODY - 4)) ** 2).sum(axis=1) < 1
-    in_lumen = (((darts - LUMEN_CENTRE) / LUMEN) ** 2).sum(axis=1) < 1
+    """Draw random points in the organoid, and keep those far enough from each other."""
+    points = CENTRE + (rng.uniform(-1, 1, (6000, 3))) * BODY
+    in_body = (((points - CENTRE) / (BODY - 4)) ** 2).sum(axis=1) < 1
+    in_lumen = (((points - LUMEN_CENTRE) / LUMEN) ** 2).sum(axis=1) < 1
     kept: list[NDArray[np.float64]] = []
-    for dart in darts[in_body & ~in_lumen]:
-        if all(((dart - other) ** 2).sum() > SPACING**2 for other in kept):
-            kept.append(dart)
+    for point in points[in_body & ~in_lumen]:
+        if all(((point - centre) ** 2).sum() > SPACING**2 for centre in kept):
+            kept.append(point)
     return np.array(kept)
 
 
@@ -68,7 +68,7 @@ def _nucleus(centre: NDArray[np.float64], rng: np.random.Generator) -> Nucleus:
 def _draw(
     nuclei: list[Nucleus], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
-    """Draw light and labels; a voxel of two nuclei belongs to the one it lies deeper in."""
+    """Draw light and labels; overlapping nuclei share voxels by their depth in each."""
     light = np.zeros(SHAPE, np.float32)
     labels = np.zeros(SHAPE, np.uint16)
     nearest = np.ones(SHAPE, np.float32)

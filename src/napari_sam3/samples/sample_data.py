@@ -1,4 +1,4 @@
-"""The samples of File > Open Sample, with the geometry napari should show them in."""
+"""The samples of File > Open Sample, as image layers with their geometry."""
 
 from __future__ import annotations
 
