@@ -32,13 +32,13 @@ GROWTH = {
 """What the embedded model propagates, to see how its cost grows."""
 ROWS = {
     "frames": "frames measured",
-    "encode": "encode, ms a frame",
+    "encode": "embed, ms a frame",
     "first click": "first click on a frame, ms",
     "click": "later clicks, ms, median",
     "late click": "95 % of later clicks, ms",
     "decoder": "the decoder alone, ms",
     "propagate": "propagate {objects} objects, ms a frame",
-    "encode and propagate": "encode and propagate, ms a frame",
+    "encode and propagate": "embed and propagate, ms a frame",
     "reopen": "reopen, ms a frame",
     "click after reopening": "first click after reopening, ms",
     "propagated": "masks that are not empty, %",
@@ -250,9 +250,9 @@ def ratio_table(columns: Mapping[str, Figures]) -> str:
     titles = [
         "",
         "later click : decoder alone",
-        "stock : ours, propagating",
-        "stock : ours, encoding and propagating",
-        "encoding : reopening",
+        "stock : ours, propagation",
+        "stock : ours, embedding and propagation",
+        "embedding : reopening",
     ]
     return table(titles, rows)
 
@@ -263,7 +263,7 @@ def growth_table(name: str, figures: Mapping[int, Figures]) -> str:
         [str(size), *(rounded(own.get(key)) for key in ("propagate", "propagated", "peak"))]
         for size, own in figures.items()
     ]
-    titles = [name, "encode and propagate, ms a frame", "masks that are not empty, %", "peak, MiB"]
+    titles = [name, "embed and propagate, ms a frame", "masks that are not empty, %", "peak, MiB"]
     return table(titles, rows)
 
 
