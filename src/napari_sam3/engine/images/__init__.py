@@ -1,3 +1,3 @@
-"""What a model is shown: frames of a stack, windows of large ones, and their contrast."""
+"""What a model is shown of a stack: its frames, windows and tiles of large frames, contrast."""
 
 from __future__ import annotations

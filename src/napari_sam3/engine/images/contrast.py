@@ -1,4 +1,4 @@
-"""What the user sees of a stack: one setting of limits and colours for all its frames."""
+"""The contrast of a stack: one setting of limits and colours for all its frames."""
 
 from __future__ import annotations
 
@@ -17,62 +17,9 @@ Limits = tuple[float, float]
 DARKEST, BRIGHTEST = 0.1, 99.9  # percentiles
 PIXELS_USED = 2**18  # of a frame and channel; more change nothing
 
-
-def estimated_limits(frames: Frames) -> list[Limits]:
-    """Return limits for every channel, from at most three frames of the stack.
-
-    Colour images keep their balance of colours: all their channels get the same limits.
-    """
-    sampled = frames.sample()
-    if not frames.is_rgb:
-        return [_limits([frame[..., i] for frame in sampled]) for i in range(frames.channels)]
-    if sampled[0].dtype == np.uint8:
-        return [(0.0, 255.0)] * 3
-    low, high = _limits(sampled)
-    is_unit = sampled[0].dtype.kind == "f" and low >= 0 and high <= 1
-    return [(0.0, 1.0) if is_unit else (low, high)] * 3
-
-
-def _limits(planes: list[NDArray[Any]]) -> Limits:
-    values = [_measured(plane) for plane in planes]
-    varied = [some for some in values if some.size and some[0] < some[-1]]
-    pooled = np.sort(np.concatenate(varied or values))
-    if not pooled.size:
-        return 0.0, 1.0
-    low = np.percentile(pooled, DARKEST, method="higher")
-    high = np.percentile(pooled, BRIGHTEST, method="lower")
-    if not low < high:
-        low, high = pooled[0], pooled[-1]
-    return (float(low), float(high)) if low < high else (float(low), float(low) + 1)
-
-
-def _measured(plane: NDArray[Any]) -> NDArray[Any]:
-    """Return some of the values, sorted, without those that stand for NaN and inf."""
-    values = plane.ravel()
-    values = values[:: max(1, values.size // PIXELS_USED)]
-    if values.dtype.kind == "f":
-        values = values[np.abs(values) < np.finfo(values.dtype).max]
-    return np.sort(values)
-
-
 Color = tuple[float, float, float]
 RED, GREEN, BLUE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 MAGENTA, CYAN, YELLOW, WHITE = (1.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 1.0, 1.0)
-
-
-def default_colors(frames: Frames) -> list[Color]:
-    """Return a colour for every channel, no two alike."""
-    if frames.is_rgb:
-        return [RED, GREEN, BLUE]
-    if frames.channels == 1:
-        return [WHITE]
-    if frames.channels == 2:
-        return [GREEN, MAGENTA]
-    usual = [BLUE, GREEN, RED, MAGENTA, CYAN, YELLOW]
-    if frames.channels <= len(usual):
-        return usual[: frames.channels]
-    return [colorsys.hsv_to_rgb(i / frames.channels, 1, 1) for i in range(frames.channels)]
-
 
 Blending = Literal["additive", "over"]
 SHADES = 256
@@ -87,14 +34,14 @@ class Channel:
     limits : tuple of float
         The values shown as the first and as the last colour.
     colors : (256, 3) or (3,) array of float
-        Colours in 0..1 from the lowest value to the highest, or the one of the highest, to
+        Colours in 0..1 from the lowest value to the highest, or the colour of the highest, to
         which a straight line leads from black.
     gamma : float
         Exponent of the brightness.
     opacity : float
-        How much it covers, 0..1; a hidden channel has 0.
+        How much it hides what is beneath, 0..1; a hidden channel has 0.
     blending : str
-        Whether it adds to the channels before it, or covers them.
+        Whether it adds to the channels before it, or lies over them.
     """
 
     limits: tuple[float, float]
@@ -119,7 +66,7 @@ class Channel:
 
     @property
     def is_straight(self) -> bool:
-        """Whether the colours go straight from black to one colour, and so carry nothing."""
+        """Whether the colours go straight from black to one colour, so that grey shows as much."""
         return bool(np.allclose(self.colors, _table(self.colors[-1]), atol=2 / SHADES))
 
     def level(self, plane: NDArray[Any]) -> NDArray[np.float32]:
@@ -173,7 +120,7 @@ class Contrast:
                 f"The contrast is set for {len(self.channels)} channels, but the frame has "
                 f"{frame.shape[2]}: set it again for this image."
             )
-        visible = [index for index, one in enumerate(self.channels) if one.opacity > 0]
+        visible = [index for index, channel in enumerate(self.channels) if channel.opacity > 0]
         if len(visible) == 1 and self.channels[visible[0]].is_straight:
             channel = self.channels[visible[0]]
             level = channel.level(frame[..., visible[0]]) * np.float32(channel.opacity)
@@ -190,11 +137,63 @@ class Contrast:
         return np.clip(canvas, 0, 1, out=canvas)
 
 
+def estimated_limits(frames: Frames) -> list[Limits]:
+    """Return limits for every channel, from at most three frames of the stack.
+
+    Colour images keep their balance of colours: all their channels get the same limits.
+    """
+    sampled = frames.sample()
+    if not frames.is_rgb:
+        return [_limits([frame[..., i] for frame in sampled]) for i in range(frames.channels)]
+    if sampled[0].dtype == np.uint8:
+        return [(0.0, 255.0)] * 3
+    low, high = _limits(sampled)
+    is_unit = sampled[0].dtype.kind == "f" and low >= 0 and high <= 1
+    return [(0.0, 1.0) if is_unit else (low, high)] * 3
+
+
+def default_colors(frames: Frames) -> list[Color]:
+    """Return a colour for every channel, all of them different."""
+    if frames.is_rgb:
+        return [RED, GREEN, BLUE]
+    if frames.channels == 1:
+        return [WHITE]
+    if frames.channels == 2:
+        return [GREEN, MAGENTA]
+    usual = [BLUE, GREEN, RED, MAGENTA, CYAN, YELLOW]
+    if frames.channels <= len(usual):
+        return usual[: frames.channels]
+    return [colorsys.hsv_to_rgb(i / frames.channels, 1, 1) for i in range(frames.channels)]
+
+
 def _table(colors: ArrayLike) -> NDArray[np.float32]:
-    given = np.array(colors, np.float32)
-    if given.shape == (3,):
-        given = np.linspace(0, 1, SHADES, dtype=np.float32)[:, None] * given
-    if given.shape != (SHADES, 3):
-        raise ValueError(f"Colours have the shape (3,) or ({SHADES}, 3), not {given.shape}.")
-    given.setflags(write=False)
-    return given
+    """Return a colour table, (256, 3)."""
+    table = np.array(colors, np.float32)
+    if table.shape == (3,):
+        table = np.linspace(0, 1, SHADES, dtype=np.float32)[:, None] * table
+    if table.shape != (SHADES, 3):
+        raise ValueError(f"Colours have the shape (3,) or ({SHADES}, 3), not {table.shape}.")
+    table.setflags(write=False)
+    return table
+
+
+def _limits(planes: list[NDArray[Any]]) -> Limits:
+    values = [_sorted_sample(plane) for plane in planes]
+    varied = [sample for sample in values if sample.size and sample[0] < sample[-1]]
+    pooled = np.sort(np.concatenate(varied or values))
+    if not pooled.size:
+        return 0.0, 1.0
+    low = np.percentile(pooled, DARKEST, method="higher")
+    high = np.percentile(pooled, BRIGHTEST, method="lower")
+    if not low < high:
+        low, high = pooled[0], pooled[-1]
+    return (float(low), float(high)) if low < high else (float(low), float(low) + 1)
+
+
+def _sorted_sample(plane: NDArray[Any]) -> NDArray[Any]:
+    """Return some of the values, sorted, without those that stand for NaN and inf."""
+    values = plane.ravel()
+    values = values[:: max(1, values.size // PIXELS_USED)]
+    if values.dtype.kind == "f":
+        values = values[np.abs(values) < np.finfo(values.dtype).max]
+    return np.sort(values)

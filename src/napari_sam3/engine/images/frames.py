@@ -15,7 +15,12 @@ from ...values import LARGE_FRAME, FramesError
 from .windows import Window
 
 BLOCK = 2048
-"""Side of what is read at once where a level has to be shrunk, in pixels."""
+"""Side of what is read at once where a level has to be downsampled, in pixels."""
+MIN_SIDE = 5
+"""Fewer rows or columns are not an image: an axis of up to 4 is taken for colours, and a shorter
+one is nearly always z, time or channels along the wrong axis."""
+SAMPLES_PER_SIDE, SAMPLE_SIDE = 3, 256
+"""So many parts along either side, so many pixels wide, tell how bright a large frame is."""
 
 Edges = NDArray[np.int64]
 Spans = tuple[slice, slice]
@@ -27,189 +32,6 @@ class FrameLevel:
 
     shape: tuple[int, int]  # (H, W)
     read: Callable[[int, slice, slice], NDArray[Any]]  # frame, rows, columns -> (h, w, C)
-
-
-def nearest_finer(levels: Sequence[FrameLevel], level: int) -> FrameLevel:
-    """Return the coarsest of some levels, finest first, that is as fine as a level of windows."""
-    rows, cols = levels[0].shape
-    fine = [
-        one
-        for one in levels
-        if max(rows / (one.shape[0] + 1), cols / (one.shape[1] + 1)) < 1 << level
-    ]
-    return (fine or levels[:1])[-1]
-
-
-def window_edges(window: Window, shape: tuple[int, int], level: FrameLevel) -> tuple[Edges, Edges]:
-    """Return where the pixels of a window of a frame (H, W) begin and end on a level.
-
-    Returns
-    -------
-    tuple of (h + 1,) and (w + 1,) arrays
-        Borders between rows and between columns of the level.
-    """
-    rows = _edges(window.top, window.height, window.scale, (shape[0], level.shape[0]))
-    cols = _edges(window.left, window.width, window.scale, (shape[1], level.shape[1]))
-    return rows, cols
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """A part of a window that is read at once."""
-
-    target: Spans  # rows and columns of the window
-    source: Spans  # rows and columns of the level
-    edges: tuple[Edges, Edges]  # borders between the window's pixels, counted from the source
-
-
-def blocks(rows: Edges, cols: Edges) -> Iterator[Block]:
-    """Cut a window with these edges into blocks, at most `BLOCK` pixels of the level a side.
-
-    They lie on a grid that starts at the level's corner, like the chunks of most files.
-    """
-    for top in _runs(rows):
-        for left in _runs(cols):
-            edges = rows[top.start : top.stop + 1], cols[left.start : left.stop + 1]
-            source = _source(edges[0]), _source(edges[1])
-            inner = edges[0] - source[0].start, edges[1] - source[1].start
-            yield Block((top, left), source, inner)
-
-
-def averaged(part: NDArray[Any], edges: tuple[Edges, Edges]) -> NDArray[Any]:
-    """Average a part of a level, (h, w, C), over the pixels between edges."""
-    means = part.astype(np.result_type(part.dtype, np.float32))
-    for axis, own in enumerate(edges):
-        starts = np.minimum(own[:-1], part.shape[axis] - 1)
-        counts = np.maximum(own[1:] - own[:-1], 1).astype(means.dtype)
-        with np.errstate(over="ignore", invalid="ignore"):
-            means = np.add.reduceat(means, starts, axis)
-        means /= np.expand_dims(counts, [other for other in range(3) if other != axis])
-    return means
-
-
-def _edges(first: int, count: int, scale: int, sizes: tuple[int, int]) -> Edges:
-    """Return the borders of so many pixels, on a level that has the second size for the first."""
-    size, given = sizes
-    places = np.minimum(np.arange(first, first + count + 1) * scale, size)
-    return np.rint(places * (given / size)).astype(np.int64)
-
-
-def _runs(edges: Edges) -> list[slice]:
-    """Share the pixels between edges out, so that each share spans no more than a block."""
-    shares = np.flatnonzero(np.diff(edges[:-1] // BLOCK, prepend=-1))
-    stops = [*shares[1:].tolist(), len(edges) - 1]
-    return [slice(start, stop) for start, stop in zip(shares.tolist(), stops, strict=True)]
-
-
-def _source(edges: Edges) -> slice:
-    start, stop = int(edges[0]), int(edges[-1])
-    return slice(start, stop) if stop > start else slice(start - 1, start)
-
-
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """An array that is read frame by frame, or in parts of a frame."""
-
-    count: int
-    channels: int
-    is_rgb: bool
-    read: Callable[[int], NDArray[Any]]  # frame -> (H, W, C)
-    level: FrameLevel
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of a frame in pixels."""
-        return self.level.shape
-
-
-def stack_of(data: Any) -> Stack:
-    """Tell the axes of an array (H, W), (F, H, W), (F, H, W, C) or (H, W, 3 | 4)."""
-    check_dtype(np.dtype(data.dtype))
-    shape = tuple(int(side) for side in data.shape)
-    match shape:
-        case (rows, cols):
-            return _gray_image(data, (rows, cols))
-        case (rows, cols, 3 | 4):
-            return _color_image(data, (rows, cols))
-        case (count, rows, cols):
-            return _gray_stack(data, count, (rows, cols))
-        case (count, rows, cols, channels):
-            return _channel_stack(data, count, (rows, cols), channels)
-    raise FramesError(
-        f"An image of shape {shape} cannot be read as a stack: its axes are to be (rows, "
-        "columns), (frames, rows, columns) or (frames, rows, columns, channels)."
-    )
-
-
-def stacks_of(arrays: Sequence[Any]) -> list[Stack]:
-    """Tell the axes of arrays that hold the same stack ever coarser, the finest first.
-
-    Raises
-    ------
-    FramesError
-        If they do not fit together.
-    """
-    stacks = [stack_of(data) for data in arrays]
-    if not stacks:
-        raise FramesError("The image has no levels: choose another image.")
-    for finer, coarser in pairwise(stacks):
-        is_same = (finer.count, finer.channels) == (coarser.count, coarser.channels)
-        if not is_same or max(np.subtract(coarser.shape, finer.shape)) > 0:
-            raise FramesError(
-                f"The levels of the image do not fit together: {finer.count} frames of "
-                f"{finer.shape} pixels are followed by {coarser.count} of {coarser.shape}. Open "
-                "its finest level alone."
-            )
-    return stacks
-
-
-def check_dtype(dtype: np.dtype[Any]) -> None:
-    """Refuse values that have no brightness."""
-    if dtype.kind not in "buif":
-        raise FramesError(
-            f"An image of type {dtype} cannot be shown to a model: convert it to integers or "
-            "floats first."
-        )
-
-
-def _gray_image(data: Any, shape: tuple[int, int]) -> Stack:
-    def part(_: int, rows: slice, cols: slice) -> NDArray[Any]:
-        return np.asarray(data[rows, cols])[..., None]
-
-    return Stack(1, 1, False, lambda _: np.asarray(data[:])[..., None], FrameLevel(shape, part))
-
-
-def _color_image(data: Any, shape: tuple[int, int]) -> Stack:
-    def part(_: int, rows: slice, cols: slice) -> NDArray[Any]:
-        return np.asarray(data[rows, cols])[..., :3]
-
-    return Stack(1, 3, True, lambda _: np.asarray(data[:])[..., :3], FrameLevel(shape, part))
-
-
-def _gray_stack(data: Any, count: int, shape: tuple[int, int]) -> Stack:
-    def part(frame: int, rows: slice, cols: slice) -> NDArray[Any]:
-        return np.asarray(data[frame, rows, cols])[..., None]
-
-    def whole(frame: int) -> NDArray[Any]:
-        return np.asarray(data[frame])[..., None]
-
-    return Stack(count, 1, False, whole, FrameLevel(shape, part))
-
-
-def _channel_stack(data: Any, count: int, shape: tuple[int, int], channels: int) -> Stack:
-    def part(frame: int, rows: slice, cols: slice) -> NDArray[Any]:
-        return np.asarray(data[frame, rows, cols])
-
-    is_rgb = channels == 3 and data.dtype == np.uint8
-    whole = FrameLevel(shape, part)
-    return Stack(count, channels, is_rgb, lambda frame: np.asarray(data[frame]), whole)
-
-
-MIN_SIDE = 5
-"""Fewer rows or columns are not an image: an axis of up to 4 is read as colours, and a shorter
-one is nearly always z, time or channels looked at along the wrong axis."""
-SPREAD, SAMPLE_SIDE = 3, 256
-"""So many windows along either side, so many pixels wide, tell how bright a large frame is."""
 
 
 class Frames:
@@ -288,7 +110,7 @@ class Frames:
 
     @property
     def is_large(self) -> bool:
-        """Whether a frame has too many pixels to be looked at as a whole."""
+        """Whether a frame has too many pixels to be encoded as a whole."""
         return self.shape[0] * self.shape[1] > LARGE_FRAME
 
     @property
@@ -322,27 +144,27 @@ class Frames:
         self.check(frame)
         level = nearest_finer(self._stored, window.level)
         edges = window_edges(window, self.shape, level)
-        if all((np.diff(own) == 1).all() for own in edges):
-            rows, cols = (slice(int(own[0]), int(own[-1])) for own in edges)
+        if all((np.diff(borders) == 1).all() for borders in edges):
+            rows, cols = (slice(int(borders[0]), int(borders[-1])) for borders in edges)
             return self._part(frame, level, (rows, cols))
-        pieces = [
+        parts = [
             (block.target, averaged(self._part(frame, level, block.source), block.edges))
             for block in blocks(*edges)
         ]
-        pixels = np.empty((*window.shape, self.channels), pieces[0][1].dtype)
-        for target, piece in pieces:
-            pixels[target] = piece
+        pixels = np.empty((*window.shape, self.channels), parts[0][1].dtype)
+        for target, part in parts:
+            pixels[target] = part
         return _finite(pixels)
 
     def sample(self) -> list[NDArray[Any]]:
         """Read the first, the middle and the last frame, each (H, W, C).
 
         They are held until they are read for the first time, so that no frame is fetched twice.
-        Of large frames, the coarsest stored size is read instead, or some spread windows.
+        Of large frames, the coarsest stored size is read instead, or some parts all over the frame.
         """
         frames = {0, self.count // 2, self.count - 1}
         if self.is_large:
-            return [self._glance(frame) for frame in sorted(frames)]
+            return [self._sample_large(frame) for frame in sorted(frames)]
         for frame in frames - self._sampled.keys():
             self._sampled[frame] = self._fetch(frame)
         return list(self._sampled.values())
@@ -353,20 +175,20 @@ class Frames:
         It is held until it is read for the first time, as `sample` does.
         """
         if self.is_large:
-            rows, cols = (_spread(side)[SPREAD // 2] for side in self.shape)
+            rows, cols = (_sampled_spans(side)[SAMPLES_PER_SIDE // 2] for side in self.shape)
             return self._part(0, self._stored[0], (rows, cols))
         held = self._sampled.get(0)
         if held is None:
             held = self._sampled[0] = self._fetch(0)
         return held
 
-    def _glance(self, frame: int) -> NDArray[Any]:
+    def _sample_large(self, frame: int) -> NDArray[Any]:
         """Read what tells how bright a large frame is, (h, w, C)."""
         coarsest = self._stored[-1]
         if coarsest.shape[0] * coarsest.shape[1] <= LARGE_FRAME:
             rows, cols = (slice(0, side) for side in coarsest.shape)
             return self._part(frame, coarsest, (rows, cols))
-        tops, lefts = (_spread(side) for side in self.shape)
+        tops, lefts = (_sampled_spans(side) for side in self.shape)
         return np.concatenate(
             [self._part(frame, self._stored[0], (top, left)) for top in tops for left in lefts],
             axis=1,
@@ -401,10 +223,10 @@ def _cut_out(shape: tuple[int, int], read: Callable[[int], NDArray[Any]]) -> Fra
     return FrameLevel(shape, lambda frame, rows, cols: read(frame)[rows, cols])
 
 
-def _spread(side: int) -> list[slice]:
-    """Return pieces of a side of a frame, evenly spread over it."""
+def _sampled_spans(side: int) -> list[slice]:
+    """Return spans of a side of a frame, evenly distributed over it."""
     width = min(side, SAMPLE_SIDE)
-    starts = np.linspace(0, side - width, 2 * SPREAD + 1)[1::2].astype(int)
+    starts = np.linspace(0, side - width, 2 * SAMPLES_PER_SIDE + 1)[1::2].astype(int)
     return [slice(start, start + width) for start in starts.tolist()]
 
 
@@ -429,3 +251,179 @@ def _finite(pixels: NDArray[Any]) -> NDArray[Any]:
         return pixels
     limits = np.finfo(pixels.dtype)
     return np.nan_to_num(pixels, nan=float(limits.min), neginf=limits.min, posinf=limits.max)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """An array that is read frame by frame, or in parts of a frame."""
+
+    count: int
+    channels: int
+    is_rgb: bool
+    read: Callable[[int], NDArray[Any]]  # frame -> (H, W, C)
+    level: FrameLevel
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of a frame in pixels."""
+        return self.level.shape
+
+
+def stack_of(data: Any) -> Stack:
+    """Return an array (H, W), (F, H, W), (F, H, W, C) or (H, W, 3 | 4) with its axes named."""
+    check_dtype(np.dtype(data.dtype))
+    shape = tuple(int(side) for side in data.shape)
+    match shape:
+        case (rows, cols):
+            return _gray_image(data, (rows, cols))
+        case (rows, cols, 3 | 4):
+            return _color_image(data, (rows, cols))
+        case (count, rows, cols):
+            return _gray_stack(data, count, (rows, cols))
+        case (count, rows, cols, channels):
+            return _channel_stack(data, count, (rows, cols), channels)
+    raise FramesError(
+        f"An image of shape {shape} cannot be read as a stack: its axes are to be (rows, "
+        "columns), (frames, rows, columns) or (frames, rows, columns, channels)."
+    )
+
+
+def stacks_of(arrays: Sequence[Any]) -> list[Stack]:
+    """Return arrays that hold the same stack ever coarser, the finest first, with axes named.
+
+    Raises
+    ------
+    FramesError
+        If they do not fit together.
+    """
+    stacks = [stack_of(data) for data in arrays]
+    if not stacks:
+        raise FramesError("The image has no levels: choose another image.")
+    for finer, coarser in pairwise(stacks):
+        is_same = (finer.count, finer.channels) == (coarser.count, coarser.channels)
+        if not is_same or max(np.subtract(coarser.shape, finer.shape)) > 0:
+            raise FramesError(
+                f"The levels of the image do not fit together: {finer.count} frames of "
+                f"{finer.shape} pixels are followed by {coarser.count} of {coarser.shape}. Open "
+                "its finest level alone."
+            )
+    return stacks
+
+
+def check_dtype(dtype: np.dtype[Any]) -> None:
+    """Refuse values that have no brightness."""
+    if dtype.kind not in "buif":
+        raise FramesError(
+            f"An image of type {dtype} cannot be shown to a model: convert it to integers or "
+            "floats first."
+        )
+
+
+def _gray_image(data: Any, shape: tuple[int, int]) -> Stack:
+    def part(_: int, rows: slice, cols: slice) -> NDArray[Any]:
+        return np.asarray(data[rows, cols])[..., None]
+
+    return Stack(1, 1, False, lambda _: np.asarray(data[:])[..., None], FrameLevel(shape, part))
+
+
+def _color_image(data: Any, shape: tuple[int, int]) -> Stack:
+    def part(_: int, rows: slice, cols: slice) -> NDArray[Any]:
+        return np.asarray(data[rows, cols])[..., :3]
+
+    return Stack(1, 3, True, lambda _: np.asarray(data[:])[..., :3], FrameLevel(shape, part))
+
+
+def _gray_stack(data: Any, count: int, shape: tuple[int, int]) -> Stack:
+    def part(frame: int, rows: slice, cols: slice) -> NDArray[Any]:
+        return np.asarray(data[frame, rows, cols])[..., None]
+
+    def whole(frame: int) -> NDArray[Any]:
+        return np.asarray(data[frame])[..., None]
+
+    return Stack(count, 1, False, whole, FrameLevel(shape, part))
+
+
+def _channel_stack(data: Any, count: int, shape: tuple[int, int], channels: int) -> Stack:
+    def part(frame: int, rows: slice, cols: slice) -> NDArray[Any]:
+        return np.asarray(data[frame, rows, cols])
+
+    is_rgb = channels == 3 and data.dtype == np.uint8
+    whole = FrameLevel(shape, part)
+    return Stack(count, channels, is_rgb, lambda frame: np.asarray(data[frame]), whole)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A part of a window that is read at once."""
+
+    target: Spans  # rows and columns of the window
+    source: Spans  # rows and columns of the level
+    edges: tuple[Edges, Edges]  # borders between the window's pixels, counted from the source
+
+
+def nearest_finer(levels: Sequence[FrameLevel], level: int) -> FrameLevel:
+    """Return the coarsest of the stored levels, finest first, that is as fine as a window level."""
+    rows, cols = levels[0].shape
+    fine = [
+        stored
+        for stored in levels
+        if max(rows / (stored.shape[0] + 1), cols / (stored.shape[1] + 1)) < 1 << level
+    ]
+    return (fine or levels[:1])[-1]
+
+
+def window_edges(window: Window, shape: tuple[int, int], level: FrameLevel) -> tuple[Edges, Edges]:
+    """Return where the pixels of a window of a frame (H, W) begin and end on a level.
+
+    Returns
+    -------
+    tuple of (h + 1,) and (w + 1,) arrays
+        Borders between rows and between columns of the level.
+    """
+    rows = _edges(window.top, window.height, window.scale, (shape[0], level.shape[0]))
+    cols = _edges(window.left, window.width, window.scale, (shape[1], level.shape[1]))
+    return rows, cols
+
+
+def blocks(rows: Edges, cols: Edges) -> Iterator[Block]:
+    """Divide a window with these edges into blocks, at most `BLOCK` pixels of the level a side.
+
+    They lie on a grid that starts at the level's corner, like the chunks of most files.
+    """
+    for top in _runs(rows):
+        for left in _runs(cols):
+            edges = rows[top.start : top.stop + 1], cols[left.start : left.stop + 1]
+            source = _source(edges[0]), _source(edges[1])
+            inner = edges[0] - source[0].start, edges[1] - source[1].start
+            yield Block((top, left), source, inner)
+
+
+def averaged(part: NDArray[Any], edges: tuple[Edges, Edges]) -> NDArray[Any]:
+    """Average a part of a level, (h, w, C), over the pixels between the edges of each axis."""
+    means = part.astype(np.result_type(part.dtype, np.float32))
+    for axis, borders in enumerate(edges):
+        starts = np.minimum(borders[:-1], part.shape[axis] - 1)
+        counts = np.maximum(borders[1:] - borders[:-1], 1).astype(means.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            means = np.add.reduceat(means, starts, axis)
+        means /= np.expand_dims(counts, [kept for kept in range(3) if kept != axis])
+    return means
+
+
+def _edges(first: int, count: int, scale: int, sizes: tuple[int, int]) -> Edges:
+    """Return the borders of so many pixels on a level: sizes are of the frame and of the level."""
+    size, stored = sizes
+    borders = np.minimum(np.arange(first, first + count + 1) * scale, size)
+    return np.rint(borders * (stored / size)).astype(np.int64)
+
+
+def _runs(edges: Edges) -> list[slice]:
+    """Divide the pixels between edges into runs, each of which lies in one block of the level."""
+    starts = np.flatnonzero(np.diff(edges[:-1] // BLOCK, prepend=-1))
+    stops = [*starts[1:].tolist(), len(edges) - 1]
+    return [slice(start, stop) for start, stop in zip(starts.tolist(), stops, strict=True)]
+
+
+def _source(edges: Edges) -> slice:
+    start, stop = int(edges[0]), int(edges[-1])
+    return slice(start, stop) if stop > start else slice(start - 1, start)

@@ -1,4 +1,4 @@
-"""One frame as the user sees it."""
+"""What a model encodes: one frame, or a window of it, with the contrast of its stack."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class EmbeddingKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelInput:
-    """One frame as the user sees it."""
+    """One frame, or a window of it, with the contrast of its stack."""
 
     frames: Frames
     contrast: Contrast
     frame: int
-    window: Window | None = None  # the part that is looked at; None for all of it
+    window: Window | None = None  # the part that is encoded; None for all of it
 
     def read(self) -> NDArray[Any]:
         """Read what is stored, (H, W, C), in the type it is stored in."""
@@ -39,11 +39,11 @@ class ModelInput:
         return self.frames.read_window(self.frame, self.window)
 
     def draw(self) -> NDArray[np.float32]:
-        """Read the frame and return what is seen, (H, W, 3) in 0..1."""
+        """Read the frame and return the image that is encoded, (H, W, 3) in 0..1."""
         return self.contrast.compose(self.read())
 
     def key(self, revision: str) -> EmbeddingKey:
-        """Name its embedding by a model of this revision."""
+        """Return the key of its embedding by a model of this revision."""
         return EmbeddingKey(
             self.frames.token, self.frame, self.contrast.token, revision, self.window
         )
