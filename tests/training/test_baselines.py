@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from napari_sam3.engine import Engine, Prompts
-from napari_sam3.training.baselines import baselines
+from napari_sam3.training.baselines import classical_backends
 from napari_sam3.training.evaluation import average_precision
 from tests.backends import ellipse
 from tests.masks import mask_of
 
 SHAPE = (80, 90)
 CELL, NEIGHBOUR = ellipse(SHAPE, (30, 30), (12, 10)), ellipse(SHAPE, (55, 65), (9, 11))
-BACKENDS = {backend.name: backend for backend in baselines()}
+BACKENDS = {backend.name: backend for backend in classical_backends()}
 
 
 def image(*masks: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ def test_few_real_images_serve_training_and_validation(
     monkeypatch, count, trained_on, validated_on
 ):
     images = [Path(f"images/{number}.png") for number in range(count)]
-    monkeypatch.setattr(data_preparation, "find_images", lambda folder: images)
+    monkeypatch.setattr(data_preparation, "image_paths", lambda folder: images)
     config = replace(Config.read(), real_images=Path())
 
     training, validation = (

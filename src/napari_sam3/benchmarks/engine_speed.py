@@ -14,6 +14,7 @@ import psutil
 from numpy.typing import NDArray
 
 from ..engine.backends.base import Backend, Embedding, Packed, Prediction
+from ..engine.backends.embedded.model import EmbeddedBackend
 from ..engine.cache.budgets import Budgets
 from ..engine.engine import Engine
 from ..engine.images.frames import Frames
@@ -61,6 +62,11 @@ class Memory:
 
     frames: int
     rss: float  # MiB
+
+
+def load_embedded(device: str) -> Backend:
+    """Load the embedded model."""
+    return EmbeddedBackend.load(None, device)
 
 
 def measure_memory(backend: Backend, frames: Sequence[int]) -> list[Memory]:

@@ -30,6 +30,7 @@ from ..engine.backends.sam.sam2 import Sam2Backend
 from ..engine.backends.sam.sam3 import Sam3Backend
 from ..engine.backends.sam.sam3_model import Sam3
 from ..engine.devices import Precision, checked_device
+from ..engine.loading import load_backend
 from ..engine.weights.checkpoints import recognise
 from ..engine.weights.local_models import local_path
 from ..values import Concept, ModelError, Prompts
@@ -105,6 +106,11 @@ class Shared:
         """Return the steps of the stock classes, after which the own model is of no use."""
         models = stock_models(self.model, self.tokenizer)
         return StockTrial(models, image, self.backend.device, self.precision)
+
+
+def alone(name: str, device: str) -> Backend:
+    """Load a model as the engine does, without stock classes around its weights."""
+    return load_backend(name, device)
 
 
 def with_random_weights(name: str, device: str) -> Shared:

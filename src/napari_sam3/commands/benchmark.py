@@ -64,10 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _measure_engine(arguments: argparse.Namespace) -> int:
     """Write the figures as Markdown tables as they come."""
     from ..benchmarks import engine_speed  # torch takes seconds to import
-    from ..engine.backends.embedded.model import EmbeddedBackend
 
     size = engine_speed.QUICK if arguments.quick else engine_speed.FULL
-    backend = EmbeddedBackend.load(None, arguments.device)
+    backend = engine_speed.load_embedded(arguments.device)
     sys.stdout.write(machine(backend.name, backend.device))
     memory = engine_speed.measure_memory(backend, size.memory)
     sys.stdout.write(engine_speed.memory_table(memory) + engine_speed.speed_header(size))
@@ -90,7 +89,6 @@ def _measure_model(arguments: argparse.Namespace) -> int:
         If less than one repetition or object is requested, or the model cannot be had.
     """
     from ..benchmarks import sam_models  # transformers takes seconds to import
-    from ..engine.loading import load_backend
 
     if arguments.repeat < 1 or arguments.objects < 1:
         raise ModelError("Nothing would be measured: choose 1 or more for --repeat and --objects.")
@@ -99,7 +97,7 @@ def _measure_model(arguments: argparse.Namespace) -> int:
         shared = sam_models.with_random_weights(arguments.model, arguments.device)
     elif arguments.stock:
         shared = sam_models.with_its_weights(arguments.model, arguments.device)
-    backend = shared.backend if shared else load_backend(arguments.model, arguments.device)
+    backend = shared.backend if shared else sam_models.alone(arguments.model, arguments.device)
     sys.stdout.write(machine(backend.name, backend.device))
     sys.stdout.flush()
     prompted = scene(arguments.repeat, arguments.objects)

@@ -9,16 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..engine import Engine
-from ..training.baselines import baselines
-from ..training.evaluation import Result, measure
-from ..training.real.labelled_images import Item, read_items
-from ..training.report import (
+from ..training import (
+    Item,
+    Result,
     as_json,
     calibration_text,
+    classical_backends,
     draw_range,
     draw_worst,
     image_table,
+    measure,
     model_table,
+    read_items,
 )
 from ..values import FramesError
 
@@ -85,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _engines(arguments: argparse.Namespace) -> Iterator[tuple[str, Engine]]:
     for model in arguments.model or ["embedded"]:
         yield model, Engine.load(model, device=arguments.device)
-    for backend in baselines() if arguments.baselines else []:
+    for backend in classical_backends() if arguments.baselines else []:
         yield backend.name, Engine(backend)
 
 

@@ -124,7 +124,7 @@ class ClassicalBackend(Backend):
         return _prediction(outline(grey, prompts))
 
 
-def baselines() -> list[ClassicalBackend]:
+def classical_backends() -> list[ClassicalBackend]:
     """Return all classical methods."""
     return [
         ClassicalBackend("watershed", click_watershed, box_watershed, propagate_watershed),

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .config import Config
-from .real.real_images import RealPairs, RealTriplets, find_images
+from .real.real_images import RealPairs, RealTriplets, image_paths
 from .shards import synthetic_pair, synthetic_triplet, write_shard
 
 HELD_OUT = 20
@@ -68,7 +68,7 @@ def _entry_maker(kind: str, config: Config, of_triplets: bool) -> Maker:
     if config.real_images is None or not kind.endswith("real"):
         return synthetic_triplet if of_triplets else synthetic_pair
     make = RealTriplets if of_triplets else RealPairs
-    images = find_images(config.real_images)
+    images = image_paths(config.real_images)
     if len(images) < HELD_OUT:
         return make(images)
     held_out = images[::HELD_OUT]

@@ -136,7 +136,7 @@ def draw_sample(
 
 def _draw_object(rng: np.random.Generator, labels: Labels) -> int | None:
     """Draw an object; None if it is tiny or longer than a crop."""
-    boxes = [(n, p) for n, p in enumerate(ndimage.find_objects(labels), 1) if p is not None]
+    boxes = [(n, box) for n, box in enumerate(ndimage.find_objects(labels), 1) if box]
     if not boxes:
         return None
     number, box = boxes[rng.integers(len(boxes))]
@@ -160,14 +160,14 @@ def _sample(
     middle = (rows.min() + rows.max()) / 2, (cols.min() + cols.max()) / 2
     point = click_inside(rng, known)
     origin = draw_origin(rng, point if kind == "click" else middle)
-    target, seen = crop_mask(current, origin), crop_mask(known, origin)
-    if (target.sum() < 10 and current.any()) or seen.sum() < 10:
+    target, visible = crop_mask(current, origin), crop_mask(known, origin)
+    if (target.sum() < 10 and current.any()) or visible.sum() < 10:
         return None
     inside = point[0] - origin[0], point[1] - origin[1]
     memory_mask = np.zeros((CROP // COARSE_STRIDE,) * 2, np.float32)
     is_own_mask = kind == "propagate" and rng.random() < OWN_MASK_SHARE
     if kind == "propagate":
-        mask = rough_copy(rng, seen, rng.choice((0, 0.3, 0.6)))
+        mask = rough_copy(rng, visible, rng.choice((0, 0.3, 0.6)))
         prompt_planes = decoder_queries.render(mask=mask)
         memory_mask = decoder_queries.halved(decoder_queries.halved(mask))
     elif kind == "mask":
@@ -214,7 +214,7 @@ class PromptBatch:
     """(B, 3, 192, 192)"""
     previous: npt.NDArray[np.float32]
     """(F, 3, 192, 192), previous frames of the first F views, whose objects are propagated."""
-    labels: npt.NDArray[np.int32]
+    labels: Labels
     """(B, 192, 192)"""
     depth: npt.NDArray[np.float32]
     """(B, 192, 192)"""

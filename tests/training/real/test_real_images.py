@@ -7,7 +7,7 @@ import pytest
 from skimage.io import imread, imsave
 from tifffile import imwrite
 
-from napari_sam3.training.real.real_images import RealPairs, RealTriplets, find_images, labels_path
+from napari_sam3.training.real.real_images import RealPairs, RealTriplets, image_paths, labels_path
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ def folder(tmp_path):
 
 def test_a_folder_without_images_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="Check `real_images`"):
-        find_images(tmp_path)
+        image_paths(tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_labels_stay_on_their_objects(folder, seed):
-    pair = RealPairs(find_images(folder))(np.random.default_rng(seed))
+    pair = RealPairs(image_paths(folder))(np.random.default_rng(seed))
 
     assert pair.shape == (2, 6, 256, 256)
     for frame in pair:
@@ -50,7 +50,7 @@ def test_images_are_scaled_by_their_brightness(folder, scale, ground, dtype):
         imsave(path.with_suffix(".tif"), image.astype(dtype), check_contrast=False)
         path.unlink()
 
-    pair = RealPairs(find_images(folder))(np.random.default_rng(0))
+    pair = RealPairs(image_paths(folder))(np.random.default_rng(0))
 
     bright, dark = (pair[0][:3, pixels].mean() for pixels in (pair[0][3] > 0, pair[0][3] == 0))
     assert (dark, bright) == pytest.approx((0, 255), abs=10)
@@ -60,7 +60,7 @@ def test_labels_may_have_another_suffix(folder):
     for path in (folder / "images").iterdir():
         path.rename(path.with_suffix(".tiff"))
 
-    assert [labels_path(image).name for image in find_images(folder)] == [
+    assert [labels_path(image).name for image in image_paths(folder)] == [
         "coloured.png",
         "grey.png",
     ]
@@ -70,7 +70,7 @@ def test_an_image_without_labels_is_named(folder):
     (folder / "labels" / "grey.png").unlink()
 
     with pytest.raises(FileNotFoundError, match=r"No labels for .*grey\.png"):
-        find_images(folder)
+        image_paths(folder)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def movie(tmp_path):
 
 
 def test_objects_of_a_movie_keep_their_numbers(movie):
-    make = RealPairs(find_images(movie))
+    make = RealPairs(image_paths(movie))
 
     for seed in range(8):
         pair = make(np.random.default_rng(seed))
@@ -100,7 +100,7 @@ def test_objects_of_a_movie_keep_their_numbers(movie):
 
 
 def test_an_object_that_ends_in_a_movie_is_gone(movie):
-    make = RealPairs(find_images(movie))
+    make = RealPairs(image_paths(movie))
     pairs = [make(np.random.default_rng(seed)) for seed in range(20)]
 
     assert any(
@@ -109,13 +109,13 @@ def test_an_object_that_ends_in_a_movie_is_gone(movie):
 
 
 def test_images_of_large_sources_are_drawn_less_often(folder, movie):
-    make = RealPairs([Path("many/images") / f"{n}.png" for n in range(16)] + find_images(movie))
+    make = RealPairs([Path("many/images") / f"{n}.png" for n in range(16)] + image_paths(movie))
 
     assert make.shares[-1] == pytest.approx(4 * make.shares[0])
 
 
 def test_objects_are_sometimes_painted_over(folder):
-    make = RealPairs(find_images(folder))
+    make = RealPairs(image_paths(folder))
 
     pairs = [make(np.random.default_rng(seed)) for seed in range(40)]
 
@@ -142,13 +142,13 @@ def sources(tmp_path):
 
 
 def test_stacks_are_drawn_more_often_than_stills(sources):
-    make = RealTriplets(find_images(sources))
+    make = RealTriplets(image_paths(sources))
 
     assert make.shares == pytest.approx([8 / 9, 1 / 9])
 
 
 def test_a_triplet_of_a_movie_goes_in_one_direction(sources):
-    make = RealTriplets(find_images(sources / "movie"))
+    make = RealTriplets(image_paths(sources / "movie"))
 
     for seed in range(20):
         triplet = make(np.random.default_rng(seed))
@@ -159,7 +159,7 @@ def test_a_triplet_of_a_movie_goes_in_one_direction(sources):
 
 
 def test_a_still_is_deformed_for_its_next_frames(sources):
-    make = RealTriplets(find_images(sources / "still"))
+    make = RealTriplets(image_paths(sources / "still"))
 
     triplets = [make(np.random.default_rng(seed)) for seed in range(10)]
 

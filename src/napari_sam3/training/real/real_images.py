@@ -41,7 +41,7 @@ STACK_WEIGHT = 8.0
 """How often a stack is drawn for a triplet, relative to a still."""
 
 
-def find_images(folder: Path) -> list[Path]:
+def image_paths(folder: Path) -> list[Path]:
     """List the images of a folder of images and labels, or of the folders in it.
 
     Raises

@@ -85,15 +85,6 @@ def shrunk(rng: np.random.Generator, first: Scene, second: Scene) -> Scene:
     return replace(first, labels=labels, nested=np.where(labels == first.labels, first.nested, 0))
 
 
-def _depths(labels: Labels) -> npt.NDArray[np.float32]:
-    return np.asarray(ndimage.distance_transform_edt(~boundaries(labels)), np.float32)
-
-
-def identity_source(shape: tuple[int, ...]) -> Source:
-    """Return coordinates with which every pixel stays where it is."""
-    return np.indices(shape).astype(np.float32)
-
-
 def flow(rng: np.random.Generator, size: int, change: Change, radius: float) -> Source:
     """Draw a smooth displacement of a whole frame."""
     grid = identity_source((size, size)) - size / 2
@@ -106,9 +97,51 @@ def flow(rng: np.random.Generator, size: int, change: Change, radius: float) -> 
     return np.asarray(turned + size / 2 + np.clip(path, -24, 24) + bends * wobble, np.float32)
 
 
+def identity_source(shape: tuple[int, ...]) -> Source:
+    """Return coordinates with which every pixel stays where it is."""
+    return np.indices(shape).astype(np.float32)
+
+
 def warped_labels(labels: Labels, source: Source) -> Labels:
     """Take labels from where each pixel was; beyond the frame there are none."""
     return np.asarray(ndimage.map_coordinates(labels, source, order=0, mode="constant"), np.int32)
+
+
+def with_ghosts(
+    rng: np.random.Generator,
+    images: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
+    scenes: tuple[Scene, Scene],
+) -> npt.NDArray[np.float32]:
+    """Leave objects that went out of focus as a faint blur on the second image, (3, H, W)."""
+    before, after = images
+    still = np.isin(scenes[0].labels, np.unique(scenes[1].labels))
+    left = ((scenes[0].labels > 0) & ~still & (scenes[1].labels == 0)).astype(np.float32)
+    strength, radius = rng.uniform(0, 0.35), log_uniform(rng, 2, 8)
+    faded = [blurred(channel, radius) for channel in (before - after) * left]
+    return np.asarray(after + strength * np.stack(faded), np.float32)
+
+
+def with_haze(
+    rng: np.random.Generator,
+    image: npt.NDArray[np.float32],
+    scene: Scene,
+    widest: tuple[npt.NDArray[np.float32], Scene],
+) -> npt.NDArray[np.float32]:
+    """Add the blurred light of what lies above and below a slice, (3, H, W).
+
+    Parameters
+    ----------
+    widest : the same objects where they are largest: their image, (3, H, W), and scene.
+    """
+    whole, bodies = widest
+    hidden = (bodies.labels > 0) & (scene.labels != bodies.labels)
+    if bodies.kind not in ("tissue", "neurite"):
+        hidden &= scene.labels == 0
+    strengths = np.clip(rng.normal(rng.uniform(0, 0.6), 0.15, 256), 0, 0.85)
+    shining = (whole - image) * hidden * strengths[bodies.labels]
+    radius = log_uniform(rng, 1.5, 3 + 0.4 * bodies.radius)
+    haze = [blurred(channel.astype(np.float32), radius) for channel in shining]
+    return np.asarray(image + np.stack(haze), np.float32)
 
 
 def _move_tissue(rng: np.random.Generator, scene: Scene, change: Change) -> Scene:
@@ -149,42 +182,6 @@ def _move_objects(rng: np.random.Generator, scene: Scene, change: Change) -> Sce
     return replace(scene, labels=labels, nested=nested, source=source)
 
 
-def _add_objects_in_focus(
-    rng: np.random.Generator,
-    scene: Scene,
-    frame: tuple[Labels, Source],
-    spare: Iterator[int],
-) -> None:
-    """Let new objects come into focus near half of those that are gone; changes `frame`."""
-    numbers = [int(number) for number in np.unique(scene.labels) if number]
-    for number in np.setdiff1d(numbers, frame[0]):
-        label = next(spare, 0)
-        if rng.random() < 0.5 or not label:
-            continue
-        centre = _middle(scene.labels == number)
-        neighbour = scene.labels == rng.choice(numbers)
-        beside = rng.normal(size=2) * 0.6 * np.sqrt(neighbour.sum() / np.pi)
-        still = Change(0, 0, 0.2, 0.15, 0.5, 0, 0)
-        _move_object(rng, frame, neighbour, label, (still, centre - _middle(neighbour) + beside))
-
-
-def _middle(mask: Pixels) -> npt.NDArray[np.floating]:
-    rows, cols = np.nonzero(mask)
-    return np.array([rows.mean(), cols.mean()])
-
-
-def _divided(
-    rng: np.random.Generator, mask: Pixels, number: int, spare: Iterator[int]
-) -> list[tuple[Pixels, int]]:
-    """Divide an object across a random axis; the larger half keeps its number."""
-    rows, cols = np.nonzero(mask)
-    angle = rng.uniform(0, np.pi)
-    grid = np.indices(mask.shape)
-    side = (grid[0] - rows.mean()) * np.sin(angle) + (grid[1] - cols.mean()) * np.cos(angle) > 0
-    halves = sorted((mask & side, mask & ~side), key=np.sum, reverse=True)
-    return [(halves[0], number), (halves[1], next(spare, 0))]
-
-
 def _move_object(
     rng: np.random.Generator,
     frame: tuple[Labels, Source],
@@ -197,7 +194,7 @@ def _move_object(
     rows, cols = np.nonzero(mask)
     if not len(rows):
         return
-    centre = np.array([rows.mean(), cols.mean()])
+    centre = _centroid(mask)
     radius = np.sqrt(len(rows) / np.pi)
     path = drift + rng.normal(size=2) * change.travel * 1.4 * radius
     angle, scale = rng.normal() * change.turning, np.exp(rng.normal() * change.growth)
@@ -209,13 +206,6 @@ def _move_object(
     back = np.stack([cos * row - sin * col, sin * row + cos * col])
     back += centre[:, None, None] + _wobble(rng, len(row), change.bending * radius, radius)
     _write_object(frame, ndimage.map_coordinates(mask, back, order=0), number, (grid, back))
-
-
-def _wobble(rng: np.random.Generator, side: int, height: float, radius: float) -> Field:
-    bends = rng.standard_normal((2, side, side)).astype(np.float32)
-    width = max(1.5, radius * 0.5)
-    bends = np.stack([blurred(bend, width) for bend in bends])
-    return np.asarray(bends / (bends.std() + 1e-6) * height * 0.7, np.float32)
 
 
 def _write_object(
@@ -233,38 +223,48 @@ def _write_object(
     source[:, row[free], col[free]] = back[:, visible][:, free]
 
 
-def with_ghosts(
-    rng: np.random.Generator,
-    images: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
-    scenes: tuple[Scene, Scene],
-) -> npt.NDArray[np.float32]:
-    """Leave objects that went out of focus as a faint blur on the second image, (3, H, W)."""
-    before, after = images
-    still = np.isin(scenes[0].labels, np.unique(scenes[1].labels))
-    left = ((scenes[0].labels > 0) & ~still & (scenes[1].labels == 0)).astype(np.float32)
-    strength, radius = rng.uniform(0, 0.35), log_uniform(rng, 2, 8)
-    faded = [blurred(channel, radius) for channel in (before - after) * left]
-    return np.asarray(after + strength * np.stack(faded), np.float32)
+def _wobble(rng: np.random.Generator, side: int, height: float, radius: float) -> Field:
+    bends = rng.standard_normal((2, side, side)).astype(np.float32)
+    width = max(1.5, radius * 0.5)
+    bends = np.stack([blurred(bend, width) for bend in bends])
+    return np.asarray(bends / (bends.std() + 1e-6) * height * 0.7, np.float32)
 
 
-def with_haze(
+def _divided(
+    rng: np.random.Generator, mask: Pixels, number: int, spare: Iterator[int]
+) -> list[tuple[Pixels, int]]:
+    """Divide an object across a random axis; the larger half keeps its number."""
+    rows, cols = np.nonzero(mask)
+    angle = rng.uniform(0, np.pi)
+    grid = np.indices(mask.shape)
+    side = (grid[0] - rows.mean()) * np.sin(angle) + (grid[1] - cols.mean()) * np.cos(angle) > 0
+    halves = sorted((mask & side, mask & ~side), key=np.sum, reverse=True)
+    return [(halves[0], number), (halves[1], next(spare, 0))]
+
+
+def _add_objects_in_focus(
     rng: np.random.Generator,
-    image: npt.NDArray[np.float32],
     scene: Scene,
-    widest: tuple[npt.NDArray[np.float32], Scene],
-) -> npt.NDArray[np.float32]:
-    """Add the blurred light of what lies above and below a slice, (3, H, W).
+    frame: tuple[Labels, Source],
+    spare: Iterator[int],
+) -> None:
+    """Let new objects come into focus near half of those that are gone; changes `frame`."""
+    numbers = [int(number) for number in np.unique(scene.labels) if number]
+    for number in np.setdiff1d(numbers, frame[0]):
+        label = next(spare, 0)
+        if rng.random() < 0.5 or not label:
+            continue
+        centre = _centroid(scene.labels == number)
+        neighbour = scene.labels == rng.choice(numbers)
+        beside = rng.normal(size=2) * 0.6 * np.sqrt(neighbour.sum() / np.pi)
+        still = Change(0, 0, 0.2, 0.15, 0.5, 0, 0)
+        _move_object(rng, frame, neighbour, label, (still, centre - _centroid(neighbour) + beside))
 
-    Parameters
-    ----------
-    widest : the same objects where they are largest: their image, (3, H, W), and scene.
-    """
-    whole, bodies = widest
-    hidden = (bodies.labels > 0) & (scene.labels != bodies.labels)
-    if bodies.kind not in ("tissue", "neurite"):
-        hidden &= scene.labels == 0
-    strengths = np.clip(rng.normal(rng.uniform(0, 0.6), 0.15, 256), 0, 0.85)
-    shining = (whole - image) * hidden * strengths[bodies.labels]
-    radius = log_uniform(rng, 1.5, 3 + 0.4 * bodies.radius)
-    haze = [blurred(channel.astype(np.float32), radius) for channel in shining]
-    return np.asarray(image + np.stack(haze), np.float32)
+
+def _centroid(mask: Pixels) -> npt.NDArray[np.floating]:
+    rows, cols = np.nonzero(mask)
+    return np.array([rows.mean(), cols.mean()])
+
+
+def _depths(labels: Labels) -> npt.NDArray[np.float32]:
+    return np.asarray(ndimage.distance_transform_edt(~boundaries(labels)), np.float32)

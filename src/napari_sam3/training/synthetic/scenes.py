@@ -15,8 +15,8 @@ from . import shapes
 from .random_fields import log_uniform, texture
 from .shapes import Patch
 
-_MARGIN = 20
-"""Pixels around a tissue in which there are cells, too."""
+TISSUE_MARGIN = 20
+"""Pixels beyond the image in which a tissue has cells, too."""
 Kind = Literal["blob", "rod", "yeast", "adherent", "tissue", "neurite", "vesicle", "blood"]
 
 
@@ -244,15 +244,15 @@ def tissue(
     pitch = max(5.0, radius * 1.9)
     rows, cols = _disturbed_grid(rng, size, pitch)
     numbers = _merged(rng, rows, cols, merging)
-    markers = np.zeros((size + 2 * _MARGIN,) * 2, np.int32)
+    markers = np.zeros((size + 2 * TISSUE_MARGIN,) * 2, np.int32)
     markers[rows, cols] = numbers
     nearest = ndimage.distance_transform_edt(
         markers == 0, return_distances=False, return_indices=True
     )
     slope, finest = rng.uniform(2.8, 4.6), min(0.5, rng.uniform(0.25, 1.2) / pitch) * 2
     shift = [texture(rng, size, slope, finest) * warp * pitch for _ in range(2)]
-    source = np.round(np.indices((size, size)) + _MARGIN + np.stack(shift)).astype(int)
-    row, col = np.clip(source, 0, size + 2 * _MARGIN - 1)
+    source = np.round(np.indices((size, size)) + TISSUE_MARGIN + np.stack(shift)).astype(int)
+    row, col = np.clip(source, 0, size + 2 * TISSUE_MARGIN - 1)
     cells = markers[tuple(nearest)]
     return np.asarray(cells[row, col], np.int32)
 
@@ -267,8 +267,8 @@ def _disturbed_grid(
         col += (np.arange(len(col)) % 2)[:, None] * 0.5
     disorder = rng.uniform(0.1, 0.42)
     points = (np.stack([row, col]) + rng.normal(size=(2, *row.shape)) * disorder) * pitch
-    points = np.round(points.reshape(2, -1) + _MARGIN).astype(int)
-    kept = ((points >= 0) & (points < size + 2 * _MARGIN)).all(0)
+    points = np.round(points.reshape(2, -1) + TISSUE_MARGIN).astype(int)
+    kept = ((points >= 0) & (points < size + 2 * TISSUE_MARGIN)).all(0)
     points = points[:, kept]
     points = points[:, rng.random(points.shape[1]) > rng.uniform(0, 0.25)]
     return points[0], points[1]
@@ -362,13 +362,13 @@ def with_nuclei(rng: np.random.Generator, scene: Scene) -> Scene:
     nested = np.zeros_like(scene.labels)
     share, lobed = rng.uniform(0.3, 0.7), rng.random() < (0.6 if scene.kind == "blood" else 0.15)
     anucleate = rng.uniform(0, 0.6) if scene.kind == "blood" else 0.05
-    for number, cell, at in _cells(scene.labels):
+    for number, cell, corner in _cells(scene.labels):
         radius = share * np.sqrt(cell.sum() / np.pi) * np.exp(rng.normal() * 0.15)
         if radius < 2.5 or rng.random() < anucleate:
             continue
         stretch = 1 + abs(rng.normal()) * 0.4
         patch = shapes.lobed(rng, radius) if lobed else shapes.blob(rng, radius, 0.08, stretch)
-        paste(nested, patch, _deep_inside(rng, cell, radius, at), number, 0.02)
+        paste(nested, patch, _deep_inside(rng, cell, radius, corner), number, 0.02)
     nested[scene.labels == 0] = 0
     return Scene(scene.kind, scene.radius, scene.labels, relabelled(nested, min_area=10))
 
@@ -377,12 +377,12 @@ def with_organelles(rng: np.random.Generator, scene: Scene) -> Scene:
     """Put up to three mitochondria into every neurite."""
     nested = np.zeros_like(scene.labels)
     share, count = rng.uniform(0.18, 0.38), 0
-    for _, cell, at in _cells(scene.labels):
+    for _, cell, corner in _cells(scene.labels):
         for _ in range(rng.integers(0, 4)):
             radius = share * np.sqrt(cell.sum() / np.pi) * np.exp(rng.normal() * 0.15)
             patch = shapes.blob(rng, max(radius, 2.5), 0.08, 1 + abs(rng.normal()) * 1.2)
             count += paste(
-                nested, patch, _deep_inside(rng, cell, radius, at), min(count + 1, 250), 0.02
+                nested, patch, _deep_inside(rng, cell, radius, corner), min(count + 1, 250), 0.02
             )
     nested[scene.labels == 0] = 0
     return Scene(scene.kind, scene.radius, scene.labels, relabelled(nested, min_area=10))

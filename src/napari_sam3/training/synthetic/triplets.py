@@ -15,30 +15,30 @@ from .scenes import Scene
 
 SKIPPED_FRAMES = (0.35, 0.3, 0.15, 0.1, 0.1)
 """How often 0, 1, 2 ... frames lie between the first and the previous frame."""
-CALM = 0.2
+CALM_TRAVEL = 0.2
 """Where objects travel farther from frame to frame, in diameters, few frames are skipped."""
 HALF_HEIGHTS = (1.5, 14.0)
 """Slices from the middle of an object to its end, typically."""
-FARTHEST = 10.0
+MAX_SLICES = 10.0
 """Slices from the first to the previous slice, at most."""
 FIRST_IS_WIDEST = 0.6
-"""How often the first of such slices lies in the middle of the objects, not at their end."""
-FILLED = 0.75
+"""How often the first slice lies in the middle of the objects, and not at their end."""
+TISSUE_SHARE = 0.75
 """Share of an image that the cells of a tissue fill, at least."""
-GOING_ON = 0.6
+EXTENDING_SHARE = 0.6
 """How often the cells of a tissue extend through all slices."""
 MIN_AREA = 10
 """Sections of fewer pixels are left out."""
 
 Spheroids = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
-"""Half the height of every object and where its middle lies, (256,) each, in slices."""
+"""Half the height of every object and the position of its middle, (256,) each, in slices."""
 
 
 def time_frames(rng: np.random.Generator, first: Scene, change: Change) -> list[Scene]:
     """Apply the same change to a scene once or several times."""
     scenes = [replace(first, source=identity_source(first.labels.shape))]
     between = int(rng.choice(len(SKIPPED_FRAMES), p=SKIPPED_FRAMES))
-    for _ in range(1 + (between if change.travel <= CALM else min(between, 1))):
+    for _ in range(1 + (between if change.travel <= CALM_TRAVEL else min(between, 1))):
         scenes.append(_from_first_frame(scenes[-1], next_scene(rng, scenes[-1], change)))
     return [scenes[0], scenes[-2], scenes[-1]]
 
@@ -49,14 +49,14 @@ def z_slices(rng: np.random.Generator, widest: Scene, change: Change) -> list[Sc
     Cells that fill a tissue often extend through all slices, and only their nuclei end.
     """
     heights = _heights(rng)
-    goes_on = _fills(widest.labels) and rng.random() < GOING_ON
+    is_extending = _fills(widest.labels) and rng.random() < EXTENDING_SHARE
     outer, inner = _spheroids(rng), _spheroids(rng)
     scenes = [widest]
     for step in np.diff(heights):
         scenes.append(_deformed(rng, scenes[-1], change, float(np.sqrt(abs(step)))))
     sections = []
     for scene, height in zip(scenes, heights, strict=True):
-        labels = scene.labels if goes_on else _section(scene.labels, outer, height)
+        labels = scene.labels if is_extending else _section(scene.labels, outer, height)
         nested = _section(scene.nested, inner, height)
         nested = np.where(labels == scene.labels, nested, 0).astype(np.int32)
         sections.append(replace(scene, labels=labels, nested=nested))
@@ -65,17 +65,17 @@ def z_slices(rng: np.random.Generator, widest: Scene, change: Change) -> list[Sc
 
 def ending_slices(rng: np.random.Generator, widest: Scene, change: Change) -> list[Scene]:
     """Make objects small on the previous slice, and let many end before the current slice."""
-    last = next_scene(rng, widest, change)
-    before = shrunk(rng, widest, last)
-    first = widest if rng.random() < FIRST_IS_WIDEST else before
-    return [first, before, last]
+    current = next_scene(rng, widest, change)
+    previous = shrunk(rng, widest, current)
+    first = widest if rng.random() < FIRST_IS_WIDEST else previous
+    return [first, previous, current]
 
 
 def _heights(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """Draw three heights, outward from the first; often the first is also the previous slice."""
-    away = rng.choice((0.0, np.round(log_uniform(rng, 1, FARTHEST))), p=(0.25, 0.75))
+    distance = rng.choice((0.0, np.round(log_uniform(rng, 1, MAX_SLICES))), p=(0.25, 0.75))
     step = rng.choice((1.0, 2.0), p=(0.85, 0.15))
-    return np.array([0, away, away + step]) * rng.choice((-1, 1))
+    return np.array([0, distance, distance + step]) * rng.choice((-1, 1))
 
 
 def _spheroids(rng: np.random.Generator) -> Spheroids:
@@ -100,7 +100,7 @@ def _section(labels: Labels, spheroids: Spheroids, height: float) -> Labels:
 
 
 def _fills(labels: Labels) -> bool:
-    return bool((labels > 0).mean() > FILLED)
+    return bool((labels > 0).mean() > TISSUE_SHARE)
 
 
 def _grown_into(labels: Labels, lost: npt.NDArray[np.bool_]) -> Labels:
@@ -129,14 +129,14 @@ def _deformed(rng: np.random.Generator, scene: Scene, change: Change, strength: 
     return _from_first_frame(scene, deformed)
 
 
-def _from_first_frame(before: Scene, scene: Scene) -> Scene:
+def _from_first_frame(previous: Scene, scene: Scene) -> Scene:
     """Trace the source of every pixel back to the first frame, through the previous frame."""
-    if before.source is None or scene.source is None:
+    if previous.source is None or scene.source is None:
         return scene
     composed: Source = np.stack(
         [
             ndimage.map_coordinates(plane, scene.source, order=1, mode="nearest")
-            for plane in before.source
+            for plane in previous.source
         ]
     )
     return replace(scene, source=composed)
