@@ -15,9 +15,8 @@ from qtpy.QtCore import Qt
 from napari_sam3.commands.demo import cell_centres
 from napari_sam3.samples import dividing_cells
 from napari_sam3.samples.organoid import organoid
-from tests.gui.window import RIGHT, Window
+from tests.gui.window import DOCK, RIGHT, Window, grab_screen, visible_windows, windows_on_screen
 
-DOCK = "SAM 3: segment and track"
 TRUTH = dividing_cells().labels
 FRAMES = len(TRUTH)
 CENTRES = cell_centres(dividing_cells())
@@ -35,7 +34,7 @@ def open_sample(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Callable[
         _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
         dock = kept.dock
         window = Window(viewer, dock, qtbot)
-        window.until(lambda: "ready" in dock.model.panel.state.value)
+        window.until_ready()
         viewer.reset_view()
         window.settle()
         return window
@@ -43,30 +42,38 @@ def open_sample(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Callable[
     return make
 
 
-def test_cells_are_outlined_followed_corrected_and_saved(
+def test_cells_are_outlined_propagated_corrected_and_saved(
     open_sample: Callable[[str], Window], pictures: Path, tmp_path: Path
 ) -> None:
     window = open_sample("timelapse")
+    assert_no_window_but_napari(window, pictures)
 
     go_to(window, 0)
     outline_with_clicks(window, pictures)
-    look_at_other_readings(window)
+    go_through_the_hypotheses(window)
     outline_with_a_click(window)
     outline_with_a_box(window)
     take_picture(window, pictures / "dock.png")
 
     stop_midway(window)
-    follow_to_the_end(window)
+    propagate_to_the_end(window)
     go_to(window, FRAMES // 2)
     take_picture(window, pictures / "propagated.png")
 
     correct_a_frame(window)
     take_picture(window, pictures / "corrected.png")
     painted = paint_by_hand(window, frame=10)
-    follow_to_the_end(window)
+    propagate_to_the_end(window)
     assert mask(window, 2, frame=10)[painted].all()
 
     assert_saved_as_shown(window, tmp_path / "cell 1.tif")
+
+
+def assert_no_window_but_napari(window: Window, pictures: Path) -> None:
+    grab_screen(pictures / "screen.png")
+    main = window.viewer.window._qt_window
+    assert visible_windows() == [main]
+    assert windows_on_screen() == [main]
 
 
 def outline_with_clicks(window: Window, pictures: Path) -> None:
@@ -78,16 +85,16 @@ def outline_with_clicks(window: Window, pictures: Path) -> None:
 
     beside = beside_of(CELLS[0], 0)
     window.click(beside, RIGHT)
-    window.until(lambda: questions_are_answered(window))
+    window.until(lambda: is_idle(window))
 
-    prompts = window.dock.controller.work.workspace.prompts.snapshot()
+    prompts = window.dock.controller.annotation.workspace.prompts.snapshot()
     assert prompts.positive.tolist() == [True, False]
     assert not mask(window, 1, frame=0)[beside]
     assert overlap(window, 1, CELLS[0], frame=0) > 0.5
 
 
-def look_at_other_readings(window: Window) -> None:
-    """Go through all readings until the first one is back."""
+def go_through_the_hypotheses(window: Window) -> None:
+    """Show all masks of the prompts until the first is back."""
     shown = mask(window, 1, frame=0)
     count = window.dock.controller.hypothesis.count
     assert count > 1
@@ -115,7 +122,7 @@ def outline_with_a_box(window: Window) -> None:
 
 
 def stop_midway(window: Window) -> None:
-    """Press Stop when a few masks have come; they stay, and no others follow."""
+    """Press Stop when a few masks have come; they stay, and no more come."""
     controller = window.dock.controller
     window.key(Qt.Key.Key_G)
     window.until(lambda: controller.is_running)
@@ -131,7 +138,7 @@ def stop_midway(window: Window) -> None:
     assert 4 <= done < FRAMES
 
 
-def follow_to_the_end(window: Window) -> None:
+def propagate_to_the_end(window: Window) -> None:
     controller = window.dock.controller
     window.key(Qt.Key.Key_G)
     window.until(lambda: controller.is_running)
@@ -155,7 +162,7 @@ def correct_a_frame(window: Window) -> None:
     window.click(centre_of(CELLS[0], frame))
     window.until(lambda: window.dock.controller.hypothesis)
     window.click(beside, RIGHT)
-    window.until(lambda: questions_are_answered(window))
+    window.until(lambda: is_idle(window))
 
     assert window.dock.controller.current.id == 1
     assert not mask(window, 1, frame)[beside]
@@ -187,7 +194,9 @@ def assert_saved_as_shown(window: Window, path: Path) -> None:
     np.testing.assert_array_equal(opened.data, shown)
 
 
-def test_nucleus_of_a_stack_is_outlined_and_followed(open_sample: Callable[[str], Window]) -> None:
+def test_nucleus_of_a_stack_is_outlined_and_propagated(
+    open_sample: Callable[[str], Window],
+) -> None:
     window = open_sample("zstack")
     truth = organoid().labels
     middle = len(truth) // 2
@@ -218,7 +227,7 @@ def test_sample_opens_from_the_menu(make_napari_viewer: Callable[..., Any], name
     assert all(str(unit) != "pixel" for unit in layer.units)
 
 
-def test_demo_outlines_and_follows_its_cells(
+def test_demo_outlines_and_propagates_its_cells(
     monkeypatch: pytest.MonkeyPatch, make_napari_viewer: Callable[..., Any], qtbot: Any
 ) -> None:
     from napari_sam3.gui import demo
@@ -242,7 +251,7 @@ def go_to(window: Window, frame: int) -> None:
 
 
 def layer_of(window: Window, object_id: int) -> Labels:
-    layer = window.dock.controller.work.workspace.results.layer_of(object_id)
+    layer = window.dock.controller.annotation.workspace.results.layer_of(object_id)
     assert layer in window.viewer.layers
     return layer
 
@@ -260,11 +269,11 @@ def overlap(
 
 
 def frames_done(window: Window, object_id: int) -> int:
-    workspace = window.dock.controller.work.workspace
+    workspace = window.dock.controller.annotation.workspace
     return workspace.frames_done(workspace.objects[object_id], window.dock.controller.focus.axes)
 
 
-def questions_are_answered(window: Window) -> bool:
+def is_idle(window: Window) -> bool:
     return window.dock.jobs._current is None and not window.dock.jobs._waiting
 
 

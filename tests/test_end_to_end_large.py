@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_sam3.samples import dividing_cells
-from tests.gui.window import Window
+from tests.gui.window import DOCK, Window
 from tests.large import SIDE, TiledImage
-from tests.test_end_to_end import DOCK, take_picture
+from tests.test_end_to_end import take_picture
 
 SAMPLE = dividing_cells()
 TRUTH = SAMPLE.labels[0]
@@ -36,7 +36,7 @@ def window(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Window:
     _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
     dock = kept.dock
     made = Window(viewer, dock, qtbot)
-    made.until(lambda: "ready" in dock.model.panel.state.value)
+    made.until_ready()
     viewer.reset_view()
     made.settle()
     return made
@@ -45,7 +45,7 @@ def window(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Window:
 def test_a_cell_of_a_large_slide_is_outlined_by_a_click(window: Window, pictures: Path) -> None:
     cell, corner = largest_cell(), (36 * TILE[0], 41 * TILE[1])
     middle = tuple(np.argwhere(cell).mean(axis=0).round().astype(int) + corner)
-    look_at(window, middle, zoom=4)
+    zoom_to(window, middle, zoom=4)
     levels = window.viewer.layers["slide"].data
     for level in levels:
         level.reads.clear()
@@ -55,20 +55,20 @@ def test_a_cell_of_a_large_slide_is_outlined_by_a_click(window: Window, pictures
     window.until(lambda: window.dock.controller.hypothesis)
     seconds = time.monotonic() - start
 
-    mask = window.dock.controller.work.workspace.results.mask((), 1)
+    mask = window.dock.controller.annotation.workspace.results.mask((), 1)
     assert overlap(mask.box, mask.crop, cell, corner) > 0.5
     assert max(max(level.reads, default=0) for level in levels) <= 2048**2
     assert psutil.Process().memory_info().rss - before < MEMORY
     (pictures / "large-click.txt").write_text(f"{seconds:.2f} s from click to mask\n")
     take_picture(window, pictures / "large-zoomed-in.png")
-    window.dock.controller.work.workspace.prompts.points.visible = False
-    look_at(window, middle, zoom=0.5)
+    window.dock.controller.annotation.workspace.prompts.points.visible = False
+    zoom_to(window, middle, zoom=0.5)
     take_picture(window, pictures / "large-less.png")
     window.viewer.reset_view()
     take_picture(window, pictures / "large-zoomed-out.png")
 
 
-def look_at(window: Window, position: tuple[int, int], zoom: float) -> None:
+def zoom_to(window: Window, position: tuple[int, int], zoom: float) -> None:
     """Bring a pixel of the slide to the middle of the canvas."""
     window.viewer.scene.camera.center = window.viewer.layers["slide"].data_to_world(position)
     window.viewer.scene.camera.zoom = zoom

@@ -1,6 +1,6 @@
 """A biologist changes to SAM 3 and back: real windows, real mouse and keys, a tiny SAM 3.
 
-Its weights are random, so what it outlines is arbitrary; that it is asked, and how often, is not.
+Its weights are random, so what it outlines is arbitrary; that it runs, and how often, is not.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_sam3.controller import prefetch as neighbours
+from napari_sam3.controller import prefetch
 from tests.controller.bench import MOVIE, PATH
-from tests.gui.window import RIGHT, Window
+from tests.gui.window import DOCK, RIGHT, Window
 
 if TYPE_CHECKING:
     from torch import nn
 
-DOCK = "SAM 3: segment and track"
 FRAMES = len(MOVIE)
 CORRECTED = 6  # the frame that gets a second click
 
@@ -31,7 +30,7 @@ CORRECTED = 6  # the frame that gets a second click
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a SAM 3, which the user finds when asked for one."""
+    """The folder of a SAM 3, which the user selects in the file dialog."""
     from tests.tiny_models import tiny_sam3
 
     made = tiny_sam3(tmp_path / "my-sam3")
@@ -52,7 +51,7 @@ def window(
     _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
     dock = kept.dock
     opened = Window(viewer, dock, qtbot)
-    opened.until(lambda: "ready" in dock.model.panel.state.value)
+    opened.until_ready()
     go_to(opened, 0)
     return opened
 
@@ -61,22 +60,22 @@ def window(
 def encoded(
     window: Window, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[list[nn.Module]]:
-    """What SAM 3 looks at once the user has opened its folder: one entry an image.
+    """What SAM 3 encodes once the user has opened its folder: one entry an image.
 
-    Only what was asked for counts: on a busy machine, a click takes so long that the frames around
-    it would be looked at meanwhile.
+    No frame is encoded in advance: on a busy machine, a click takes so long that the frames around
+    it would be encoded meanwhile.
     """
     from tests.tiny_models import visits
 
-    monkeypatch.setattr(neighbours, "CHEAP_SECONDS", 0)
+    monkeypatch.setattr(prefetch, "CHEAP_SECONDS", 0)
     window.dock.model.dialog.folder.native.click()
     window.until(lambda: window.dock.model.panel.model.value == str(folder))
-    window.until(lambda: "ready" in window.dock.model.panel.state.value)
+    window.until_ready()
     with visits(backend_of(window)._model.trunk) as seen:
         yield seen
 
 
-def test_sam3_outlines_follows_and_corrects_and_its_masks_stay(
+def test_sam3_outlines_propagates_and_corrects_and_its_masks_stay(
     window: Window, encoded: list[nn.Module]
 ) -> None:
     assert backend_of(window).name == "my-sam3"
@@ -85,7 +84,7 @@ def test_sam3_outlines_follows_and_corrects_and_its_masks_stay(
     outline_with_a_click(window)
     assert len(encoded) == 1
 
-    follow_to_the_end(window)
+    propagate_to_the_end(window)
     assert len(encoded) == FRAMES
     assert listed(window)[:2] == ["cell 1", f"{FRAMES} of {FRAMES}"]
 
@@ -107,7 +106,7 @@ def outline_with_a_click(window: Window) -> None:
     assert 0 < float(listed(window)[2]) <= 1
 
 
-def follow_to_the_end(window: Window) -> None:
+def propagate_to_the_end(window: Window) -> None:
     controller = window.dock.controller
     window.key(Qt.Key.Key_G)
     window.until(lambda: controller.is_running)
@@ -117,7 +116,7 @@ def follow_to_the_end(window: Window) -> None:
 
 
 def correct_a_frame(window: Window) -> None:
-    """Click on and beside the disk where it was followed to; no other frame changes."""
+    """Click on and beside the disk on a propagated frame; no other frame changes."""
     before = masks(window)
     go_to(window, CORRECTED)
 
@@ -127,18 +126,18 @@ def correct_a_frame(window: Window) -> None:
     window.click((5, 5), RIGHT)
     window.until(lambda: not np.array_equal(masks(window)[CORRECTED], first))
 
-    prompts = window.dock.controller.work.workspace.prompts.snapshot()
+    prompts = window.dock.controller.annotation.workspace.prompts.snapshot()
     assert prompts.positive.tolist() == [True, True, False]
     assert [row[0] for row in rows(window)] == ["cell 1"]
-    others = np.arange(FRAMES) != CORRECTED
-    np.testing.assert_array_equal(masks(window)[others], before[others])
+    unprompted = np.arange(FRAMES) != CORRECTED
+    np.testing.assert_array_equal(masks(window)[unprompted], before[unprompted])
 
 
 def go_back_to_the_embedded_model(window: Window) -> None:
     """Choose the embedded model in the dock, and outline another object with it."""
     window.dock.model.panel.model.value = "embedded"
     window.until(lambda: backend_of(window).name == "embedded")
-    window.until(lambda: "ready" in window.dock.model.panel.state.value)
+    window.until_ready()
     window.key(Qt.Key.Key_M)
     go_to(window, 0)
     window.click(PATH[0])
@@ -158,18 +157,18 @@ def masks(window: Window) -> NDArray[np.bool_]:
 
 
 def rows(window: Window) -> list[list[str]]:
-    """Return what the list of objects says: name, frames and score of each."""
+    """Return the list of objects: name, frames and score of each."""
     table = window.dock.objects.table
     items = [table.topLevelItem(index) for index in range(table.topLevelItemCount())]
     return [[item.text(column) for column in range(3)] for item in items]
 
 
 def listed(window: Window) -> list[str]:
-    """Return what the list says of the one object."""
+    """Return the row of the only object."""
     (row,) = rows(window)
     return row
 
 
 def backend_of(window: Window) -> Any:
     """Return the model at work, which a user knows by its name only."""
-    return window.dock.models._loaded.engine._model.backend
+    return window.dock.models.engine._model.backend

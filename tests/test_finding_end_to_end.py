@@ -14,9 +14,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractSlider
 
 from napari_sam3.samples import dividing_cells
-from tests.gui.window import Window
+from tests.gui.window import DOCK, Window
 
-DOCK = "SAM 3: segment and track"
 TRUTH = dividing_cells().labels
 CELLS = [int(value) for value in np.unique(TRUTH[0]) if value]
 
@@ -30,14 +29,14 @@ def window(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Window:
     _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
     dock = kept.dock
     made = Window(viewer, dock, qtbot)
-    made.until(lambda: "ready" in dock.model.panel.state.value)
+    made.until_ready()
     viewer.dims.set_current_step(0, 0)
     viewer.reset_view()
     made.settle()
     return made
 
 
-def test_cells_are_found_by_an_exemplar_picked_made_an_object_and_clicked_better(
+def test_cells_are_found_by_an_exemplar_picked_promoted_and_corrected(
     window: Window, pictures: Path
 ) -> None:
     draw_exemplar(window, CELLS[0])
@@ -47,15 +46,15 @@ def test_cells_are_found_by_an_exemplar_picked_made_an_object_and_clicked_better
     move_threshold(window)
     take_picture(window, pictures / "threshold.png")
 
-    back = click_one_back_in(window)
+    picked = pick_a_candidate(window)
     take_picture(window, pictures / "picked.png")
 
-    make_object(window, back)
-    click_it_better(window, back)
+    make_object(window, picked)
+    correct_object(window, picked)
     take_picture(window, pictures / "object.png")
 
 
-def test_everything_is_looked_for_on_all_frames_until_it_is_stopped(
+def test_everything_is_found_on_all_frames_until_it_is_stopped(
     window: Window, pictures: Path
 ) -> None:
     controller = window.dock.controller
@@ -64,7 +63,7 @@ def test_everything_is_looked_for_on_all_frames_until_it_is_stopped(
     window.until(lambda: controller.search.concepts.everything.sheet)
 
     window.press(window.dock.concepts.panel.find)
-    window.until(lambda: not controller.work.detection.is_busy)
+    window.until(lambda: not controller.annotation.detection.is_busy)
     window.dock.concepts.panel.more.native.click()
     take_picture(window, pictures / "everything.png")
 
@@ -74,7 +73,7 @@ def test_everything_is_looked_for_on_all_frames_until_it_is_stopped(
 
 
 def draw_exemplar(window: Window, cell: int) -> None:
-    """Drag a box around a cell; the others are found once the mouse is released."""
+    """Drag a box around a cell; all cells are found once the mouse is released."""
     window.press(window.dock.concepts.panel.tools["exemplar"])
     top, left, bottom, right = box_of(cell)
     window.drag([(top, left), ((top + bottom) / 2, (left + right) / 2), (bottom, right)])
@@ -82,17 +81,17 @@ def draw_exemplar(window: Window, cell: int) -> None:
 
 
 def move_threshold(window: Window) -> None:
-    """Move the slider until a third of the cells no longer count; the model is not asked."""
+    """Move the slider until a third of the cells no longer count."""
     search = window.dock.controller.search
     found = search.tally.shown
     slider = window.dock.concepts.panel.sliders.threshold.native.findChild(QAbstractSlider)
     while search.tally.shown > 2 * found / 3:
         QTest.keyClick(slider, Qt.Key.Key_Right)
         window.qtbot.wait(1)
-    assert f"{search.tally.shown} found" in told(window)
+    assert f"{search.tally.shown} found" in found_text(window)
 
 
-def click_one_back_in(window: Window) -> int:
+def pick_a_candidate(window: Window) -> int:
     """Choose pick, and click a cell that does not count any more."""
     controller = window.dock.controller
     shown = cells_shown(window)
@@ -103,7 +102,7 @@ def click_one_back_in(window: Window) -> int:
 
     window.until(lambda: controller.picking.picked)
     assert hidden[0] in cells_shown(window)
-    assert controller.work.workspace.prompts.snapshot().keys == frozenset()
+    assert controller.annotation.workspace.prompts.snapshot().keys == frozenset()
     return hidden[0]
 
 
@@ -115,13 +114,13 @@ def make_object(window: Window, cell: int) -> None:
     assert cell not in cells_shown(window)
 
 
-def click_it_better(window: Window, cell: int) -> None:
+def correct_object(window: Window, cell: int) -> None:
     """Click into the object, and beside it with the other button."""
     controller = window.dock.controller
     window.key(Qt.Key.Key_P)
     window.click(centre_of(cell))
     window.until(lambda: controller.hypothesis)
-    assert len(controller.work.workspace.objects) == 1
+    assert len(controller.annotation.workspace.objects) == 1
     assert overlap(window, cell) > 0.5
 
 
@@ -139,7 +138,7 @@ def is_candidate(window: Window, cell: int) -> bool:
 def overlap(window: Window, cell: int) -> float:
     """Return intersection over union of the current object and a true cell."""
     controller = window.dock.controller
-    shown = controller.work.workspace.results.mask((0,), controller.current.id).pixels
+    shown = controller.annotation.workspace.results.mask((0,), controller.current.id).pixels
     true: NDArray[np.bool_] = TRUTH[0] == cell
     return float((shown & true).sum() / (shown | true).sum())
 
@@ -154,7 +153,7 @@ def box_of(cell: int) -> tuple[int, int, int, int]:
     return rows.min() - 2, cols.min() - 2, rows.max() + 2, cols.max() + 2
 
 
-def told(window: Window) -> str:
+def found_text(window: Window) -> str:
     window.settle()
     return window.dock.concepts.panel.found.value
 

@@ -26,7 +26,7 @@ class ModelBench(Bench):
     def __init__(self, computer: Computer, jobs: InlineJobs | HeldJobs | None = None) -> None:
         super().__init__(jobs)
         self.add_image(MOVIE)
-        self.models = Models(self.controller.works, self.jobs, computer.load)
+        self.models = Models(self.controller.annotations, self.jobs, computer.load)
         self.missing: list[str] = []
         self.offered: list[Transfer] = []
         self.models.failed.connect(self.messages.append)
@@ -61,7 +61,7 @@ def held(computer: Computer) -> ModelBench:
 def test_embedded_model_is_loaded_first(bench: ModelBench) -> None:
     assert (bench.models.model, bench.models.device) == ("embedded", "auto")
     assert bench.models.state == "ready, cpu"
-    assert bench.controller.works.engine is bench.models.engine
+    assert bench.controller.annotations.engine is bench.models.engine
 
 
 def test_model_that_is_being_loaded_is_shown_as_such(held: ModelBench) -> None:

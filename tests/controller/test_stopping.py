@@ -69,7 +69,7 @@ def test_stop_is_possible_while_an_image_is_looked_at(bench: Bench) -> None:
     bench.click_disk(0)
 
     assert said == [""]
-    assert why_disabled(bench.controller, "stop") == "Nothing is being followed."
+    assert why_disabled(bench.controller, "stop") == "Nothing is running."
 
 
 def test_stop_also_drops_what_waits_for_the_image(held: Bench) -> None:

@@ -1,4 +1,4 @@
-"""Every sentence that says why something about finding cannot be done now."""
+"""Every sentence that says why something cannot be done now."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from napari_sam3.controller.why_disabled import Action, FindAction, why_disabled
 from tests.controller.bench import MOVIE, Bench
 from tests.controller.colonies import CENTRES, Colony
 
-ACTIONS: tuple[FindAction, ...] = get_args(FindAction)
+FIND_ACTIONS: tuple[FindAction, ...] = get_args(FindAction)
+ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
-@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("action", FIND_ACTIONS)
 def test_nothing_is_found_without_an_image(action: FindAction) -> None:
-    said = why_find_disabled(Bench().controller, action)
+    reason = why_find_disabled(Bench().controller, action)
 
-    assert said.startswith("There is no image yet")
+    assert reason.startswith("There is no image yet")
 
 
 @pytest.mark.parametrize(
     ("action", "beginning"),
     [
-        ("find_again", "Nothing says what to find"),
-        ("select", "Nothing was looked for on this frame yet"),
-        ("pick", "Nothing was looked for on this frame yet"),
-        ("make_objects", "Nothing was looked for on this frame yet"),
+        ("find_again", "Nothing describes what to find"),
+        ("select", "This frame was not searched yet"),
+        ("pick", "This frame was not searched yet"),
+        ("make_objects", "This frame was not searched yet"),
         ("keep_exemplars", "No exemplar is drawn yet"),
         ("remove_concept", "There is no concept yet"),
     ],
 )
-def test_new_image_allows_looking_alone(action: FindAction, beginning: str) -> None:
+def test_new_image_allows_searching_alone(action: FindAction, beginning: str) -> None:
     controller = Colony().controller
 
     assert why_find_disabled(controller, action).startswith(beginning)
@@ -62,10 +63,10 @@ def test_threshold_above_all_candidates_leaves_no_objects_to_make() -> None:
     assert "lower the threshold" in why_find_disabled(colony.controller, "make_objects")
 
 
-def test_model_without_words_and_exemplars_says_what_to_choose() -> None:
+def test_model_without_text_and_exemplars_says_what_to_choose() -> None:
     colony = Colony()
     colony.backend.reads_text = colony.backend.reads_exemplars = False
-    colony.controller.works.load_with(lambda: colony.engine)
+    colony.controller.annotations.load_with(lambda: colony.engine)
 
     assert "choose a model that does" in why_find_disabled(colony.controller, "find_text")
     assert "finds nothing by exemplars" in why_find_disabled(colony.controller, "draw_exemplar")
@@ -78,24 +79,11 @@ def test_exemplars_are_not_drawn_in_3d() -> None:
     assert "2D/3D button" in why_find_disabled(colony.controller, "draw_exemplar")
 
 
-ACTIONS_OBSTACLES: tuple[Action, ...] = (
-    "prompt",
-    "next_hypothesis",
-    "next_object",
-    "undo",
-    "redo",
-    "remove",
-    "run",
-    "stop",
-    "change_layout",
-)
-
-
-@pytest.mark.parametrize("action", ACTIONS_OBSTACLES)
+@pytest.mark.parametrize("action", ACTIONS)
 def test_nothing_can_be_done_without_an_image(action: Action) -> None:
-    said = why_disabled(Bench().controller, action)
+    reason = why_disabled(Bench().controller, action)
 
-    assert said.startswith("There is no image yet")
+    assert reason.startswith("There is no image yet")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +95,7 @@ def test_nothing_can_be_done_without_an_image(action: Action) -> None:
         ("redo", "There is nothing to redo"),
         ("remove", "No object is outlined yet"),
         ("run", "No object is outlined yet"),
-        ("stop", "Nothing is being followed"),
+        ("stop", "Nothing is running"),
     ],
 )
 def test_image_without_prompts_allows_prompting_alone(
@@ -119,13 +107,13 @@ def test_image_without_prompts_allows_prompting_alone(
 
 
 @pytest.mark.parametrize("action", ["next_hypothesis", "next_object", "undo", "remove", "run"])
-def test_click_opens_the_way(bench: Bench, action: Action) -> None:
+def test_click_enables_what_comes_next(bench: Bench, action: Action) -> None:
     bench.click_disk(0)
 
     assert why_disabled(bench.controller, action) == ""
 
 
-def test_redo_follows_undo(bench: Bench) -> None:
+def test_undo_enables_redo(bench: Bench) -> None:
     bench.click_disk(0)
 
     bench.controller.undo()
@@ -133,7 +121,7 @@ def test_redo_follows_undo(bench: Bench) -> None:
     assert why_disabled(bench.controller, "redo") == ""
 
 
-def test_run_that_is_under_way_is_stopped_first(held: Bench) -> None:
+def test_run_is_stopped_before_the_next(held: Bench) -> None:
     held.click_disk(0)
     held.jobs.run_all()
 
@@ -141,11 +129,11 @@ def test_run_that_is_under_way_is_stopped_first(held: Bench) -> None:
 
     assert "already" in why_disabled(held.controller, "run")
     assert why_disabled(held.controller, "stop") == ""
-    assert why_disabled(held.controller, "change_layout") == "Stop following first."
+    assert why_disabled(held.controller, "change_layout") == "Stop the propagation first."
     assert why_disabled(held.controller, "prompt") == ""
 
 
-def test_single_frame_is_not_followed_through(bench_of: Callable[..., Bench]) -> None:
+def test_single_frame_is_not_propagated_through(bench_of: Callable[..., Bench]) -> None:
     bench = bench_of(MOVIE[0])
 
     bench.click(30, 10)
@@ -153,7 +141,7 @@ def test_single_frame_is_not_followed_through(bench_of: Callable[..., Bench]) ->
     assert why_disabled(bench.controller, "run").startswith("The image has one frame")
 
 
-def test_prompts_of_another_stack_are_not_followed_in_this_one(
+def test_prompts_of_another_stack_are_not_propagated_in_this_one(
     bench_of: Callable[..., Bench],
 ) -> None:
     bench = bench_of(np.stack([MOVIE, MOVIE]), axis_labels=("t", "z", "y", "x"))

@@ -1,4 +1,4 @@
-"""A model that follows objects no faster than a test lets it."""
+"""A model that propagates objects no faster than a test lets it."""
 
 from __future__ import annotations
 

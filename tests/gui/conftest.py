@@ -43,8 +43,8 @@ def open_window(
         dock = SegmentationDock(viewer, lambda model, device: engine)
         viewer.window.add_dock_widget(dock, name="SAM 3", area="right")
         window = Window(viewer, dock, qtbot)
-        window.until(lambda: "ready" in dock.model.state.value)
-        backend.asked.clear()  # what it was asked to warm up
+        window.until_ready()
+        backend.prompts.clear()  # the prompt that warmed it up
         window.settle()
         return window
 

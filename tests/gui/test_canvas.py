@@ -37,19 +37,19 @@ def test_second_click_lands_in_the_points_layer(window: Window, backend: PacedBa
 
     window.click((50, 50))
 
-    window.until(lambda: len(backend.asked) == 2)
-    assert backend.asked[-1].points.round().tolist() == [[30, 10], [50, 50]]
+    window.until(lambda: len(backend.prompts) == 2)
+    assert backend.prompts[-1].points.round().tolist() == [[30, 10], [50, 50]]
 
 
 def test_right_click_is_outside_of_the_object(window: Window, backend: PacedBackend) -> None:
     click_cell(window)
 
     window.click((30, 14), RIGHT)
-    window.until(lambda: len(backend.asked) == 2)
+    window.until(lambda: len(backend.prompts) == 2)
     window.click((30, 6))
-    window.until(lambda: len(backend.asked) == 3)
+    window.until(lambda: len(backend.prompts) == 3)
 
-    assert backend.asked[-1].positive.tolist() == [True, False, True]
+    assert backend.prompts[-1].positive.tolist() == [True, False, True]
 
 
 def test_drag_on_the_image_moves_it_and_prompts_nothing(window: Window) -> None:
@@ -63,8 +63,8 @@ def test_box_is_dragged(window: Window, backend: PacedBackend) -> None:
 
     window.drag([(10, 10), (20, 20), (40, 50)])
 
-    window.until(lambda: backend.asked)
-    np.testing.assert_allclose(backend.asked[-1].boxes, [[10, 10, 40, 50]], atol=1)
+    window.until(lambda: backend.prompts)
+    np.testing.assert_allclose(backend.prompts[-1].boxes, [[10, 10, 40, 50]], atol=1)
 
 
 def test_outline_is_drawn_by_hand(window: Window, backend: PacedBackend) -> None:
@@ -72,8 +72,8 @@ def test_outline_is_drawn_by_hand(window: Window, backend: PacedBackend) -> None
 
     window.drag([(10, 10), (10, 25), (10, 40), (25, 40), (40, 40), (40, 25), (40, 10), (25, 10)])
 
-    window.until(lambda: backend.asked)
-    outline = backend.asked[-1].mask
+    window.until(lambda: backend.prompts)
+    outline = backend.prompts[-1].mask
     assert outline is not None
     assert outline[25, 25]
     assert not outline[50, 50]
@@ -82,18 +82,18 @@ def test_outline_is_drawn_by_hand(window: Window, backend: PacedBackend) -> None
 @pytest.mark.parametrize("layer", ["disks", "disks points", "disks outlines"])
 def test_keys_choose_the_tool_whatever_layer_is_active(window: Window, layer: str) -> None:
     window.dock.controller.begin()
-    chosen = {}
+    tools = {}
 
     for key in TOOL_KEYS:
         window.viewer.layers.selection.active = window.viewer.layers[layer]
         window.key(key)
-        chosen[key] = window.dock.controller.tool
+        tools[key] = window.dock.controller.tool
 
-    assert chosen == TOOL_KEYS
+    assert tools == TOOL_KEYS
 
 
 @pytest.mark.parametrize("layer", ["disks", "disks points", "disks outlines"])
-def test_keys_go_on_with_readings_objects_and_runs(window: Window, layer: str) -> None:
+def test_keys_go_on_with_hypotheses_objects_and_runs(window: Window, layer: str) -> None:
     controller = window.dock.controller
     click_cell(window)
     window.viewer.layers.selection.active = window.viewer.layers[layer]
@@ -102,7 +102,7 @@ def test_keys_go_on_with_readings_objects_and_runs(window: Window, layer: str) -
     window.until(lambda: controller.hypothesis and controller.hypothesis.position == 1)
     window.key(Qt.Key.Key_G)
     window.until(
-        lambda: controller.work.workspace.frames_done(controller.current, _axes(window)) == 10
+        lambda: controller.annotation.workspace.frames_done(controller.current, _axes(window)) == 10
     )
     window.viewer.layers.selection.active = window.viewer.layers[layer]
     window.key(Qt.Key.Key_M)
@@ -112,7 +112,7 @@ def test_keys_go_on_with_readings_objects_and_runs(window: Window, layer: str) -
 
 def test_keys_undo_and_redo(window: Window) -> None:
     click_cell(window)
-    history = window.dock.controller.work.workspace.history
+    history = window.dock.controller.annotation.workspace.history
 
     window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     undone = history.can_undo
@@ -150,7 +150,7 @@ def test_undo_of_a_brush_stroke_is_left_to_napari(window: Window) -> None:
     assert np.asarray(labels.data[0])[PATH[0]]
 
 
-def test_hidden_dock_gives_keys_and_clicks_back(window: Window) -> None:
+def test_hidden_dock_leaves_keys_and_clicks_to_napari(window: Window) -> None:
     keys, callbacks = len(window.viewer.keymap), len(window.viewer.mouse_drag_callbacks)
 
     window.dock.hide()
@@ -172,7 +172,7 @@ def test_dock_that_is_shown_again_takes_them_again(window: Window) -> None:
     assert "cell 1" in window.viewer.layers
 
 
-def test_closed_dock_gives_keys_and_clicks_back(window: Window) -> None:
+def test_closed_dock_leaves_keys_and_clicks_to_napari(window: Window) -> None:
     click_cell(window)
     points = window.viewer.layers["disks points"]
 

@@ -20,7 +20,7 @@ def controller(qtbot):
     controller.close()
 
 
-def test_demo_outlines_the_cells_and_follows_them(controller, qtbot):
+def test_demo_outlines_the_cells_and_propagates_them(controller, qtbot):
     first = disk_frames([(20, 20), (22, 22), (24, 24)])
     second = disk_frames([(50, 50), (49, 48), (48, 46)])
     image = controller.viewer.add_image(np.maximum(first, second))
@@ -28,6 +28,9 @@ def test_demo_outlines_the_cells_and_follows_them(controller, qtbot):
     outline_and_propagate(controller, image, np.array([(20, 20), (50, 50)]))
     qtbot.waitUntil(lambda: not controller.is_running, timeout=10_000)
 
-    results = controller.work.workspace.results
-    assert [results.mask((2,), 1)[24, 24], results.mask((2,), 2)[48, 46]] == [True, True]
-    assert [obj.name for obj in controller.work.workspace.objects] == ["cell 1", "cell 2"]
+    results = controller.annotation.workspace.results
+    assert [results.mask((2,), 1).pixels[24, 24], results.mask((2,), 2).pixels[48, 46]] == [
+        True,
+        True,
+    ]
+    assert [obj.name for obj in controller.annotation.workspace.objects] == ["cell 1", "cell 2"]

@@ -1,8 +1,9 @@
-"""The dock: what it shows, and what it lets a user do."""
+"""The dock: what it shows, what it lets a user do, and how it is opened and closed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sam3.engine import ModelError
-from napari_sam3.gui import dock as kept_dock
+from napari_sam3.gui import dock as docks
 from napari_sam3.gui.dock import KeptDock, SegmentationDock
 from tests.controller.bench import MOVIE, PATH
 from tests.gui.backends import PacedBackend
-from tests.gui.window import Window
+from tests.gui.window import DOCK, Window, grab_screen, visible_windows, windows_on_screen
 
 CONTROLS = (
     QAbstractSpinBox,
@@ -42,8 +43,8 @@ HEIGHT = 640  # what a window of 768 rows leaves for a dock
 
 
 def controls(dock: QWidget) -> list[QWidget]:
-    """Return all controls that are to be seen."""
-    return [one for one in dock.findChildren(QWidget) if isinstance(one, CONTROLS)]
+    """Return all controls of the dock."""
+    return [child for child in dock.findChildren(QWidget) if isinstance(child, CONTROLS)]
 
 
 def click_cell(window: Window, frame: int = 0) -> None:
@@ -60,20 +61,20 @@ def test_dock_fits_a_small_screen(window: Window) -> None:
 
 
 def test_every_control_has_a_tooltip_of_its_own(window: Window) -> None:
-    without = [one for one in controls(window.dock) if not tip(one).strip()]
+    without = [control for control in controls(window.dock) if not tip(control).strip()]
 
-    assert [(type(one).__name__, one.objectName()) for one in without] == []
+    assert [(type(control).__name__, control.objectName()) for control in without] == []
 
 
 def test_what_cannot_work_says_why(open_window: Callable[..., Window]) -> None:
     window = open_window()
 
-    disabled = [one for one in controls(window.dock) if not one.isEnabled()]
+    disabled = [control for control in controls(window.dock) if not control.isEnabled()]
 
     assert window.dock.prompt.next_object.native in disabled
     assert window.dock.propagate.run.native in disabled
-    silent = [one for one in disabled if "\n" not in tip(one) and isinstance(one, QPushButton)]
-    assert [one.text() for one in silent] == []
+    buttons = [control for control in disabled if isinstance(control, QPushButton)]
+    assert [button.text() for button in buttons if "\n" not in tip(button)] == []
 
 
 def test_disabled_tools_say_that_there_is_no_image(open_window: Callable[..., Window]) -> None:
@@ -104,7 +105,7 @@ def test_letters_of_the_keys_are_on_the_buttons(window: Window) -> None:
     assert letters == ["P", "N", "B", "L", "A", "M", "G"]
 
 
-def test_tool_in_hand_is_the_button_that_is_down(window: Window) -> None:
+def test_current_tool_is_the_button_that_is_down(window: Window) -> None:
     window.key(Qt.Key.Key_N)
     window.settle()
 
@@ -132,9 +133,7 @@ def test_run_and_stop_are_buttons(window: Window, backend: PacedBackend) -> None
     assert not window.dock.controller.is_running
 
 
-def test_clicks_are_answered_while_a_run_is_under_way(
-    window: Window, backend: PacedBackend
-) -> None:
+def test_clicks_become_masks_during_a_run(window: Window, backend: PacedBackend) -> None:
     controller = window.dock.controller
     click_cell(window)
     backend.hold_back()
@@ -181,16 +180,16 @@ def test_error_is_one_sentence_without_a_traceback(
     window.click(PATH[0])
 
     window.until(lambda: messages)
-    assert [str(one.message) for one in messages] == [
+    assert [str(notification.message) for notification in messages] == [
         "The model is out of memory: close another image."
     ]
     assert not hasattr(messages[0], "exception")
 
 
-def test_removal_is_asked_about(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removal_needs_consent(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
     click_cell(window)
-    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
-    monkeypatch.setattr(QMessageBox, "question", lambda *_: answers.pop(0))
+    buttons = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: buttons.pop(0))
 
     window.dock.objects.remove.click()
     kept = "cell 1" in window.viewer.layers
@@ -217,7 +216,7 @@ def test_viewer_closed_during_a_run_leaves_quietly(window: Window, backend: Pace
 def test_dock_opens_from_the_menu(make_napari_viewer: Callable[..., Any]) -> None:
     viewer = make_napari_viewer()
 
-    _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", "SAM 3: segment and follow")
+    _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
 
     assert type(kept.dock) is SegmentationDock
     assert kept.dock.controller.viewer is viewer
@@ -230,7 +229,7 @@ def tip(control: QWidget) -> str:
     return control.toolTip() or (parent.toolTip() if is_in_group and parent else "")
 
 
-def test_range_is_that_of_the_pixels_that_took_the_place_of_others(window: Window) -> None:
+def test_range_is_that_of_the_pixels_that_replaced_others(window: Window) -> None:
     image = window.dock.controller.focus.image
     assert window.dock.propagate.last.value == 9
 
@@ -241,11 +240,9 @@ def test_range_is_that_of_the_pixels_that_took_the_place_of_others(window: Windo
     assert window.dock.propagate.last.max == 3
 
 
-NAME = "SAM 3: segment and follow"
-
-
 @pytest.fixture
-def window(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Window:
+def menu_window(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Window:
+    """A time-lapse of one disk, and the dock opened as from the menu, with the real model."""
     viewer = make_napari_viewer(show=True)
     viewer.add_image(MOVIE, name="disks")
     viewer.dims.set_current_step(0, 0)
@@ -254,14 +251,14 @@ def window(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Window:
 
 def opened(viewer: Any) -> KeptDock:
     """Open the dock as napari's menu does."""
-    _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", NAME)
-    kept_now: KeptDock = kept
-    return kept_now
+    _, kept = viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
+    assert isinstance(kept, KeptDock)
+    return kept
 
 
 def close(window: Window) -> None:
     """Close the dock as its cross does."""
-    shell, _ = window.viewer.window.add_plugin_dock_widget("napari-sam3", NAME)
+    shell, _ = window.viewer.window.add_plugin_dock_widget("napari-sam3", DOCK)
     shell.title.close_button.click()
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     QApplication.processEvents()
@@ -271,7 +268,7 @@ def reopened(window: Window) -> Window:
     """Open the dock once more, and wait for its model."""
     dock = opened(window.viewer).dock
     again = Window(window.viewer, dock, window.qtbot)
-    again.until(lambda: "ready" in dock.model.state.value)
+    again.until_ready()
     again.viewer.reset_view()
     again.settle()
     return again
@@ -288,12 +285,43 @@ def names(window: Window) -> list[str]:
     return [table.topLevelItem(row).text(0) for row in range(table.topLevelItemCount())]
 
 
-def test_objects_are_there_after_the_dock_was_closed(window: Window) -> None:
-    click(window, PATH[0])
-    before = names(window)
+def test_opening_the_dock_opens_no_other_window(
+    make_napari_viewer: Callable[..., Any], qtbot: Any, pictures: Path
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(MOVIE, name="disks")
+    QApplication.processEvents()
+    before = visible_windows()
 
-    close(window)
-    again = reopened(window)
+    window = Window(viewer, opened(viewer).dock, qtbot)
+    window.until_ready()
+    window.settle()
+
+    grab_screen(pictures / "screen.png")
+    assert before == [viewer.window._qt_window]
+    assert visible_windows() == before
+    assert windows_on_screen() == before
+
+
+def test_windows_of_the_dock_open_on_request(menu_window: Window) -> None:
+    dock = menu_window.dock
+
+    menu_window.press(dock.model.panel.more)
+    dock.concepts.panel.library.native.click()
+    QApplication.processEvents()
+
+    main = menu_window.viewer.window._qt_window
+    assert set(visible_windows()) == {main, dock.model.dialog, dock.concepts.library}
+    dock.model.dialog.close()
+    dock.concepts.library.close()
+
+
+def test_objects_are_there_after_the_dock_was_closed(menu_window: Window) -> None:
+    click(menu_window, PATH[0])
+    before = names(menu_window)
+
+    close(menu_window)
+    again = reopened(menu_window)
 
     assert before
     assert names(again) == before
@@ -301,64 +329,66 @@ def test_objects_are_there_after_the_dock_was_closed(window: Window) -> None:
     assert again.dock.parentWidget() is not None
 
 
-def test_clicks_go_on_with_the_object_that_was_at_work(window: Window) -> None:
-    click(window, PATH[0])
-    close(window)
+def test_clicks_go_on_with_the_object_that_was_current(menu_window: Window) -> None:
+    click(menu_window, PATH[0])
+    close(menu_window)
 
-    again = reopened(window)
+    again = reopened(menu_window)
     row, col = PATH[0]
     click(again, (row + 1, col + 1))
 
-    assert names(again) == names(window)
-    assert len(again.dock.controller.work.workspace.prompts.points.data) == 2
+    assert names(again) == names(menu_window)
+    assert len(again.dock.controller.annotation.workspace.prompts.points.data) == 2
 
 
-def test_closed_dock_leaves_clicks_and_keys_to_napari(window: Window) -> None:
-    close(window)
+def test_closed_dock_leaves_clicks_and_keys_to_napari(menu_window: Window) -> None:
+    close(menu_window)
 
-    window.click(PATH[0])
+    menu_window.click(PATH[0])
 
-    assert window.dock.controller.work is None
-    assert not window.dock.isVisible()
+    assert menu_window.dock.controller.annotation is None
+    assert not menu_window.dock.isVisible()
 
 
-def test_clicks_draw_no_prompts_while_the_dock_is_closed(window: Window) -> None:
-    click(window, PATH[0])
-    window.dock.controller.choose_tool("positive")
-    prompts = window.dock.controller.work.workspace.prompts.points
+def test_clicks_draw_no_prompts_while_the_dock_is_closed(menu_window: Window) -> None:
+    click(menu_window, PATH[0])
+    menu_window.dock.controller.choose_tool("positive")
+    prompts = menu_window.dock.controller.annotation.workspace.prompts.points
     assert prompts.mode == "add"
 
-    close(window)
-    window.click((50, 50))
+    close(menu_window)
+    menu_window.click((50, 50))
 
     assert len(prompts.data) == 1
     assert prompts.mode == "pan_zoom"
 
 
-def test_only_one_dock_listens_to_a_viewer(window: Window) -> None:
+def test_only_one_dock_listens_to_a_viewer(menu_window: Window) -> None:
     for _ in range(3):
-        close(window)
-        window = reopened(window)
-    click(window, PATH[0])
+        close(menu_window)
+        menu_window = reopened(menu_window)
+    click(menu_window, PATH[0])
 
-    docks = [one for one in kept_dock._docks.values() if one.controller.viewer is window.viewer]
-    assert docks == [window.dock]
-    assert len(window.dock.controller.work.workspace.prompts.points.data) == 1
+    listening = [
+        dock for dock in docks._docks.values() if dock.controller.viewer is menu_window.viewer
+    ]
+    assert listening == [menu_window.dock]
+    assert len(menu_window.dock.controller.annotation.workspace.prompts.points.data) == 1
 
 
 @pytest.mark.parametrize("is_closed", [True, False])
-def test_dock_ends_with_its_window(window: Window, is_closed: bool) -> None:
-    dock: SegmentationDock = window.dock
-    click(window, PATH[0])
+def test_dock_ends_with_its_window(menu_window: Window, is_closed: bool) -> None:
+    dock: SegmentationDock = menu_window.dock
+    click(menu_window, PATH[0])
     if is_closed:
-        close(window)
+        close(menu_window)
 
-    main = dock.window() if not is_closed else window.viewer.window._qt_window
-    window.viewer.close()
+    main = dock.window() if not is_closed else menu_window.viewer.window._qt_window
+    menu_window.viewer.close()
     main.deleteLater()
     for _ in range(3):
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         QApplication.processEvents()
 
     assert not isalive(dock)
-    assert dock not in kept_dock._docks.values()
+    assert dock not in docks._docks.values()

@@ -1,4 +1,4 @@
-"""Clocks of the dock."""
+"""Tasks and streams in workers, and the clocks of the dock."""
 
 from __future__ import annotations
 
@@ -50,32 +50,32 @@ def test_a_clock_that_qt_has_deleted_can_be_stopped(qtbot: Any) -> None:
     assert not clock.is_running
 
 
-class Clerk:
-    """Asks questions that wait at a gate, and writes down what comes back."""
+class Tasks:
+    """Submits tasks that wait at a gate, and keeps their results."""
 
     def __init__(self, qtbot: Any) -> None:
         self.jobs = BackgroundJobs()
         self.gate = threading.Event()
         self.begun: list[str] = []
         self.ran: list[str] = []
-        self.answers: list[str] = []
+        self.results: list[str] = []
         self.errors: list[str] = []
         self._qtbot = qtbot
 
-    def ask(self, key: str, name: str) -> None:
-        def question() -> str:
+    def submit(self, key: str, name: str) -> None:
+        def task() -> str:
             self.begun.append(name)
             self.gate.wait(PATIENCE / 1000)
             self.ran.append(name)
             return name
 
-        self.jobs.submit(key, question, self.answers.append, self._on_failed)
+        self.jobs.submit(key, task, self.results.append, self._on_failed)
 
-    def ask_in_vain(self, key: str) -> None:
-        def question() -> str:
+    def submit_failing(self, key: str) -> None:
+        def task() -> str:
             raise ModelError("The model cannot do that: choose another.")
 
-        self.jobs.submit(key, question, self.answers.append, self._on_failed)
+        self.jobs.submit(key, task, self.results.append, self._on_failed)
 
     def until(self, is_so: Callable[[], Any]) -> None:
         self._qtbot.waitUntil(lambda: bool(is_so()), timeout=PATIENCE)
@@ -85,115 +85,113 @@ class Clerk:
 
 
 @pytest.fixture
-def clerk(qtbot: Any) -> Iterator[Clerk]:
-    made = Clerk(qtbot)
+def tasks(qtbot: Any) -> Iterator[Tasks]:
+    made = Tasks(qtbot)
     yield made
     made.gate.set()
     made.jobs.close()
 
 
-def test_questions_are_answered_in_turn(clerk: Clerk) -> None:
-    clerk.gate.set()
+def test_tasks_run_one_after_the_other(tasks: Tasks) -> None:
+    tasks.gate.set()
 
     for name in ("a", "b", "c"):
-        clerk.ask(name, name)
+        tasks.submit(name, name)
 
-    clerk.until(lambda: len(clerk.answers) == 3)
-    assert clerk.answers == ["a", "b", "c"]
+    tasks.until(lambda: len(tasks.results) == 3)
+    assert tasks.results == ["a", "b", "c"]
 
 
-def test_superseded_question_never_runs(clerk: Clerk) -> None:
-    clerk.ask("other", "first")
+def test_superseded_task_never_runs(tasks: Tasks) -> None:
+    tasks.submit("first", "first")
     for name in ("old", "older", "new"):
-        clerk.ask("key", name)
+        tasks.submit("key", name)
 
-    clerk.gate.set()
+    tasks.gate.set()
 
-    clerk.until(lambda: "new" in clerk.answers)
-    assert clerk.ran == ["first", "new"]
-
-
-def test_answer_that_comes_after_a_newer_question_is_dropped(clerk: Clerk) -> None:
-    clerk.ask("key", "old")
-    clerk.ask("key", "new")
-
-    clerk.gate.set()
-
-    clerk.until(lambda: "new" in clerk.answers)
-    assert clerk.ran == ["old", "new"]
-    assert clerk.answers == ["new"]
+    tasks.until(lambda: "new" in tasks.results)
+    assert tasks.ran == ["first", "new"]
 
 
-def test_forgotten_question_never_runs(clerk: Clerk) -> None:
-    clerk.ask("first", "first")
-    clerk.ask("key", "forgotten")
-    clerk.ask("last", "last")
+def test_result_that_comes_after_a_newer_task_is_dropped(tasks: Tasks) -> None:
+    tasks.submit("key", "old")
+    tasks.submit("key", "new")
 
-    clerk.jobs.forget("key")
-    clerk.gate.set()
+    tasks.gate.set()
 
-    clerk.until(lambda: "last" in clerk.answers)
-    assert clerk.ran == ["first", "last"]
-
-
-def test_answer_to_a_forgotten_question_is_dropped(clerk: Clerk) -> None:
-    clerk.ask("key", "forgotten")
-    clerk.ask("last", "last")
-
-    clerk.jobs.forget("key")
-    clerk.gate.set()
-
-    clerk.until(lambda: "last" in clerk.answers)
-    assert clerk.answers == ["last"]
+    tasks.until(lambda: "new" in tasks.results)
+    assert tasks.ran == ["old", "new"]
+    assert tasks.results == ["new"]
 
 
-def test_question_asked_again_after_it_was_forgotten_is_answered(clerk: Clerk) -> None:
-    clerk.ask("key", "forgotten")
-    clerk.jobs.forget("key")
-    clerk.ask("key", "asked again")
+def test_forgotten_task_never_runs(tasks: Tasks) -> None:
+    tasks.submit("first", "first")
+    tasks.submit("key", "forgotten")
+    tasks.submit("last", "last")
 
-    clerk.gate.set()
+    tasks.jobs.forget("key")
+    tasks.gate.set()
 
-    clerk.until(lambda: clerk.answers)
-    assert clerk.answers == ["asked again"]
-
-
-def test_error_is_handed_over_as_it_is(clerk: Clerk) -> None:
-    clerk.ask_in_vain("key")
-
-    clerk.until(lambda: clerk.errors)
-    assert clerk.errors == ["The model cannot do that: choose another."]
+    tasks.until(lambda: "last" in tasks.results)
+    assert tasks.ran == ["first", "last"]
 
 
-def test_questions_go_on_after_an_error(clerk: Clerk) -> None:
-    clerk.gate.set()
-    clerk.ask_in_vain("key")
-    clerk.ask("key 2", "next")
+def test_result_of_a_forgotten_task_is_dropped(tasks: Tasks) -> None:
+    tasks.submit("key", "forgotten")
+    tasks.submit("last", "last")
 
-    clerk.until(lambda: clerk.answers)
-    assert clerk.answers == ["next"]
+    tasks.jobs.forget("key")
+    tasks.gate.set()
+
+    tasks.until(lambda: "last" in tasks.results)
+    assert tasks.results == ["last"]
 
 
-def test_error_that_nobody_foresaw_ends_its_question_and_is_raised(
-    clerk: Clerk, qtbot: Any
-) -> None:
+def test_task_submitted_again_after_it_was_forgotten_runs(tasks: Tasks) -> None:
+    tasks.submit("key", "forgotten")
+    tasks.jobs.forget("key")
+    tasks.submit("key", "again")
+
+    tasks.gate.set()
+
+    tasks.until(lambda: tasks.results)
+    assert tasks.results == ["again"]
+
+
+def test_error_is_handed_over_as_it_is(tasks: Tasks) -> None:
+    tasks.submit_failing("key")
+
+    tasks.until(lambda: tasks.errors)
+    assert tasks.errors == ["The model cannot do that: choose another."]
+
+
+def test_tasks_go_on_after_an_error(tasks: Tasks) -> None:
+    tasks.gate.set()
+    tasks.submit_failing("key")
+    tasks.submit("key 2", "next")
+
+    tasks.until(lambda: tasks.results)
+    assert tasks.results == ["next"]
+
+
+def test_unexpected_error_ends_its_task_and_is_raised(tasks: Tasks, qtbot: Any) -> None:
     failed: list[Sam3Error] = []
 
-    def question() -> None:
+    def task() -> None:
         raise RuntimeError("out of memory")
 
     with qtbot.capture_exceptions() as raised:
-        clerk.jobs.submit("key", question, clerk.answers.append, failed.append)
-        clerk.until(lambda: failed and raised)
+        tasks.jobs.submit("key", task, tasks.results.append, failed.append)
+        tasks.until(lambda: failed and raised)
 
     assert isinstance(failed[0], CancelledError)
     assert [str(error) for _, error, _ in raised] == ["out of memory"]
-    assert not clerk.jobs.is_busy
+    assert not tasks.jobs.is_busy
 
 
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), OSError("out of memory")])
-def test_error_that_nobody_foresaw_ends_its_stream_and_is_raised(
-    clerk: Clerk, qtbot: Any, error: Exception
+def test_unexpected_error_ends_its_stream_and_is_raised(
+    tasks: Tasks, qtbot: Any, error: Exception
 ) -> None:
     ended: list[object] = []
 
@@ -202,38 +200,38 @@ def test_error_that_nobody_foresaw_ends_its_stream_and_is_raised(
         raise error
 
     with qtbot.capture_exceptions() as raised:
-        clerk.jobs.stream(results, lambda _: None, ended.append)
-        clerk.until(lambda: raised and not clerk.jobs.is_busy)
+        tasks.jobs.stream(results, lambda _: None, ended.append)
+        tasks.until(lambda: raised and not tasks.jobs.is_busy)
 
     assert ended == [None]
     assert ["out of memory" in str(error) for _, error, _ in raised] == [True]
 
 
-def test_question_is_answered_while_a_stream_runs(clerk: Clerk) -> None:
-    clerk.gate.set()
+def test_task_runs_beside_a_stream(tasks: Tasks) -> None:
+    tasks.gate.set()
     stop = threading.Event()
-    stream = clerk.jobs.stream(lambda: _counting(stop), lambda _: None, lambda _: None)
+    stream = tasks.jobs.stream(lambda: _counting(stop), lambda _: None, lambda _: None)
 
-    clerk.ask("key", "answer")
+    tasks.submit("key", "result")
 
-    clerk.until(lambda: clerk.answers)
+    tasks.until(lambda: tasks.results)
     assert not stop.is_set()
     stream.stop()
-    clerk.until(stop.is_set)
+    tasks.until(stop.is_set)
 
 
-def test_stream_hands_over_all_results_in_order(clerk: Clerk) -> None:
+def test_stream_hands_over_all_results_in_order(tasks: Tasks) -> None:
     arrived: list[int] = []
     ended: list[object] = []
 
-    clerk.jobs.stream(lambda: (number for number in range(50)), arrived.append, ended.append)
+    tasks.jobs.stream(lambda: (number for number in range(50)), arrived.append, ended.append)
 
-    clerk.until(lambda: ended)
+    tasks.until(lambda: ended)
     assert arrived == list(range(50))
     assert ended == [None]
 
 
-def test_stream_is_never_far_ahead_of_the_viewer(clerk: Clerk) -> None:
+def test_stream_waits_for_the_viewer_after_a_few_results(tasks: Tasks) -> None:
     made = 0
     lead: list[int] = []
 
@@ -243,18 +241,18 @@ def test_stream_is_never_far_ahead_of_the_viewer(clerk: Clerk) -> None:
             made += 1
             yield number
 
-    clerk.jobs.stream(
+    tasks.jobs.stream(
         results,
         lambda number: lead.append(made - number - 1),
-        lambda _: clerk.answers.append("ended"),
+        lambda _: tasks.results.append("ended"),
     )
 
-    clerk.until(lambda: clerk.answers)
+    tasks.until(lambda: tasks.results)
     assert len(lead) == 40
     assert max(lead) <= QUEUED_RESULTS
 
 
-def test_stopped_stream_makes_at_most_one_more_result(clerk: Clerk) -> None:
+def test_stopped_stream_makes_at_most_one_more_result(tasks: Tasks) -> None:
     made: list[int] = []
     arrived: list[int] = []
     ended: list[object] = []
@@ -271,25 +269,25 @@ def test_stopped_stream_makes_at_most_one_more_result(clerk: Clerk) -> None:
             stream.stop()
 
     made_at_stop: list[int] = []
-    stream = clerk.jobs.stream(results, stop_at_third, ended.append)
+    stream = tasks.jobs.stream(results, stop_at_third, ended.append)
 
-    clerk.until(lambda: ended)
+    tasks.until(lambda: ended)
     assert arrived == [0, 1, 2]
     assert len(made) <= made_at_stop[0] + 1
 
 
-def test_stopped_stream_closes_its_generator(clerk: Clerk) -> None:
+def test_stopped_stream_closes_its_generator(tasks: Tasks) -> None:
     closed = threading.Event()
     arrived: list[int] = []
-    stream = clerk.jobs.stream(lambda: _counting(closed), arrived.append, lambda _: None)
-    clerk.until(lambda: arrived)
+    stream = tasks.jobs.stream(lambda: _counting(closed), arrived.append, lambda _: None)
+    tasks.until(lambda: arrived)
 
     stream.stop()
 
-    clerk.until(closed.is_set)
+    tasks.until(closed.is_set)
 
 
-def test_error_in_a_stream_comes_after_its_results(clerk: Clerk) -> None:
+def test_error_in_a_stream_comes_after_its_results(tasks: Tasks) -> None:
     arrived: list[int] = []
     ended: list[object] = []
 
@@ -297,45 +295,55 @@ def test_error_in_a_stream_comes_after_its_results(clerk: Clerk) -> None:
         yield 1
         raise ModelError("The model was unloaded.")
 
-    clerk.jobs.stream(results, arrived.append, lambda error: ended.append(str(error)))
+    tasks.jobs.stream(results, arrived.append, lambda error: ended.append(str(error)))
 
-    clerk.until(lambda: ended)
+    tasks.until(lambda: ended)
     assert arrived == [1]
     assert ended == ["The model was unloaded."]
 
 
-def test_closed_jobs_stop_streams_and_forget_questions(clerk: Clerk) -> None:
+def test_closed_jobs_stop_streams_and_forget_tasks(tasks: Tasks) -> None:
     closed = threading.Event()
     arrived: list[int] = []
-    clerk.jobs.stream(lambda: _counting(closed), arrived.append, lambda _: None)
-    clerk.until(lambda: arrived)
-    clerk.ask("key", "under way")
-    clerk.ask("key 2", "waiting")
-    clerk.until(lambda: clerk.begun)
+    tasks.jobs.stream(lambda: _counting(closed), arrived.append, lambda _: None)
+    tasks.until(lambda: arrived)
+    tasks.submit("key", "running")
+    tasks.submit("key 2", "waiting")
+    tasks.until(lambda: tasks.begun)
 
-    clerk.jobs.close()
-    clerk.gate.set()
+    tasks.jobs.close()
+    tasks.gate.set()
 
-    clerk.until(closed.is_set)
-    clerk.until(lambda: clerk.ran)
-    assert clerk.ran == ["under way"]
-    assert clerk.answers == []
+    tasks.until(closed.is_set)
+    tasks.until(lambda: tasks.ran)
+    assert tasks.ran == ["running"]
+    assert tasks.results == []
 
 
-def test_question_whose_worker_starts_after_closing_is_not_asked(clerk: Clerk) -> None:
-    clerk.gate.set()
-    others = BackgroundJobs()
+def test_task_whose_worker_starts_after_closing_does_not_run(tasks: Tasks) -> None:
+    tasks.gate.set()
+    open_jobs = BackgroundJobs()
 
-    def ask_and_close() -> None:
-        clerk.ask("key", "late")
-        clerk.jobs.close()
-        others.submit("key", lambda: "next", clerk.answers.append, lambda _: None)
+    def submit_and_close() -> None:
+        tasks.submit("key", "late")
+        tasks.jobs.close()
+        open_jobs.submit("key", lambda: "next", tasks.results.append, lambda _: None)
 
-    QTimer.singleShot(0, ask_and_close)  # workers of an event loop start a little later
+    QTimer.singleShot(0, submit_and_close)  # workers of an event loop start a little later
 
-    clerk.until(lambda: clerk.answers)
-    assert clerk.answers == ["next"]
-    assert clerk.ran == []
+    tasks.until(lambda: tasks.results)
+    assert tasks.results == ["next"]
+    assert tasks.ran == []
+
+
+def test_task_submitted_after_closing_does_not_run(tasks: Tasks) -> None:
+    tasks.gate.set()
+    tasks.jobs.close()
+
+    tasks.submit("key", "late")
+
+    assert not tasks.jobs.is_busy
+    assert tasks.ran == []
 
 
 def _counting(closed: threading.Event) -> Generator[int, None, None]:

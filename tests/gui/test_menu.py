@@ -10,7 +10,7 @@ import zarr
 from napari.utils.notifications import notification_manager
 from tifffile import imwrite
 
-from napari_sam3.gui import menu as opening
+from napari_sam3.gui import menu
 
 
 @pytest.fixture
@@ -22,10 +22,10 @@ def test_a_chosen_ome_zarr_is_shown(
     viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zarr.create_array(tmp_path / "plain.zarr", data=np.ones((20, 30), np.uint8))
-    chosen = str(tmp_path / "plain.zarr")
-    monkeypatch.setattr(opening.QFileDialog, "getExistingDirectory", lambda *_: chosen)
+    path = str(tmp_path / "plain.zarr")
+    monkeypatch.setattr(menu.QFileDialog, "getExistingDirectory", lambda *_: path)
 
-    opening.open_ome_zarr(viewer)
+    menu.open_ome_zarr(viewer)
 
     assert [layer.name for layer in viewer.layers] == ["plain"]
 
@@ -34,10 +34,10 @@ def test_a_chosen_tiff_is_shown(
     viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imwrite(tmp_path / "movie.tif", np.ones((4, 20, 30), np.uint8), photometric="minisblack")
-    chosen = str(tmp_path / "movie.tif"), ""
-    monkeypatch.setattr(opening.QFileDialog, "getOpenFileName", lambda *_, **__: chosen)
+    path = str(tmp_path / "movie.tif"), ""
+    monkeypatch.setattr(menu.QFileDialog, "getOpenFileName", lambda *_, **__: path)
 
-    opening.open_tiff(viewer)
+    menu.open_tiff(viewer)
 
     assert viewer.layers[0].data.shape == (4, 20, 30)
 
@@ -45,18 +45,18 @@ def test_a_chosen_tiff_is_shown(
 def test_nothing_happens_when_nothing_is_selected(
     viewer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening.QFileDialog, "getExistingDirectory", lambda *_: "")
+    monkeypatch.setattr(menu.QFileDialog, "getExistingDirectory", lambda *_: "")
 
-    opening.open_ome_zarr(viewer)
+    menu.open_ome_zarr(viewer)
 
     assert len(viewer.layers) == 0
 
 
-def test_a_folder_that_is_no_image_is_said(viewer: Any, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_image_is_refused(viewer: Any, tmp_path: Path) -> None:
     zarr.open_group(tmp_path / "empty.zarr", mode="w")
     notification_manager.records.clear()
 
-    opening.show(viewer, tmp_path / "empty.zarr")
+    menu.show(viewer, tmp_path / "empty.zarr")
 
     assert "holds no OME-Zarr image" in str(notification_manager.records[-1].message)
     notification_manager.records.clear()

@@ -1,4 +1,4 @@
-"""What a user sees while the model looks at an image, and how she ends it."""
+"""What a user sees while the model encodes an image, and how she ends it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_sam3.engine import progress as watch
+from napari_sam3.engine import progress
 from tests.backends import DiskEmbedding
 from tests.controller.bench import PATH
 from tests.gui.backends import PacedBackend
@@ -18,7 +18,7 @@ from tests.gui.window import Window
 
 
 class SlowBackend(PacedBackend):
-    """Looks at an image in steps, and never comes further than two of five until it may."""
+    """Encodes an image in steps, and never comes further than two of five until it may."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,19 +28,19 @@ class SlowBackend(PacedBackend):
     def encode(self, image: NDArray[np.float32]) -> DiskEmbedding:
         self.is_encoding = True
         try:
-            self._look()
+            self._wait()
         finally:
             self.is_encoding = False
         return super().encode(image)
 
-    def _look(self) -> None:
+    def _wait(self) -> None:
         while not self.may_go_on.wait(0.01):
-            watch.advance(2, 5)
+            progress.advance(2, 5)
 
 
 @pytest.fixture(autouse=True)
-def every_look_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "LONG_SECONDS", 0)
+def every_encoding_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LONG_SECONDS", 0)
 
 
 @pytest.fixture
@@ -52,12 +52,12 @@ def backend() -> Iterator[SlowBackend]:
 
 def click_and_wait(window: Window) -> None:
     window.click(PATH[0])
-    window.until(lambda: "looking at the image, 40 %" in state(window))
+    window.until(lambda: "encoding the image, 40 %" in state(window))
     window.settle()
 
 
 def state(window: Window) -> str:
-    return str(window.dock.model.state.value)
+    return str(window.dock.model.panel.state.value)
 
 
 def test_dock_says_how_far_the_model_has_come(window: Window, backend: SlowBackend) -> None:
@@ -65,18 +65,18 @@ def test_dock_says_how_far_the_model_has_come(window: Window, backend: SlowBacke
 
     backend.may_go_on.set()
 
-    window.until(lambda: "ready" in state(window))
+    window.until_ready()
     window.until(lambda: window.dock.controller.hypothesis)
 
 
-def test_stop_ends_the_look_and_leaves_the_prompt(
+def test_stop_ends_the_encoding_and_leaves_the_prompt(
     window: Window, backend: SlowBackend, messages: list[Any]
 ) -> None:
     click_and_wait(window)
 
     window.press(window.dock.propagate.stop)
 
-    window.until(lambda: "ready" in state(window))
+    window.until_ready()
     window.settle()
     assert not backend.is_encoding
     assert not window.dock.propagate.stop.native.isEnabled()
@@ -85,10 +85,10 @@ def test_stop_ends_the_look_and_leaves_the_prompt(
     assert messages == []
 
 
-def test_click_after_a_stop_is_answered(window: Window, backend: SlowBackend) -> None:
+def test_click_after_a_stop_becomes_a_mask(window: Window, backend: SlowBackend) -> None:
     click_and_wait(window)
     window.press(window.dock.propagate.stop)
-    window.until(lambda: "ready" in state(window))
+    window.until_ready()
 
     backend.may_go_on.set()
     window.click((30, 14))
@@ -96,10 +96,10 @@ def test_click_after_a_stop_is_answered(window: Window, backend: SlowBackend) ->
     window.until(lambda: window.dock.controller.hypothesis)
 
 
-def test_closed_lookout_ends_the_look(window: Window, backend: SlowBackend) -> None:
+def test_closed_section_ends_the_encoding(window: Window, backend: SlowBackend) -> None:
     click_and_wait(window)
 
-    window.dock.encoding_monitor.close()
+    window.dock.model.close()
 
     window.until(lambda: not backend.is_encoding)
     window.until(lambda: not window.dock.jobs.is_busy)

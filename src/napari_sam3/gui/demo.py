@@ -1,4 +1,4 @@
-"""The demo in a window: the sample, the dock, and the first prompts placed."""
+"""The demo in a window: the sample, the dock, and a prompt on each of a few cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DOCK = "SAM 3: segment and track"
 
 
 def show(points: NDArray[np.float64]) -> None:
-    """Open napari on the sample, outline the cells at these points, and follow them.
+    """Open napari on the sample, outline the cells at these points, and propagate them.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def show(points: NDArray[np.float64]) -> None:
 def outline_and_propagate(
     controller: Controller, image: Image, points: NDArray[np.float64]
 ) -> None:
-    """Click on an object at each point of frame 0, (N, 2), and follow them all."""
+    """Click on an object at each point of frame 0, (N, 2), and propagate all of them."""
     controller.focus.choose_image(image)
     for number, point in enumerate(points):
         if number:

@@ -42,7 +42,7 @@ class SegmentationDock(QWidget):
         super().__init__()
         self.jobs = BackgroundJobs()
         self.controller = Controller(viewer, self.jobs, partial(load, DEFAULT_MODEL, "auto"))
-        self.models = Models(self.controller.works, self.jobs, load)
+        self.models = Models(self.controller.annotations, self.jobs, load)
         self.image = ImagePanel()
         self.encoding = EncodingSection(self.controller, self.jobs, self)
         self.model = ModelSection(self.models, self.jobs, self)
@@ -169,8 +169,8 @@ class SegmentationDock(QWidget):
 
     def _on_removal_wanted(self, object_id: int) -> None:
         yes = QMessageBox.StandardButton.Yes
-        question = "Remove this object with its prompts and its masks on all frames?"
-        if QMessageBox.question(self, "Remove object", question) == yes:
+        terms = "Remove this object with its prompts and its masks on all frames?"
+        if QMessageBox.question(self, "Remove object", terms) == yes:
             self.controller.remove_object(object_id)
 
     def _on_about_to_quit(self) -> None:
@@ -240,7 +240,7 @@ class KeptDock(QWidget):
         """Take the dock out when napari closes this, which it does by leaving it alone."""
         is_moved = event is not None and event.type() == QEvent.Type.ParentChange
         if is_moved and self.parent() is None and isalive(self.dock):
-            self.dock.controller.works.lay_down()
+            self.dock.controller.annotations.lay_down()
             self.dock.hide()
             self.dock.setParent(None)
         return super().event(event)

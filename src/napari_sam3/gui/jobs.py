@@ -6,6 +6,7 @@ import atexit
 from collections.abc import Callable, Generator, Hashable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from threading import Event, Semaphore
 from typing import Any, Self
 from weakref import WeakSet
@@ -17,19 +18,10 @@ from qtpy.QtCore import QThreadPool, QTimer
 
 from ..values import CancelledError, Sam3Error
 
-QUEUED_RESULTS = 4  # results a stream may be ahead of the viewer, so that memory stays flat
+QUEUED_RESULTS = 4  # results of a stream that wait for the viewer, so that memory stays flat
 THREADS = 4  # at least, even on one core: a click, a run, a stack and a download at a time
 PATIENCE_MS = 5000  # with a worker that ends within one frame
-LAST_PATIENCE_MS = 60_000  # with one that loads a model while Python ends
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Task:
-    key: Hashable
-    run: Callable[[], Any]
-    done: Callable[[Any], None]
-    failed: Callable[[Sam3Error], None]
-
+LAST_PATIENCE_MS = 60_000  # with a worker that loads a model while Python ends
 
 _open_jobs: WeakSet[BackgroundJobs] = WeakSet()
 
@@ -80,7 +72,7 @@ class BackgroundJobs:
         """Run a generator in a worker of its own."""
         stream = BackgroundStream(start, arrived, ended)
         self._streams.add(stream)
-        stream.worker.finished.connect(lambda: self._streams.discard(stream))
+        stream.worker.finished.connect(partial(self._streams.discard, stream))
         stream.worker.start()
         self.began.emit()
         return stream
@@ -97,39 +89,61 @@ class BackgroundJobs:
             _pool().waitForDone(PATIENCE_MS)
 
     def _start_next(self) -> None:
-        if self._current is not None or not self._waiting:
+        if self._closed.is_set() or self._current is not None or not self._waiting:
             return
-        task = self._waiting.pop(next(iter(self._waiting)))
-        self._current = task
-        worker = create_worker(self._outcome, task)
-        worker.returned.connect(lambda outcome: self._on_task_done(task, outcome))
-        worker.errored.connect(lambda _: self._on_task_done(task, _CRASHED))
+        self._current = self._waiting.pop(next(iter(self._waiting)))
+        worker = create_worker(self._outcome, self._current)
+        worker.returned.connect(self._on_worker_returned)
+        worker.errored.connect(self._on_worker_errored)
         worker.start()
         self.began.emit()
 
     def _outcome(self, task: _Task) -> _Outcome:
+        """Run a task; called by a worker, which may start after all was closed."""
         if self._closed.is_set():
-            return _Outcome()
+            return _Outcome(task)
         try:
-            return _Outcome(value=task.run())
+            return _Outcome(task, task.run())
         except Sam3Error as error:
-            return _Outcome(error=error)
+            return _Outcome(task, error=error)
 
-    def _on_task_done(self, task: _Task, outcome: _Outcome) -> None:
-        is_wanted = self._current is task and task is not self._forgotten
-        is_wanted = is_wanted and task.key not in self._waiting
-        self._on_task_ended(task)
+    def _on_worker_returned(self, outcome: _Outcome) -> None:
+        task, error = outcome.task, outcome.error
+        is_superseded = task.key in self._waiting
+        is_wanted = task is self._current and task is not self._forgotten and not is_superseded
+        self._end_current(task)
         if not is_wanted:
             return
-        if outcome.error is not None:
-            task.failed(outcome.error)
+        if error is not None:
+            task.failed(error)
             return
         task.done(outcome.value)
 
-    def _on_task_ended(self, task: _Task) -> None:
+    def _on_worker_errored(self, _: Exception) -> None:
+        """End a task that raised no `Sam3Error`; napari reports the error."""
+        if self._current is not None:
+            error = CancelledError("It did not work: napari shows the error.")
+            self._on_worker_returned(_Outcome(self._current, error=error))
+
+    def _end_current(self, task: _Task) -> None:
         if self._current is task:
             self._current = None
         self._start_next()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    key: Hashable
+    run: Callable[[], Any]
+    done: Callable[[Any], None]
+    failed: Callable[[Sam3Error], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outcome:
+    task: _Task
+    value: Any = None
+    error: Sam3Error | None = None
 
 
 class StreamError(Exception):
@@ -137,7 +151,7 @@ class StreamError(Exception):
 
 
 class BackgroundStream:
-    """A generator that runs in a worker, never far ahead of the viewer."""
+    """A generator that runs in a worker, and waits for the viewer after a few results."""
 
     def __init__(
         self,
@@ -160,14 +174,14 @@ class BackgroundStream:
         self._stopped.set()
         self._quota.release()
 
-    def _results(self) -> Generator[Any, None, _Outcome]:
+    def _results(self) -> Generator[Any, None, tuple[Sam3Error | None]]:
         try:
             yield from self._paced()
         except Sam3Error as error:
-            return _Outcome(error=error)  # napari raises an error that is returned as it is
+            return (error,)  # napari raises an error that is returned by itself
         except RuntimeError as error:  # of which napari would not say that it ended
             raise StreamError(f"{type(error).__name__}: {error}") from error
-        return _Outcome()
+        return (None,)
 
     def _paced(self) -> Generator[Any, None, None]:
         if self._stopped.is_set():
@@ -186,26 +200,16 @@ class BackgroundStream:
         if not self._stopped.is_set():
             self._arrived(result)
 
-    def _on_worker_returned(self, outcome: _Outcome) -> None:
-        self._ended(outcome.error)
+    def _on_worker_returned(self, error: tuple[Sam3Error | None]) -> None:
+        self._ended(*error)
 
     def _on_worker_errored(self, _: Exception) -> None:
         self._ended(None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Outcome:
-    value: Any = None
-    error: Sam3Error | None = None
-
-
-_CRASHED = _Outcome(error=CancelledError("It did not work: napari shows the error."))
-"""Of a task that ended by another error than a `Sam3Error`, which napari reports."""
-
-
 @atexit.register
 def _end_all() -> None:
-    """Wait for all workers; a script may end with a window open, and Qt says nothing then."""
+    """Wait for all workers; a script may end with a window open, of which Qt does not tell."""
     for jobs in list(_open_jobs):
         jobs.close()
     _pool().waitForDone(LAST_PATIENCE_MS)
@@ -222,9 +226,9 @@ def _pool() -> QThreadPool:
 class Clock:
     """Calls a function after a while, once or again and again.
 
-    Qt deletes its objects in no certain order when a process ends with a window open. What is
-    stopped then may be gone already; a timer of Qt itself would raise, and end the process
-    without a word to the user.
+    Qt deletes its objects in no certain order when a process ends with a window open. The timer
+    may be deleted before it is stopped; calling it would raise, and end the process without a
+    message to the user.
     """
 
     def __init__(self, timer: QTimer, act: Callable[[], None]) -> None:

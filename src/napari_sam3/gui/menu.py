@@ -1,4 +1,4 @@
-"""The entries of the File menu that open large images piece by piece."""
+"""The entries of the File menu that open large images, which are read lazily."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..values import FramesError
 
 
 def open_ome_zarr(viewer: Viewer) -> None:
-    """Ask for the folder of an OME-Zarr, and show it."""
+    """Let the user select the folder of an OME-Zarr, and show it."""
     folder = QFileDialog.getExistingDirectory(None, "Choose the folder of an OME-Zarr")
     if folder:
         show(viewer, Path(folder))
 
 
 def open_tiff(viewer: Viewer) -> None:
-    """Ask for a TIFF, and show it."""
+    """Let the user select a TIFF, and show it."""
     name, _ = QFileDialog.getOpenFileName(None, "Choose a TIFF", filter="TIFF (*.tif *.tiff)")
     if name:
         show(viewer, Path(name))

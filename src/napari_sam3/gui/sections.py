@@ -15,7 +15,7 @@ from ..controller import (
     size_text,
     why_find_disabled,
 )
-from ..engine import Selection, split
+from ..engine import Selection, split_phrases
 from ..values import PromptError
 from .dialogs.library import LibraryDialog
 from .dialogs.models import ModelDialog
@@ -203,12 +203,12 @@ class EncodingSection:
         if not fitting:
             show_error(f"{needed}, and no more of them fit: free some memory or space on the disk.")
             return
-        question = f"{needed}. Only {fitting} more fit: encode those, from this frame on?"
-        if _is_confirmed(self._dock, "Encode stack", question):
+        terms = f"{needed}. Only {fitting} more fit: encode those, from this frame on?"
+        if _is_confirmed(self._dock, "Encode stack", terms):
             prefetch.encode_stack(fitting)
 
 
-TOGETHER_MS = 15  # slider moves within this time are one
+TOGETHER_MS = 15  # slider moves within this time count as a single move
 SETTLED_MS = 400  # after this time a slider counts as released
 
 
@@ -285,11 +285,11 @@ class ConceptSection:
 
     def _on_text_wanted(self, text: str) -> None:
         try:
-            phrases = split(text)
+            phrases = split_phrases(text)
         except PromptError as error:
             self.failed.emit(str(error))
             return
-        engine = self._controller.works.engine
+        engine = self._controller.annotations.engine
         remark = "" if engine is None else engine.remark(text)
         if remark:
             self.told.emit(remark)
@@ -297,7 +297,7 @@ class ConceptSection:
 
     def _on_stop_wanted(self) -> None:
         self._controller.search.stop()
-        self._controller.works.stop_encoding()
+        self._controller.annotations.stop_encoding()
 
     def _on_concept_selected(self, concept: ConceptState | None) -> None:
         self._controller.search.choose_concept(concept)
@@ -317,6 +317,7 @@ class ConceptSection:
         self._controller.search.settle()
 
 
-def _is_confirmed(parent: QWidget, title: str, question: str) -> bool:
-    answer = QMessageBox.question(parent, title, question)
-    return bool(answer == QMessageBox.StandardButton.Yes)
+def _is_confirmed(parent: QWidget, title: str, terms: str) -> bool:
+    """Show what would happen, and return whether the user agrees."""
+    button = QMessageBox.question(parent, title, terms)
+    return bool(button == QMessageBox.StandardButton.Yes)

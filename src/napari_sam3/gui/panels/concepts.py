@@ -232,7 +232,7 @@ def found_details(controller: Controller) -> str:
 
 
 def _progress_text(controller: Controller) -> str:
-    progress = None if controller.work is None else controller.work.detection.progress
+    progress = None if controller.annotation is None else controller.annotation.detection.progress
     if progress is None:
         return "searching …"
     seconds = progress.seconds_left

@@ -85,7 +85,7 @@ class FrameStrip(QWidget):
         axes = self._controller.focus.axes
         frame = None if event is None else self._frame_at(event.pos())
         if axes is not None and frame is not None:
-            self._controller.focus.go_to(axes.place(frame))
+            self._controller.focus.go_to(axes.frame_index(frame))
 
     def event(self, event: QEvent | None) -> bool:
         """Say whether the frame under the mouse is encoded."""

@@ -55,7 +55,9 @@ class ObjectsPanel:
 
     def show(self, controller: Controller) -> None:
         """Show the objects of the current image."""
-        objs = [] if controller.work is None else list(controller.work.workspace.objects)
+        objs = (
+            [] if controller.annotation is None else list(controller.annotation.workspace.objects)
+        )
         self.table.blockSignals(True)
         while self.table.topLevelItemCount() > len(objs):
             self.table.takeTopLevelItem(self.table.topLevelItemCount() - 1)

@@ -30,10 +30,10 @@ class OutputPanel:
     def show(self, controller: Controller) -> None:
         """Show the layout in use."""
         with self.layout.changed.blocked(), self.overwrite.changed.blocked():
-            self.layout.value = controller.works.layout
-            self.overwrite.value = not controller.works.keeps_committed
+            self.layout.value = controller.annotations.layout
+            self.overwrite.value = not controller.annotations.keeps_committed
         allow(self.layout, LAYOUT_TIP, why_disabled(controller, "change_layout"))
-        is_one_layer = controller.works.layout == "one layer"
+        is_one_layer = controller.annotations.layout == "one layer"
         reason = "" if is_one_layer else "Every object has a layer of its own."
         allow(self.overwrite, OVERWRITE_TIP, reason)
 
