@@ -20,7 +20,7 @@ def cache_of(*sizes: int, max_bytes: int = 100) -> BoundedCache[int, Block]:
     return cache
 
 
-def test_kept_value_is_found_again() -> None:
+def test_kept_value_is_returned_again() -> None:
     cache = cache_of(10)
 
     assert cache.get(0) is not None
@@ -28,13 +28,13 @@ def test_kept_value_is_found_again() -> None:
     assert (len(cache), cache.nbytes) == (1, 10)
 
 
-def test_oldest_goes_first() -> None:
+def test_least_recently_used_value_is_evicted_first() -> None:
     cache = cache_of(40, 40, 40)
 
     assert [key for key in range(3) if cache.get(key)] == [1, 2]
 
 
-def test_what_was_used_lately_stays() -> None:
+def test_recently_used_value_stays() -> None:
     cache = cache_of(40, 40)
     cache.get(0)
     cache.put(2, Block(40))
@@ -42,17 +42,17 @@ def test_what_was_used_lately_stays() -> None:
     assert [key for key in range(3) if cache.get(key)] == [0, 2]
 
 
-def test_those_that_went_are_returned() -> None:
+def test_evicted_values_are_returned() -> None:
     cache = cache_of(40, 40)
 
-    gone = cache.put(2, Block(70))
+    evicted = cache.put(2, Block(70))
     refused = cache.put(3, Block(101))
 
-    assert [key for key, _ in gone] == [0, 1]
+    assert [key for key, _ in evicted] == [0, 1]
     assert [key for key, _ in refused] == [3]
 
 
-def test_value_larger_than_the_cache_is_not_kept_and_drives_nothing_out() -> None:
+def test_value_larger_than_the_cache_is_not_kept_and_evicts_nothing() -> None:
     cache = cache_of(40, 101)
 
     assert [key for key in range(2) if cache.get(key)] == [0]
@@ -69,12 +69,12 @@ def test_cache_never_exceeds_its_bytes() -> None:
     cache = cache_of()
     sizes = np.random.default_rng(0).integers(1, 120, 500)
 
-    occupied = []
+    nbytes = []
     for key, size in enumerate(sizes):
         cache.put(key % 50, Block(int(size)))
-        occupied.append(cache.nbytes)
+        nbytes.append(cache.nbytes)
 
-    assert max(occupied) <= 100
+    assert max(nbytes) <= 100
 
 
 def test_threads_leave_the_count_right() -> None:
@@ -94,8 +94,8 @@ def test_threads_leave_the_count_right() -> None:
 def test_unwanted_and_cleared_values_free_their_bytes() -> None:
     cache = cache_of(10, 20, 30)
 
-    cache.forget(lambda key: key == 1)
-    after_forgetting = cache.nbytes
+    cache.discard(lambda key: key == 1)
+    after_discarding = cache.nbytes
     cache.clear()
 
-    assert (after_forgetting, cache.nbytes, len(cache)) == (40, 0, 0)
+    assert (after_discarding, cache.nbytes, len(cache)) == (40, 0, 0)

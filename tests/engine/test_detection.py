@@ -1,4 +1,4 @@
-"""Who reads the words of a concept, and what comes of it."""
+"""Detection: whole frames, windows and tiles, exemplars and texts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from napari_sam3.engine import Candidates, Channel, Contrast, Engine, Frames, PromptError, Session
-from napari_sam3.engine import detection as searching
+from napari_sam3.engine import (
+    Candidates,
+    Channel,
+    Contrast,
+    Engine,
+    Frames,
+    PromptError,
+    Session,
+    detection,
+)
 from napari_sam3.engine.backends.clip.clip import Clip
 from napari_sam3.engine.backends.clip.enhanced_phrases import EnhancedPhrases
-from napari_sam3.engine.detection import SMALLEST, doubted, parts_of, window_on
+from napari_sam3.engine.detection import MIN_SPLIT_SIDE, penalised, region_window, split_window
 from napari_sam3.engine.images.windows import Window
 from napari_sam3.values.candidates import Concept
 from napari_sam3.values.errors import ModelError
@@ -19,7 +27,7 @@ from tests.backends import DiskBackend, DiskEmbedding, disk_frames, ellipse
 from tests.clips import ColourModel
 
 FRAME = np.maximum(*disk_frames([(20, 20), (44, 44)]))
-BOX, OTHER = (14, 14, 26, 26), (38, 38, 50, 50)
+BOX, SECOND_BOX = (14, 14, 26, 26), (38, 38, 50, 50)
 
 
 @pytest.fixture
@@ -33,17 +41,17 @@ def session(backend) -> Session:
 
 
 def test_boxes_on_the_frame_that_is_searched_stay_boxes(session, backend):
-    session.find(0, exemplars=[BOX], negatives=[OTHER])
+    session.find(0, exemplars=[BOX], negatives=[SECOND_BOX])
 
-    assert backend.found[0].exemplars == (BOX,)
-    assert backend.found[0].negatives == (OTHER,)
+    assert backend.concepts[0].exemplars == (BOX,)
+    assert backend.concepts[0].negatives == (SECOND_BOX,)
 
 
 def test_boxes_end_where_the_frame_does(session, backend):
     session.find(0, exemplars=[(-50, 26, 14, -9)], negatives=[(38, 38, np.inf, 90)])
 
-    assert backend.found[0].exemplars == ((-0.5, 26, 14, -0.5),)
-    assert backend.found[0].negatives == ((38, 38, 63.5, 63.5),)
+    assert backend.concepts[0].exemplars == ((-0.5, 26, 14, -0.5),)
+    assert backend.concepts[0].negatives == ((38, 38, 63.5, 63.5),)
 
 
 @pytest.mark.parametrize("side", [64, 2100])
@@ -60,7 +68,7 @@ def test_an_exemplar_of_one_frame_is_shown_on_another(session, backend):
 
     session.find(1, exemplars=[exemplar])
 
-    assert backend.found[0].shown == [exemplar]
+    assert backend.concepts[0].shown == [exemplar]
     assert exemplar.appearance["grey"].mean() > 0.5
     assert exemplar.picture.shape == (25, 25, 3)
 
@@ -73,30 +81,30 @@ def test_further_exemplars_of_a_frame_do_not_read_it_again(backend):
     read.clear()
 
     again = session.exemplar(1, BOX)
-    list(session.find_all(exemplars=[BOX, OTHER], frame=1))
+    list(session.find_all(exemplars=[BOX, SECOND_BOX], frame=1))
 
     assert read == [0]
     np.testing.assert_array_equal(again.picture, first.picture)
 
 
 def test_an_exemplar_that_is_not_meant_counts_as_a_negative(session, backend):
-    meant, other = session.exemplar(0, BOX), session.exemplar(0, OTHER).negated()
+    exemplar, negative = session.exemplar(0, BOX), session.exemplar(0, SECOND_BOX).negated()
 
-    session.find(1, exemplars=[meant, other])
+    session.find(1, exemplars=[exemplar, negative])
 
-    assert list(backend.found[0].exemplars) == [meant]
-    assert list(backend.found[0].negatives) == [other]
+    assert list(backend.concepts[0].exemplars) == [exemplar]
+    assert list(backend.concepts[0].negatives) == [negative]
 
 
 def test_boxes_for_the_whole_stack_lie_on_the_frame_that_is_named(session, backend):
-    found = list(session.find_all(exemplars=[BOX], negatives=[OTHER], frame=0))
+    found = list(session.find_all(exemplars=[BOX], negatives=[SECOND_BOX], frame=0))
 
     assert [one.frame for one in found] == [0, 1]
     assert backend.encoded == 2
-    assert [len(concept.shown) for concept in backend.found] == [2, 2]
+    assert [len(concept.shown) for concept in backend.concepts] == [2, 2]
 
 
-def test_a_region_holds_objects_back_and_embeds_nothing_more(session, backend):
+def test_a_region_leaves_objects_out_and_encodes_nothing_more(session, backend):
     region = (0, 0, 30, 30)
 
     found = session.everything(0), session.everything(0, region), session.find(0, None, [BOX])
@@ -112,7 +120,7 @@ SIDES = [(100, 400), (300, 210), (211, 211)]
 
 @dataclass
 class FewQueries(DiskBackend):
-    """Names a limited number of the objects of a picture, and says when these were all it could."""
+    """Detects a limited number of the objects of an image, and reports when there may be more."""
 
     most: int = 50
     reads_text: bool = True
@@ -122,8 +130,8 @@ class FewQueries(DiskBackend):
         every = super().find(embedding, concept)
         if len(every) <= self.most:
             return every
-        chosen = np.random.default_rng(len(every)).permutation(len(every))[: self.most]
-        return replace(every.taken(chosen), is_saturated=True)
+        kept = np.random.default_rng(len(every)).permutation(len(every))[: self.most]
+        return replace(every.taken(kept), is_saturated=True)
 
 
 def crowd(side: int = SIDE) -> np.ndarray:
@@ -133,13 +141,13 @@ def crowd(side: int = SIDE) -> np.ndarray:
 
 
 @pytest.fixture
-def backend_of_searching() -> FewQueries:
+def limited() -> FewQueries:
     return FewQueries()
 
 
 @pytest.fixture
-def session_of_searching(backend_of_searching: FewQueries) -> Session:
-    return Engine(backend_of_searching).open(crowd())
+def crowded(limited: FewQueries) -> Session:
+    return Engine(limited).open(crowd())
 
 
 def middles(found: Candidates) -> set[tuple[int, int]]:
@@ -147,8 +155,8 @@ def middles(found: Candidates) -> set[tuple[int, int]]:
     return {(round(row), round(col)) for row, col in centres.tolist()}
 
 
-def test_a_frame_with_too_many_objects_is_split_until_all_are_found(session_of_searching):
-    found = session_of_searching.find(0, text="cell")
+def test_a_frame_with_too_many_objects_is_split_until_all_are_detected(crowded):
+    found = crowded.find(0, text="cell")
 
     assert len(found) == (SIDE // STEP) ** 2
     assert middles(found) == {
@@ -159,69 +167,67 @@ def test_a_frame_with_too_many_objects_is_split_until_all_are_found(session_of_s
     assert found.tiles_searched == 16
 
 
-def test_a_frame_with_few_objects_is_looked_at_once(session_of_searching, backend_of_searching):
-    backend_of_searching.most = 1000
+def test_a_frame_with_few_objects_is_encoded_once(crowded, limited):
+    limited.most = 1000
 
-    found = session_of_searching.find(0, text="cell")
+    found = crowded.find(0, text="cell")
 
     assert len(found) == (SIDE // STEP) ** 2
     assert found.tiles_searched == 1
-    assert backend_of_searching.encoded == 1
+    assert limited.encoded == 1
 
 
-def test_only_a_region_is_split(session_of_searching, backend_of_searching):
-    found = session_of_searching.find(0, text="cell", region=(0, 0, 149, 299))
+def test_only_a_region_is_split(crowded, limited):
+    found = crowded.find(0, text="cell", region=(0, 0, 149, 299))
 
     assert len(found) == 5 * 10
-    assert backend_of_searching.encoded < 7
-    assert max(max(shape) for shape in backend_of_searching.images[1:]) < SIDE / 1.5
+    assert limited.encoded < 7
+    assert max(max(shape) for shape in limited.images[1:]) < SIDE / 1.5
 
 
-def test_windows_do_not_become_too_small(session_of_searching, backend_of_searching):
-    backend_of_searching.most = 1
+def test_windows_do_not_become_too_small(crowded, limited):
+    limited.most = 1
 
-    found = session_of_searching.find(0, text="cell")
+    found = crowded.find(0, text="cell")
 
     assert found.is_saturated
-    assert min(min(shape[:2]) for shape in backend_of_searching.images) >= SMALLEST
+    assert min(min(shape[:2]) for shape in limited.images) >= MIN_SPLIT_SIDE
 
 
-def test_a_frame_too_small_to_be_split_keeps_what_was_found(backend_of_searching):
-    backend_of_searching.most = 3
+def test_a_frame_too_small_to_be_split_keeps_what_was_found(limited):
+    limited.most = 3
 
-    found = Engine(backend_of_searching).open(crowd(120)).find(0, text="cell")
+    found = Engine(limited).open(crowd(120)).find(0, text="cell")
 
     assert found.is_saturated
     assert len(found) == 3
 
 
-def test_boxes_are_shown_where_they_are_seen_and_exemplars_elsewhere(
-    session_of_searching, backend_of_searching
-):
+def test_windows_get_the_boxes_they_show_and_exemplars_for_all_others(crowded, limited):
     box = (4, 4, 26, 26)
 
-    session_of_searching.find(0, exemplars=[box], negatives=[(574, 574, 596, 596)])
+    crowded.find(0, exemplars=[box], negatives=[(574, 574, 596, 596)])
 
-    whole, *parts = backend_of_searching.found
+    whole, *parts = limited.concepts
     assert whole.boxes == [box, (574, 574, 596, 596)]
     assert [len(part.boxes) + len(part.shown) for part in parts] == [2] * len(parts)
     assert parts[0].boxes == [box]
     assert all(one.appearance["grey"].shape == (22, 22) for part in parts for one in part.shown)
 
 
-def test_a_box_is_moved_into_its_window(session_of_searching, backend_of_searching):
-    session_of_searching.find(0, exemplars=[(574, 574, 596, 596)])
+def test_a_box_is_given_in_pixels_of_its_window(crowded, limited):
+    crowded.find(0, exemplars=[(574, 574, 596, 596)])
 
-    last = backend_of_searching.found[-1]
-    window = backend_of_searching.images[-1]
+    last = limited.concepts[-1]
+    window = limited.images[-1]
     assert last.boxes == [(window[0] - 26, window[1] - 26, window[0] - 4, window[1] - 4)]
 
 
-def test_parts_cover_a_window_and_overlap():
+def test_parts_fill_a_window_and_overlap():
     window = Window(0, 100, 50, 300, 401)
 
     seen = np.zeros((500, 500), int)
-    for part in parts_of(window):
+    for part in split_window(window):
         top, left, bottom, right = part.box((500, 500))
         seen[top:bottom, left:right] += 1
 
@@ -231,14 +237,14 @@ def test_parts_cover_a_window_and_overlap():
 
 
 def test_only_sides_that_are_long_enough_are_split():
-    shapes = [[part.shape for part in parts_of(Window(0, 0, 0, *sides))] for sides in SIDES]
+    shapes = [[part.shape for part in split_window(Window(0, 0, 0, *sides))] for sides in SIDES]
 
     assert shapes == [[(100, 240)] * 2, [(180, 210)] * 2, []]
 
 
 @pytest.mark.parametrize("region", [(10, 20, 300, 320), (300, 320, 10, 20), (0, 0, 5, 5)])
-def test_a_region_is_seen_with_its_surroundings(region):
-    window = window_on(region, (400, 400))
+def test_a_region_is_encoded_with_its_surroundings(region):
+    window = region_window(region, (400, 400))
 
     top, left, bottom, right = window.box((400, 400))
     assert top <= min(region[0], region[2])
@@ -249,38 +255,38 @@ def test_a_region_is_seen_with_its_surroundings(region):
 
 
 @pytest.fixture
-def large(backend_of_searching: FewQueries) -> Session:
-    backend_of_searching.most = 10**6
+def large(limited: FewQueries) -> Session:
+    limited.most = 10**6
     pixels = np.zeros((2400, 2400), np.uint8)
-    for place in [(40, 40), (1000, 1010), (1700, 400), (2350, 2350)]:
-        pixels[ellipse(pixels.shape, place, (12, 12))] = 200
-    return Engine(backend_of_searching).open(Frames.from_array(pixels))
+    for centre in [(40, 40), (1000, 1010), (1700, 400), (2350, 2350)]:
+        pixels[ellipse(pixels.shape, centre, (12, 12))] = 200
+    return Engine(limited).open(Frames.from_array(pixels))
 
 
-def test_a_large_frame_is_searched_tile_by_tile(large, backend_of_searching, monkeypatch):
+def test_a_large_frame_is_searched_tile_by_tile(large, limited, monkeypatch):
     found = large.everything(0)
 
     assert middles(found) == {(40, 40), (1000, 1010), (1700, 400), (2350, 2350)}
     assert found.shape == (2400, 2400)
-    assert found.tiles_searched == backend_of_searching.encoded > 4
-    assert max(max(shape) for shape in backend_of_searching.images) <= 1024
+    assert found.tiles_searched == limited.encoded > 4
+    assert max(max(shape) for shape in limited.images) <= 1024
 
 
-def test_a_region_of_a_large_frame_needs_few_tiles(large, backend_of_searching):
+def test_a_region_of_a_large_frame_needs_few_tiles(large, limited):
     found = large.everything(0, region=(980, 990, 1020, 1030))
 
     assert middles(found) == {(1000, 1010)}
-    assert backend_of_searching.encoded == 1
+    assert limited.encoded == 1
 
 
-def test_an_exemplar_on_a_large_frame_is_shown_to_all_tiles(large, backend_of_searching):
+def test_an_exemplar_on_a_large_frame_serves_all_tiles(large, limited):
     box = (1688, 388, 1712, 412)
 
     large.find(0, exemplars=[box])
 
-    shown = [part.shown for part in backend_of_searching.found if part.shown]
-    boxes = [part.boxes for part in backend_of_searching.found if part.boxes]
-    assert len(shown) + len(boxes) == len(backend_of_searching.found)
+    shown = [part.shown for part in limited.concepts if part.shown]
+    boxes = [part.boxes for part in limited.concepts if part.boxes]
+    assert len(shown) + len(boxes) == len(limited.concepts)
     assert all(one.appearance["grey"].shape == (24, 24) for part in shown for one in part)
     assert all(side <= 1024 for part in boxes for side in part[0])
 
@@ -290,14 +296,14 @@ def test_an_exemplar_that_no_tile_shows_is_refused(large):
         large.exemplar(0, (100, 100, 2000, 300))
 
 
-def test_everything_splits_where_a_model_says_that_it_is_full(session_of_searching, monkeypatch):
-    def full(backend_of_searching: FewQueries, seen: DiskEmbedding) -> Candidates:
-        return replace(DiskBackend.everything(backend_of_searching, seen), is_saturated=True)
+def test_everything_splits_where_a_model_is_saturated(crowded, monkeypatch):
+    def full(limited: FewQueries, seen: DiskEmbedding) -> Candidates:
+        return replace(DiskBackend.everything(limited, seen), is_saturated=True)
 
     monkeypatch.setattr(FewQueries, "everything", full)
-    monkeypatch.setattr(searching, "SMALLEST", 300)
+    monkeypatch.setattr(detection, "MIN_SPLIT_SIDE", 300)
 
-    found = session_of_searching.everything(0)
+    found = crowded.everything(0)
 
     assert len(found) == (SIDE // STEP) ** 2
     assert found.tiles_searched == 4
@@ -308,7 +314,7 @@ PHRASES = EnhancedPhrases({}, ("{}",), ("background",))
 
 
 @dataclass
-class WordyBackend(DiskBackend):
+class TextBackend(DiskBackend):
     """Gives a high score to the disks on the side that a text names, and a low one to others."""
 
     reads_text: bool = True
@@ -319,8 +325,8 @@ class WordyBackend(DiskBackend):
         self.words.append(concept.text)
         found = super().find(embedding, concept)
         is_left = found.boxes[:, 1] < 32
-        said = concept.text or ""
-        meant = is_left if "left" in said else ~is_left if "right" in said else is_left | True
+        text = concept.text or ""
+        meant = is_left if "left" in text else ~is_left if "right" in text else is_left | True
         return replace(found, scores=np.where(meant, self.sure, 0.1))
 
 
@@ -342,11 +348,11 @@ def clip(model: ColourModel) -> Clip:
 
 
 def sides(candidates: Candidates, threshold: float = 0.6) -> set[str]:
-    chosen = candidates.boxes[candidates.scores >= threshold]
-    return {"left" if box[1] < 32 else "right" for box in chosen}
+    boxes = candidates.boxes[candidates.scores >= threshold]
+    return {"left" if box[1] < 32 else "right" for box in boxes}
 
 
-def test_a_model_without_words_borrows_those_of_a_text_model(frames, clip):
+def test_a_model_without_text_is_ranked_by_a_text_model(frames, clip):
     engine = Engine(DiskBackend(bright=0.3))
     engine.read_texts_with(clip)
 
@@ -356,7 +362,7 @@ def test_a_model_without_words_borrows_those_of_a_text_model(frames, clip):
     assert sides(found) == {"left"}
 
 
-def test_without_a_text_model_it_says_that_it_reads_none(frames, clip):
+def test_without_a_text_model_a_text_is_refused(frames, clip):
     engine = Engine(DiskBackend())
     session = engine.open(frames)
     engine.read_texts_with(clip)
@@ -366,7 +372,7 @@ def test_without_a_text_model_it_says_that_it_reads_none(frames, clip):
         session.find(0, "red")
 
 
-def test_another_phrase_encodes_nothing_and_looks_at_nothing_anew(frames, clip, model):
+def test_another_phrase_encodes_nothing_anew(frames, clip, model):
     backend = DiskBackend(bright=0.3)
     engine = Engine(backend)
     engine.read_texts_with(clip)
@@ -377,11 +383,11 @@ def test_another_phrase_encodes_nothing_and_looks_at_nothing_anew(frames, clip, 
 
     assert sides(found) == {"right"}
     assert backend.encoded == 1
-    assert model.looks == 1
+    assert model.image_batches == 1
 
 
-def test_what_a_model_with_words_has_found_is_ranked_once_more(frames, clip):
-    backend = WordyBackend(bright=0.3)
+def test_candidates_of_a_model_with_text_are_ranked_by_the_text_model(frames, clip):
+    backend = TextBackend(bright=0.3)
     engine = Engine(backend)
     session = engine.open(frames)
     alone = session.find(0, "blue")
@@ -399,22 +405,22 @@ def test_exemplars_without_text_are_not_ranked(frames, clip, model):
 
     engine.open(frames).find(0, exemplars=[(10, 10, 22, 22)])
 
-    assert model.looks == 0
+    assert model.image_batches == 0
 
 
-def test_exemplars_and_text_go_together_in_a_model_without_words(frames, clip):
+def test_exemplars_and_text_go_together_in_a_model_without_text(frames, clip):
     backend = DiskBackend(bright=0.3, reads_exemplars=True)
     engine = Engine(backend)
     engine.read_texts_with(clip)
 
     found = engine.open(frames).find(0, "blue", exemplars=[(10, 10, 22, 22)])
 
-    assert [concept.text for concept in backend.found] == [None]
+    assert [concept.text for concept in backend.concepts] == [None]
     assert sides(found) == {"right"}
 
 
-def test_every_word_of_a_phrase_is_asked_and_what_is_unwanted_is_doubted(frames):
-    backend = WordyBackend(bright=0.3)
+def test_every_word_of_a_phrase_is_searched_and_unwanted_ones_are_penalised(frames):
+    backend = TextBackend(bright=0.3)
 
     found = Engine(backend).open(frames).find(0, "left or right, not right")
 
@@ -423,33 +429,33 @@ def test_every_word_of_a_phrase_is_asked_and_what_is_unwanted_is_doubted(frames)
     assert sides(found) == {"left"}
 
 
-def test_what_is_doubted_stays_and_loses_its_score(frames):
-    backend = WordyBackend(bright=0.3)
+def test_penalised_candidates_stay_with_a_lower_score(frames):
+    backend = TextBackend(bright=0.3)
     found = Engine(backend).open(frames).find(0, "left")
-    other = replace(found, scores=np.array([0.7, 0.7]))
+    unwanted = replace(found, scores=np.array([0.7, 0.7]))
 
-    scores = doubted(found, other).scores
+    scores = penalised(found, unwanted).scores
 
     assert scores == pytest.approx([0.3, 0.1])
 
 
-def test_what_lies_apart_is_not_doubted(frames):
-    found = Engine(WordyBackend(bright=0.3)).open(frames).find(0, "left or right")
+def test_candidates_apart_from_unwanted_ones_are_not_penalised(frames):
+    found = Engine(TextBackend(bright=0.3)).open(frames).find(0, "left or right")
 
-    scores = doubted(found.taken([0]), found.taken([1])).scores
+    scores = penalised(found.taken([0]), found.taken([1])).scores
 
     assert scores.tolist() == found.scores[:1].tolist()
 
 
-def test_a_model_with_words_is_not_asked_in_another_script(frames):
-    session = Engine(WordyBackend()).open(frames)
+def test_a_model_with_text_refuses_another_script(frames):
+    session = Engine(TextBackend()).open(frames)
 
     with pytest.raises(PromptError, match="disks reads English"):
         session.find(0, "细胞")
 
 
-def test_other_scripts_are_read_by_a_text_model_of_many_languages(frames):
-    backend = WordyBackend(bright=0.3)
+def test_another_script_is_read_by_a_multilingual_text_model(frames):
+    backend = TextBackend(bright=0.3)
     engine = Engine(backend)
     engine.read_texts_with(Clip(ColourModel(is_multilingual=True), PHRASES))
 
@@ -459,7 +465,7 @@ def test_other_scripts_are_read_by_a_text_model_of_many_languages(frames):
     assert backend.words == []
 
 
-def test_a_text_that_is_too_long_is_told_before_anything_is_encoded(frames, clip):
+def test_a_text_that_is_too_long_is_refused_before_anything_is_encoded(frames, clip):
     backend = DiskBackend()
     engine = Engine(backend)
     engine.read_texts_with(clip)
@@ -470,18 +476,18 @@ def test_a_text_that_is_too_long_is_told_before_anything_is_encoded(frames, clip
     assert backend.encoded == 0
 
 
-def test_who_reads_a_text_has_a_remark_on_its_language(clip):
-    silent, wordy = Engine(DiskBackend()), Engine(WordyBackend())
+def test_the_model_that_reads_a_text_remarks_on_its_language(clip):
+    without_text, with_text = Engine(DiskBackend()), Engine(TextBackend())
     text = "noyau de la cellule"
 
-    assert silent.remark(text) == ""
-    assert wordy.remark(text).startswith("disks reads English")
-    wordy.read_texts_with(clip)
-    assert wordy.remark(text).startswith("colours reads English")
-    assert wordy.remark("nucleus of a cell") == ""
+    assert without_text.remark(text) == ""
+    assert with_text.remark(text).startswith("disks reads English")
+    with_text.read_texts_with(clip)
+    assert with_text.remark(text).startswith("colours reads English")
+    assert with_text.remark("nucleus of a cell") == ""
 
 
-def test_a_session_suggests_phrases_for_what_was_accepted(frames):
+def test_a_session_suggests_phrases_for_accepted_candidates(frames):
     engine = Engine(DiskBackend(bright=0.3))
     phrases = EnhancedPhrases({"red": ("red",), "blue": ("blue",)}, ("{}",), ("background",))
     engine.read_texts_with(Clip(ColourModel(), phrases))
@@ -503,7 +509,9 @@ def test_without_a_text_model_nothing_is_suggested(frames):
 # transformers and open_clip take seconds to import: only these tests pay for it
 
 
-def test_sam3_reads_a_phrase_and_a_tiny_text_model_ranks_what_it_found(frames, tiny_sam3, tmp_path):
+def test_sam3_reads_a_phrase_and_a_tiny_text_model_ranks_its_candidates(
+    frames, tiny_sam3, tmp_path
+):
     from tests.tiny_clips import tiny_clip
 
     engine = Engine.load(tiny_sam3, "cpu")
@@ -517,7 +525,7 @@ def test_sam3_reads_a_phrase_and_a_tiny_text_model_ranks_what_it_found(frames, t
     assert not np.allclose(alone.scores, ranked.scores)
 
 
-def test_the_embedded_model_finds_by_words_of_a_tiny_text_model(frames, tmp_path):
+def test_the_embedded_model_is_ranked_by_a_tiny_text_model(frames, tmp_path):
     from tests.tiny_clips import tiny_multilingual_clip
 
     engine = Engine.load("embedded", "cpu")

@@ -18,16 +18,16 @@ CLICK = Prompts(points=[(30, 12)])
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, str]]:
-    """Loading makes an engine of disks, and is written down here."""
-    asked: list[tuple[object, str]] = []
+    """Let `Engine.load` make an engine of disks, and return the arguments of all its calls."""
+    calls: list[tuple[object, str]] = []
 
     def load(model: str, device: str) -> Engine:
-        asked.append((model, device))
+        calls.append((model, device))
         return Engine(DiskBackend())
 
     monkeypatch.setattr(Engine, "load", load)
     monkeypatch.setattr(engine_file, "_shared", WeakValueDictionary())
-    return asked
+    return calls
 
 
 def test_arrays_and_frames_are_opened(engine: Engine) -> None:
@@ -40,9 +40,9 @@ def test_arrays_and_frames_are_opened(engine: Engine) -> None:
 
 def test_contrast_is_estimated_unless_it_is_given(engine: Engine) -> None:
     movie = disk_frames([(30, 10)])
-    chosen = Contrast((Channel((0, 99)),))
+    given = Contrast((Channel((0, 99)),))
 
-    assert engine.open(movie, contrast=chosen).contrast is chosen
+    assert engine.open(movie, contrast=given).contrast is given
     assert engine.open(movie).contrast.channels[0].limits == (20, 220)
 
 
@@ -68,7 +68,7 @@ def test_constant_image_is_segmented_without_a_warning(engine: Engine, value: fl
     assert [mask.area > 0 for mask in masks] == [True, False, False]
 
 
-def test_closed_engine_says_so_in_its_sessions(engine: Engine) -> None:
+def test_closed_engine_raises_an_error_in_its_sessions(engine: Engine) -> None:
     session = engine.open(disk_frames([(30, 10)]))
     engine.close()
 
@@ -77,10 +77,10 @@ def test_closed_engine_says_so_in_its_sessions(engine: Engine) -> None:
 
 
 def test_engine_is_shared_by_the_process(loaded: list) -> None:
-    engine, other = shared_engine(), shared_engine("embedded", "cpu")
+    engine, on_cpu = shared_engine(), shared_engine("embedded", "cpu")
 
     assert shared_engine("embedded", "auto") is engine
-    assert other is not engine
+    assert on_cpu is not engine
     assert loaded == [("embedded", "auto"), ("embedded", "cpu")]
 
 
@@ -98,7 +98,7 @@ def test_engine_that_nobody_holds_is_freed(loaded: list) -> None:
     assert freed() is None
 
 
-def test_shared_engine_keeps_what_it_sees_with_the_caches_of_the_user(
+def test_shared_engine_keeps_embeddings_in_the_cache_folder_of_the_user(
     loaded: list, cache: Path
 ) -> None:
     engine = shared_engine()
@@ -109,7 +109,7 @@ def test_shared_engine_keeps_what_it_sees_with_the_caches_of_the_user(
     assert (cache / "embeddings.zarr" / "zarr.json").exists()
 
 
-def test_closed_session_has_written_what_was_seen(tmp_path: Path) -> None:
+def test_closed_session_has_written_its_embeddings(tmp_path: Path) -> None:
     engine = Engine(DiskBackend())
     session = engine.open(disk_frames([(30, 10)]), tmp_path)
     session.segment(0, CLICK)

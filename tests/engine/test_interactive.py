@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_sam3.engine import Budgets, Engine, Prompts
-from napari_sam3.engine import interactive as asking
+from napari_sam3.engine import Budgets, Engine, Prompts, interactive
 from napari_sam3.engine.backends.base import Prediction
 from napari_sam3.engine.interactive import PromptQuery, PromptState
 from tests.backends import DiskBackend, disk_frames
@@ -16,39 +15,41 @@ CLICK = Prompts(points=[(30, 12)])
 MASK = np.ones((64, 64), bool)
 
 
-class MindfulBackend(DiskBackend):
-    """Remembers so much of every reading as real models do."""
+class RefiningBackend(DiskBackend):
+    """Keeps logits of every hypothesis, as real models do."""
 
     def segment(self, embedding, prompts, previous) -> list[Prediction]:
-        answers = super().segment(embedding, prompts, previous)
+        predictions = super().segment(embedding, prompts, previous)
         logits = np.zeros((56, 56), np.float32)
-        return [replace(one, memory=dict.fromkeys(("whole", "part"), logits)) for one in answers]
+        return [
+            replace(each, memory=dict.fromkeys(("whole", "part"), logits)) for each in predictions
+        ]
 
 
-def said(prompts: Prompts, memory: dict | None = None) -> PromptState:
-    answer = Prediction((mask_of(MASK.copy()),), memory=memory)
-    return PromptState.of(PromptQuery(prompts, prompts), answer)
+def state_of(prompts: Prompts, memory: dict | None = None) -> PromptState:
+    prediction = Prediction((mask_of(MASK.copy()),), memory=memory)
+    return PromptState.of(PromptQuery(prompts, prompts), prediction)
 
 
-def test_what_refines_an_answer_counts() -> None:
+def test_logits_for_refining_count_as_bytes() -> None:
     logits = np.zeros((56, 56), np.float32)
 
-    counted = said(CLICK, {"whole": logits, "part": logits}).nbytes
+    nbytes = state_of(CLICK, {"whole": logits, "part": logits}).nbytes
 
-    assert counted - said(CLICK).nbytes == 2 * logits.nbytes
+    assert nbytes - state_of(CLICK).nbytes == 2 * logits.nbytes
 
 
-def test_outline_that_was_drawn_counts() -> None:
+def test_mask_prompt_counts_as_bytes() -> None:
     outlined = CLICK.with_mask(MASK)
 
-    assert said(outlined).nbytes - said(CLICK).nbytes == MASK.nbytes
+    assert state_of(outlined).nbytes - state_of(CLICK).nbytes == MASK.nbytes
 
 
-def test_oldest_answers_make_room_with_all_that_refines_them(
+def test_oldest_predictions_are_evicted_with_their_logits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(asking, "PREDICTION_BYTES", 10 * 2 * 56 * 56 * 4)
-    backend = MindfulBackend()
+    monkeypatch.setattr(interactive, "PREDICTION_BYTES", 10 * 2 * 56 * 56 * 4)
+    backend = RefiningBackend()
     session = Engine(backend, Budgets(2**20)).open(disk_frames([(30, 12)] * 20))
     for frame in range(20):
         session.segment(frame, CLICK)

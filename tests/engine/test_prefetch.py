@@ -1,4 +1,4 @@
-"""Embedding frames before anybody asks about them."""
+"""Reading and encoding frames before they are needed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BUDGETS = Budgets(memory=2**24, disk=2**24)
 
 
 class HeldBackend(DiskBackend):
-    """Begins to look at an image, and goes on to its second step when it may."""
+    """Begins to encode an image, and goes on to its second step when it may."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,8 +65,8 @@ def held() -> HeldBackend:
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor() as made:
-        yield made
+    with ThreadPoolExecutor() as executor:
+        yield executor
 
 
 def click(pool: ThreadPoolExecutor, session: Session, frame: int) -> Future:
@@ -75,23 +75,23 @@ def click(pool: ThreadPoolExecutor, session: Session, frame: int) -> Future:
     return waiting_for_a_turn(pool, turns, partial(session.segment, frame, CLICK))
 
 
-def test_all_frames_are_embedded_once(engine: Engine, backend: DiskBackend) -> None:
+def test_all_frames_are_encoded_once(engine: Engine, backend: DiskBackend) -> None:
     session = engine.open(MOVIE)
 
-    done = list(session.encode())
+    encoded = list(session.encode())
 
-    assert done == list(range(10))
+    assert encoded == list(range(10))
     assert backend.encoded == 10
     assert all(session.is_ready(frame) for frame in range(10))
 
 
-def test_frames_that_are_ready_are_passed_over(engine: Engine, backend: DiskBackend) -> None:
+def test_frames_that_are_ready_are_left_out(engine: Engine, backend: DiskBackend) -> None:
     session = engine.open(MOVIE)
     session.segment(3, CLICK)
 
-    done = list(session.encode([2, 3, 4, 2]))
+    encoded = list(session.encode([2, 3, 4, 2]))
 
-    assert done == [2, 4]
+    assert encoded == [2, 4]
     assert backend.encoded == 3
 
 
@@ -128,7 +128,7 @@ def test_each_chunk_is_read_once(engine: Engine) -> None:
     assert store.chunk_reads == len(MOVIE)
 
 
-def test_frame_that_cannot_be_read_ends_it_there(engine: Engine) -> None:
+def test_frame_that_cannot_be_read_ends_encoding_there(engine: Engine) -> None:
     def read(frame: int) -> NDArray[np.uint8]:
         if frame == 2:
             raise OSError("the disk is gone")
@@ -137,9 +137,9 @@ def test_frame_that_cannot_be_read_ends_it_there(engine: Engine) -> None:
     session = engine.open(Frames(10, (64, 64), 1, read))
     frames = session.encode()
 
-    done = [next(frames), next(frames)]
+    encoded = [next(frames), next(frames)]
 
-    assert done == [0, 1]
+    assert encoded == [0, 1]
     with pytest.raises(FramesError, match="Frame 2 cannot be read"):
         next(frames)
 
@@ -181,12 +181,12 @@ def test_reopened_stack_encodes_nothing_and_knows_how_large_its_frames_are(
     first.close()
     again = Engine(backend, BUDGETS).open(MOVIE, tmp_path / "movie.sam3")
 
-    done = list(again.encode())
+    encoded = list(again.encode())
 
-    assert done == list(range(10))
+    assert encoded == list(range(10))
     assert backend.encoded == 10
     assert again.prefetch.cost == Cost(None, 64 * 64 * 4)
-    assert again._model.embeddings.nbytes == 0  # they wait on disk for whoever asks
+    assert again._model.embeddings.nbytes == 0  # they stay on disk until they are needed
 
 
 def test_what_was_cut_off_on_disk_is_encoded_again(backend: DiskBackend, tmp_path: Path) -> None:
@@ -197,9 +197,9 @@ def test_what_was_cut_off_on_disk_is_encoded_again(backend: DiskBackend, tmp_pat
     chunk.write_bytes(chunk.read_bytes()[:-1])
     again = Engine(backend, BUDGETS).open(MOVIE, tmp_path / "movie.sam3")
 
-    done = list(again.encode())
+    encoded = list(again.encode())
 
-    assert done == list(range(10))
+    assert encoded == list(range(10))
     assert backend.encoded == 11
 
 
@@ -226,10 +226,10 @@ def test_click_on_another_frame_goes_before_what_is_encoded(
     prefetch = pool.submit(list, session.encode([7]))
     assert held.is_encoding.wait(WAIT_S)
 
-    answer = click(pool, session, 0)
+    clicked = click(pool, session, 0)
     held.may_go_on.set()
 
-    assert answer.result(WAIT_S).area > 0
+    assert clicked.result(WAIT_S).area > 0
     assert prefetch.result(WAIT_S) == [7]
     assert (held.begun, held.encoded) == (3, 2)
 
@@ -241,26 +241,26 @@ def test_click_on_the_same_frame_waits_for_what_is_encoded(
     prefetch = pool.submit(list, session.encode([7]))
     assert held.is_encoding.wait(WAIT_S)
 
-    answer = click(pool, session, 7)
+    clicked = click(pool, session, 7)
     held.may_go_on.set()
 
-    assert answer.result(WAIT_S).area > 0
+    assert clicked.result(WAIT_S).area > 0
     assert prefetch.result(WAIT_S) == [7]
     assert (held.begun, held.encoded) == (1, 1)
 
 
-def test_click_goes_before_a_propagation_which_repeats_its_frame(
+def test_click_goes_before_a_propagation_that_repeats_its_frame(
     held: HeldBackend, pool: ThreadPoolExecutor
 ) -> None:
     session = Engine(held).open(MOVIE)
-    followed = pool.submit(list, session.propagate({(0, 1): CLICK}, range(2)))
+    propagated = pool.submit(list, session.propagate({(0, 1): CLICK}, range(2)))
     assert held.is_encoding.wait(WAIT_S)
 
-    answer = click(pool, session, 9)
+    clicked = click(pool, session, 9)
     held.may_go_on.set()
 
-    assert answer.result(WAIT_S).area > 0
-    assert [mask.frame for mask in followed.result(WAIT_S)] == [0, 1]
+    assert clicked.result(WAIT_S).area > 0
+    assert [mask.frame for mask in propagated.result(WAIT_S)] == [0, 1]
     assert (held.begun, held.encoded) == (4, 3)
 
 
@@ -275,16 +275,16 @@ def test_click_on_a_frame_that_is_ready_goes_first_too(
     prefetch = pool.submit(list, session.encode([7]))
     assert held.is_encoding.wait(WAIT_S)
 
-    answer = click(pool, session, 0)
+    clicked = click(pool, session, 0)
     held.may_go_on.set()
 
-    assert answer.result(WAIT_S).area > 0
+    assert clicked.result(WAIT_S).area > 0
     assert prefetch.result(WAIT_S) == [7]
     assert (held.begun, held.encoded) == (3, 2)
 
 
 class ReadingBackend(DiskBackend):
-    """Looks at an image only once so many frames of its stack were read."""
+    """Encodes an image only once the next frame of its stack was read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -295,22 +295,22 @@ class ReadingBackend(DiskBackend):
         return MOVIE[frame][..., None]
 
     def encode(self, image: NDArray[np.float32]) -> DiskEmbedding:
-        following = min(self.encoded + 1, len(MOVIE) - 1)
+        next_frame = min(self.encoded + 1, len(MOVIE) - 1)
         if self.encoded > 0:
-            assert self.has_read[following].wait(WAIT_S)
+            assert self.has_read[next_frame].wait(WAIT_S)
         return super().encode(image)
 
 
 @pytest.mark.parametrize(
-    "ask", [Session.encode, lambda session: session.propagate({(0, 1): Prompts([(30, 10)])})]
+    "use", [Session.encode, lambda session: session.propagate({(0, 1): Prompts([(30, 10)])})]
 )
-def test_next_frame_is_read_while_this_one_is_looked_at(ask) -> None:
+def test_next_frame_is_read_while_a_frame_is_encoded(use) -> None:
     backend = ReadingBackend()
     frames = Frames(10, (64, 64), 1, backend.read)
     contrast = Engine(DiskBackend()).open(MOVIE).contrast
     session = Engine(backend).open(frames, contrast=contrast)
 
-    list(ask(session))
+    list(use(session))
 
     assert backend.encoded == 10
 
@@ -327,7 +327,7 @@ def test_frames_after_an_object_was_lost_are_not_read() -> None:
 
     list(session.propagate({(0, 1): Prompts([(30, 10)])}))
 
-    assert len(read) <= 1 + ABSENT_FRAMES + 1  # one ahead
+    assert len(read) <= 1 + ABSENT_FRAMES + 1  # the next one is read in advance
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_frames_after_an_object_was_lost_are_not_read() -> None:
         (9, 1, [9, 8, 7]),
     ],
 )
-def test_nearest_frames_come_first_and_of_two_the_one_ahead(
+def test_nearest_frames_come_first_and_of_two_the_next_one(
     frame: int, heading: int, expected: list[int]
 ) -> None:
     assert order_around(frame, 10, 2, heading) == expected
@@ -353,7 +353,6 @@ def test_reach_is_what_fits_with_the_frame_itself(nbytes: int, reach: int) -> No
 
 
 CONTRAST = Contrast((Channel((0, 255)),))
-WAIT_S_READ_AHEAD = 10
 
 
 class Stack:
@@ -365,7 +364,7 @@ class Stack:
         self.has_read = Event()
         self.first = ModelInput(Frames(5, (16, 16), 1, self._read), CONTRAST, 0)
 
-    def picture(self, frame: int) -> ModelInput:
+    def model_input(self, frame: int) -> ModelInput:
         return replace(self.first, frame=frame)
 
     def _read(self, frame: int) -> NDArray[np.uint8]:
@@ -386,65 +385,65 @@ def never(_: ModelInput) -> bool:
     return False
 
 
-def test_following_picture_is_read_by_another_thread_before_it_is_asked_for(stack: Stack) -> None:
-    with FrameReader(never) as prefetch:
-        prefetch.expect(stack.picture(1))
-        assert stack.has_read.wait(WAIT_S_READ_AHEAD)
+def test_expected_frame_is_read_by_another_thread_before_it_is_needed(stack: Stack) -> None:
+    with FrameReader(never) as reader:
+        reader.expect(stack.model_input(1))
+        assert stack.has_read.wait(WAIT_S)
 
-        image = prefetch.picture(stack.picture(1)).draw()
+        image = reader.prefetched(stack.model_input(1)).draw()
 
     assert stack.read == [1]
     assert get_ident() not in stack.readers
     np.testing.assert_allclose(image, 1 / 255, rtol=1e-6)
 
 
-def test_picture_that_was_not_expected_is_read_when_it_is_drawn(stack: Stack) -> None:
-    with FrameReader(never) as prefetch:
-        prefetch.expect(stack.picture(1))
+def test_frame_that_was_not_expected_is_read_when_it_is_drawn(stack: Stack) -> None:
+    with FrameReader(never) as reader:
+        reader.expect(stack.model_input(1))
 
-        prefetch.picture(stack.picture(0)).draw()
+        reader.prefetched(stack.model_input(0)).draw()
 
     assert 0 in stack.read
     assert get_ident() in stack.readers
 
 
-def test_picture_that_is_ready_is_not_read(stack: Stack) -> None:
-    with FrameReader(lambda picture: picture.frame == 1) as prefetch:
-        prefetch.expect(stack.picture(1), stack.picture(2))
+def test_frame_that_is_ready_is_not_read(stack: Stack) -> None:
+    with FrameReader(lambda model_input: model_input.frame == 1) as reader:
+        reader.expect(stack.model_input(1), stack.model_input(2))
 
-        prefetch.picture(stack.picture(2)).draw()
+        reader.prefetched(stack.model_input(2)).draw()
 
     assert stack.read == [2]
 
 
-def test_error_surfaces_with_the_picture_it_belongs_to(stack: Stack) -> None:
-    with FrameReader(never) as prefetch:
-        prefetch.expect(stack.picture(2), stack.picture(3))
-        prefetch.picture(stack.picture(2)).draw()
+def test_error_is_raised_for_the_frame_it_belongs_to(stack: Stack) -> None:
+    with FrameReader(never) as reader:
+        reader.expect(stack.model_input(2), stack.model_input(3))
+        reader.prefetched(stack.model_input(2)).draw()
 
-        broken = prefetch.picture(stack.picture(3))
+        broken = reader.prefetched(stack.model_input(3))
 
         with pytest.raises(FramesError, match="Frame 3 cannot be read"):
             broken.draw()
 
 
-def test_pictures_expected_again_are_read_once(stack: Stack) -> None:
-    with FrameReader(never) as prefetch:
-        prefetch.expect(stack.picture(1), stack.picture(2))
-        one = prefetch.picture(stack.picture(1)).draw()
+def test_frames_expected_again_are_read_once(stack: Stack) -> None:
+    with FrameReader(never) as reader:
+        reader.expect(stack.model_input(1), stack.model_input(2))
+        first = reader.prefetched(stack.model_input(1)).draw()
 
-        prefetch.expect(stack.picture(2))
-        other = prefetch.picture(stack.picture(2)).draw()
+        reader.expect(stack.model_input(2))
+        second = reader.prefetched(stack.model_input(2)).draw()
 
     assert stack.read == [1, 2]
-    assert [round(float(image.max()) * 255) for image in (one, other)] == [1, 2]
+    assert [round(float(image.max()) * 255) for image in (first, second)] == [1, 2]
 
 
-def test_copy_of_an_expected_picture_is_one_too(stack: Stack) -> None:
-    with FrameReader(never) as prefetch:
-        prefetch.expect(stack.picture(1))
+def test_copy_of_a_prefetched_input_is_prefetched_too(stack: Stack) -> None:
+    with FrameReader(never) as reader:
+        reader.expect(stack.model_input(1))
 
-        replace(prefetch.picture(stack.first), frame=1).draw()
+        replace(reader.prefetched(stack.first), frame=1).draw()
 
     assert stack.read == [1]
     assert get_ident() not in stack.readers

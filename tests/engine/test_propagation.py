@@ -20,37 +20,37 @@ def yielded(prompted: set[tuple[int, int]], frames: range) -> list[tuple[int, in
     return [(step.frame, i) for step in steps(prompted, frames) for i in step.yields]
 
 
-def test_one_prompted_frame_is_followed_forward_and_then_backward() -> None:
+def test_object_is_propagated_forward_and_then_backward() -> None:
     assert steps({(2, 7)}, range(4)) == [
-        Step(2, starts=(7,), follows=(), yields=(7,)),
-        Step(3, starts=(), follows=(7,), yields=(7,)),
-        Step(2, starts=(7,), follows=(), yields=()),
-        Step(1, starts=(), follows=(7,), yields=(7,)),
-        Step(0, starts=(), follows=(7,), yields=(7,)),
+        Step(2, starts=(7,), continues=(), yields=(7,)),
+        Step(3, starts=(), continues=(7,), yields=(7,)),
+        Step(2, starts=(7,), continues=(), yields=()),
+        Step(1, starts=(), continues=(7,), yields=(7,)),
+        Step(0, starts=(), continues=(7,), yields=(7,)),
     ]
 
 
 def test_objects_of_a_frame_share_its_step() -> None:
     shared = steps({(0, 1), (0, 2), (1, 3)}, range(2))[1]
 
-    assert shared == Step(1, starts=(3,), follows=(1, 2), yields=(3, 1, 2))
+    assert shared == Step(1, starts=(3,), continues=(1, 2), yields=(3, 1, 2))
 
 
 @pytest.mark.parametrize(("second", "from_first"), [(10, [1, 2, 3, 4, 5]), (9, [1, 2, 3, 4])])
 def test_frame_in_the_middle_is_reached_from_the_earlier_prompt(second, from_first) -> None:
-    forward = [step for step in steps({(0, 1), (second, 1)}, range(second + 1)) if step.follows]
+    forward = [step for step in steps({(0, 1), (second, 1)}, range(second + 1)) if step.continues]
 
-    ascending = [a.frame for a in forward if a.frame in from_first]
-    descending = [a.frame for a in forward if a.frame not in from_first]
+    ascending = [step.frame for step in forward if step.frame in from_first]
+    descending = [step.frame for step in forward if step.frame not in from_first]
     assert ascending == from_first
     assert descending == list(range(second - 1, from_first[-1], -1))
 
 
-def test_frames_outside_the_range_are_walked_through_but_not_yielded() -> None:
-    walked = steps({(2, 1)}, range(4, 6))
+def test_frames_outside_the_range_are_passed_but_not_yielded() -> None:
+    passed = steps({(2, 1)}, range(4, 6))
 
-    assert [step.frame for step in walked] == [2, 3, 4, 5]
-    assert [step.yields for step in walked] == [(), (), (1,), (1,)]
+    assert [step.frame for step in passed] == [2, 3, 4, 5]
+    assert [step.yields for step in passed] == [(), (), (1,), (1,)]
 
 
 def test_prompt_from_which_nothing_is_reached_is_left_out() -> None:
@@ -64,10 +64,10 @@ def test_range_may_have_gaps_and_run_downward() -> None:
     assert yielded(prompted, range(0, 7, 2)) == yielded(prompted, range(6, -1, -2))
 
 
-def test_turning_tells_where_an_object_is_followed_backward() -> None:
+def test_reversals_are_where_an_object_is_propagated_backward() -> None:
     plan = Plan.of({(0, 1), (3, 1), (3, 2)}, range(5))
 
-    assert plan.turning == {(3, 1), (3, 2)}
+    assert plan.reversals == {(3, 1), (3, 2)}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -85,9 +85,9 @@ def test_every_object_is_yielded_once_on_every_frame_from_its_nearest_prompt(see
         nearest |= {(step.frame, i): origin[i] for i in step.yields}
 
     objects = {i for _, i in prompted}
-    asked = [(frame, i) for frame in frames for i in objects]
-    assert sorted(yielded(prompted, frames)) == sorted(asked)
-    for frame, i in asked:
+    wanted = [(frame, i) for frame in frames for i in objects]
+    assert sorted(yielded(prompted, frames)) == sorted(wanted)
+    for frame, i in wanted:
         starts = sorted(f for f, j in prompted if j == i)
         assert nearest[frame, i] == min(starts, key=lambda start: abs(start - frame))
 
@@ -117,7 +117,7 @@ def by_frame(masks: list[Mask]) -> dict[int, Mask]:
     return {mask.frame: mask for mask in masks}
 
 
-def test_moving_object_is_followed_both_ways(engine: Engine) -> None:
+def test_moving_object_is_propagated_both_ways(engine: Engine) -> None:
     movie = moving_disk(10)
 
     masks = by_frame(list(engine.open(movie).propagate({(5, 1): click(30, 30)})))
@@ -127,16 +127,18 @@ def test_moving_object_is_followed_both_ways(engine: Engine) -> None:
         np.testing.assert_array_equal(masks[frame].pixels, movie[frame] > 100)
 
 
-def test_objects_of_a_frame_are_followed_in_one_pass(backend: DiskBackend, engine: Engine) -> None:
+def test_objects_of_a_frame_are_propagated_in_one_batch(
+    backend: DiskBackend, engine: Engine
+) -> None:
     movie = moving_disk(6) | moving_disk(6)[:, ::-1]
     prompted = {(0, 1): click(30, 10), (0, 2): click(33, 10)}
 
     list(engine.open(movie).propagate(prompted))
 
-    assert (backend.segmented, backend.followed) == (1, 5)
+    assert (backend.segmented, backend.propagated) == (1, 5)
 
 
-def test_given_mask_is_taken_as_it_is_and_asks_the_model_nothing(
+def test_given_mask_is_taken_as_it_is_without_the_model(
     backend: DiskBackend, engine: Engine
 ) -> None:
     drawn = ellipse((64, 64), (30, 11), (3, 9))
@@ -147,7 +149,7 @@ def test_given_mask_is_taken_as_it_is_and_asks_the_model_nothing(
     assert (first.object_id, first.score, backend.segmented) == (4, 1.0, 0)
 
 
-def test_object_that_returns_at_once_is_followed_on(engine: Engine) -> None:
+def test_object_that_returns_at_once_is_propagated_further(engine: Engine) -> None:
     centres = [(30, 10), (30, 12), GONE, (30, 16), (30, 18)]
 
     masks = by_frame(list(engine.open(disk_frames(centres)).propagate({(0, 1): click(30, 10)})))
@@ -155,7 +157,7 @@ def test_object_that_returns_at_once_is_followed_on(engine: Engine) -> None:
     assert [masks[frame].area > 0 for frame in range(5)] == [True, True, False, True, True]
 
 
-def test_walk_ends_after_absences_and_the_rest_is_empty(
+def test_propagation_ends_after_absences_and_the_rest_is_empty(
     backend: DiskBackend, engine: Engine
 ) -> None:
     centres = [(30, 10)] * 3 + [GONE] * ABSENT_FRAMES + [(30, 10)] * 5
@@ -165,7 +167,7 @@ def test_walk_ends_after_absences_and_the_rest_is_empty(
 
     assert [masks[frame].area > 0 for frame in range(10)] == [True] * 3 + [False] * 7
     assert [masks[frame].score for frame in range(5, 10)] == [0] * 5
-    assert backend.encoded == backend.followed + 1 == 3 + ABSENT_FRAMES
+    assert backend.encoded == backend.propagated + 1 == 3 + ABSENT_FRAMES
 
 
 def test_end_in_one_direction_leaves_the_other_alone(engine: Engine) -> None:
@@ -185,7 +187,7 @@ def test_empty_mask_ends_an_object(backend: DiskBackend, engine: Engine) -> None
     assert [masks[frame].area > 0 for frame in range(6)] == [True, True, False, False, False, False]
 
 
-def test_doubt_about_the_presence_lowers_the_score() -> None:
+def test_low_presence_lowers_the_score() -> None:
     sure, unsure = (
         Prediction(named_hypotheses([mask_of(np.ones((9, 9), bool), 0.8)]), presence)
         for presence in (1.0, 0.5)
@@ -196,12 +198,12 @@ def test_doubt_about_the_presence_lowers_the_score() -> None:
 
 
 def test_empty_mask_has_no_score() -> None:
-    answer = Prediction(named_hypotheses([mask_of(np.zeros((9, 9), bool), 0.8)]))
+    prediction = Prediction(named_hypotheses([mask_of(np.zeros((9, 9), bool), 0.8)]))
 
-    assert propagated_mask(3, 1, answer).score == 0
+    assert propagated_mask(3, 1, prediction).score == 0
 
 
-def test_each_frame_is_embedded_once_without_any_cache(backend: DiskBackend) -> None:
+def test_each_frame_is_encoded_once_without_any_cache(backend: DiskBackend) -> None:
     session = Engine(backend, Budgets(0)).open(moving_disk(10))
 
     list(session.propagate({(5, 1): click(30, 30)}))
@@ -209,7 +211,7 @@ def test_each_frame_is_embedded_once_without_any_cache(backend: DiskBackend) -> 
     assert backend.encoded == 10
 
 
-def test_followed_masks_are_read_only(engine: Engine) -> None:
+def test_propagated_masks_are_read_only(engine: Engine) -> None:
     session: Session = engine.open(moving_disk(3))
 
     for mask in session.propagate({(0, 1): click(30, 10)}):

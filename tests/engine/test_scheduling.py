@@ -1,4 +1,4 @@
-"""How many images go through a model together."""
+"""Whose turn it is at a model, and how many images it encodes at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.engine import Engine, Prompts
 from napari_sam3.engine.cache.budgets import Budgets
-from napari_sam3.engine.scheduling import MOST, MOST_BYTES, Batches, Turns
+from napari_sam3.engine.scheduling import MAX_BATCH, MAX_BATCH_BYTES, BatchEncoder, Turns
 from napari_sam3.values.errors import DeviceMemoryError
 from tests.backends import DiskBackend, DiskEmbedding, disk_frames
 
@@ -21,15 +21,17 @@ SHAPE = (16, 16)
 
 
 class CardBackend(DiskBackend):
-    """A graphics card with room for so many images, which takes a time of its own for a pass."""
+    """A graphics card with memory for so many images, with a fixed time for each batch."""
 
-    def __init__(self, room: int = 1000, fixed: float = 1.0, each: float = 0.1) -> None:
+    def __init__(
+        self, max_batch: int = 1000, per_batch: float = 1.0, per_image: float = 0.1
+    ) -> None:
         super().__init__()
         self.now = 0.0
-        self.micro_batches: list[int] = []
-        self._quota = room
-        self._fixed = fixed
-        self._each = each
+        self.batch_sizes: list[int] = []
+        self._max_batch = max_batch
+        self._per_batch = per_batch
+        self._per_image = per_image
 
     def clock(self) -> float:
         return self.now
@@ -38,101 +40,104 @@ class CardBackend(DiskBackend):
         return self.encode_batch([image])[0]
 
     def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[DiskEmbedding]:
-        if len(images) > self._quota:
+        if len(images) > self._max_batch:
             raise DeviceMemoryError("The memory of the graphics card is too small.")
-        self.micro_batches.append(len(images))
-        self.now += self._fixed + self._each * len(images)
+        self.batch_sizes.append(len(images))
+        self.now += self._per_batch + self._per_image * len(images)
         return [DiskBackend.encode(self, image) for image in images]
 
 
-def learned(backend: CardBackend) -> int:
-    """Let a card embed images until nothing changes any more."""
-    batches = Batches("cuda", backend.clock)
+def learned_size(backend: CardBackend) -> int:
+    """Encode images on a card until the size of a batch does not change any more."""
+    batch_encoder = BatchEncoder("cuda", backend.clock)
     for _ in range(20):
-        images = [np.zeros((*SHAPE, 3), np.float32)] * batches.size(SHAPE)
-        made = batches.encoded(backend, images)
-        assert len(made) == len(images)
-    return batches.size(SHAPE)
+        images = [np.zeros((*SHAPE, 3), np.float32)] * batch_encoder.size(SHAPE)
+        embeddings = batch_encoder.encode(backend, images)
+        assert len(embeddings) == len(images)
+    return batch_encoder.size(SHAPE)
 
 
 @pytest.mark.parametrize(
-    ("fixed", "each", "size"), [(0.0, 1.0, 1), (0.9, 1.0, 4), (1.0, 0.2, 32), (1.0, 0.0, MOST)]
+    ("per_batch", "per_image", "size"),
+    [(0.0, 1.0, 1), (0.9, 1.0, 4), (1.0, 0.2, 32), (1.0, 0.0, MAX_BATCH)],
 )
-def test_passes_grow_as_long_as_an_image_gains_from_it(
-    fixed: float, each: float, size: int
+def test_batches_grow_as_long_as_an_image_gains_from_it(
+    per_batch: float, per_image: float, size: int
 ) -> None:
-    assert learned(CardBackend(fixed=fixed, each=each)) == size
+    assert learned_size(CardBackend(per_batch=per_batch, per_image=per_image)) == size
 
 
-def test_passes_are_halved_where_memory_is_short() -> None:
-    backend = CardBackend(room=6)
+def test_batches_are_halved_where_memory_is_short() -> None:
+    backend = CardBackend(max_batch=6)
 
-    assert learned(backend) == 4
-    assert max(backend.micro_batches) == 4
+    assert learned_size(backend) == 4
+    assert max(backend.batch_sizes) == 4
 
 
-def test_image_for_which_there_is_no_room_is_told() -> None:
+def test_image_too_large_for_the_memory_is_an_error() -> None:
     with pytest.raises(DeviceMemoryError):
-        learned(CardBackend(room=0))
+        learned_size(CardBackend(max_batch=0))
 
 
-def test_processor_takes_one_image_at_a_time() -> None:
-    batches, backend = Batches("cpu"), DiskBackend()
+def test_cpu_encodes_one_image_at_a_time() -> None:
+    batch_encoder, backend = BatchEncoder("cpu"), DiskBackend()
 
     for _ in range(5):
-        batches.encoded(backend, [np.zeros((*SHAPE, 3), np.float32)])
+        batch_encoder.encode(backend, [np.zeros((*SHAPE, 3), np.float32)])
 
-    assert batches.size(SHAPE) == 1
+    assert batch_encoder.size(SHAPE) == 1
 
 
-def test_large_images_go_in_smaller_passes() -> None:
-    batches, backend = Batches("cuda", lambda: 0.0), CardBackend()
+def test_large_images_go_in_smaller_batches() -> None:
+    batch_encoder, backend = BatchEncoder("cuda", lambda: 0.0), CardBackend()
     for _ in range(20):
-        batches.encoded(backend, [np.zeros((*SHAPE, 3), np.float32)] * batches.size(SHAPE))
+        batch_encoder.encode(
+            backend, [np.zeros((*SHAPE, 3), np.float32)] * batch_encoder.size(SHAPE)
+        )
 
-    size = batches.size((4000, 4000))
+    size = batch_encoder.size((4000, 4000))
 
-    assert size * 4000 * 4000 * 3 * 4 <= MOST_BYTES
-    assert batches.size((40_000, 40_000)) == 1
+    assert size * 4000 * 4000 * 3 * 4 <= MAX_BATCH_BYTES
+    assert batch_encoder.size((40_000, 40_000)) == 1
 
 
 def test_stack_is_encoded_in_batches_and_in_order() -> None:
     backend = CardBackend()
     session = Engine(backend).open(disk_frames([(30, 10 + index) for index in range(30)]))
-    session._model.batches = Batches("cuda", backend.clock)
+    session._model.batch_encoder = BatchEncoder("cuda", backend.clock)
 
     done = list(session.encode())
 
     assert done == list(range(30))
-    assert backend.micro_batches == [1, 1, 2, 2, 4, 4, 8, 8]
+    assert backend.batch_sizes == [1, 1, 2, 2, 4, 4, 8, 8]
 
 
-@pytest.mark.parametrize(("memory", "micro_batches"), [(2**30, [1, 1, 2, 2, 4]), (0, [1] * 10)])
-def test_propagation_embeds_frames_together_if_there_is_room_for_them(
-    memory: int, micro_batches: list[int]
+@pytest.mark.parametrize(("memory", "batch_sizes"), [(2**30, [1, 1, 2, 2, 4]), (0, [1] * 10)])
+def test_propagation_encodes_frames_together_if_memory_holds_them(
+    memory: int, batch_sizes: list[int]
 ) -> None:
     backend = CardBackend()
     movie = disk_frames([(30, 10 + index) for index in range(10)])
     session = Engine(backend, Budgets(memory=memory)).open(movie)
-    session._model.batches = Batches("cuda", backend.clock)
+    session._model.batch_encoder = BatchEncoder("cuda", backend.clock)
 
     masks = list(session.propagate({(0, 1): Prompts([(30, 10)])}))
 
     assert [mask.frame for mask in masks] == list(range(10))
-    assert backend.micro_batches == micro_batches
+    assert backend.batch_sizes == batch_sizes
 
 
 def test_frames_of_a_batch_that_are_ready_are_left_out() -> None:
     backend = CardBackend()
     session = Engine(backend).open(disk_frames([(30, 10 + index) for index in range(6)]))
-    session._model.batches = batches = Batches("cuda", backend.clock)
-    batches._settle(4)
+    session._model.batch_encoder = batch_encoder = BatchEncoder("cuda", backend.clock)
+    batch_encoder._settle(4)
     list(session.encode([1, 2]))
 
     done = list(session.encode())
 
     assert done == [0, 3, 4, 5]
-    assert backend.micro_batches == [2, 4]
+    assert backend.batch_sizes == [2, 4]
 
 
 WAIT_S = 10
@@ -194,34 +199,34 @@ def test_error_in_a_turn_ends_it(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("click", "is_in_the_way"),
+    ("click", "is_click_blocked"),
     [(("a",), False), (("a", "b"), False), (("c",), True), (("a", "c"), True), ((), True)],
 )
-def test_background_is_in_the_way_of_clicks_on_other_pictures(
-    click: tuple[str, ...], is_in_the_way: bool
+def test_background_is_click_blocked_of_clicks_on_other_pictures(
+    click: tuple[str, ...], is_click_blocked: bool
 ) -> None:
-    turns, said = Turns(), []
+    turns, reported = Turns(), []
 
     with ThreadPoolExecutor() as pool:
-        with turns.background().about("a", "b"):
-            waiting = queue(pool, turns, turns.interactive().about(*click), lambda: None)
-            said.append(turns.is_in_the_way)
+        with turns.background().for_keys("a", "b"):
+            waiting = queue(pool, turns, turns.interactive().for_keys(*click), lambda: None)
+            reported.append(turns.is_click_blocked)
         waiting.result(WAIT_S)
 
-    assert said == [is_in_the_way]
-    assert not turns.is_in_the_way
+    assert reported == [is_click_blocked]
+    assert not turns.is_click_blocked
 
 
-def test_click_is_in_nobodys_way() -> None:
-    turns, said = Turns(), []
+def test_interactive_turn_blocks_no_click() -> None:
+    turns, reported = Turns(), []
 
     with ThreadPoolExecutor() as pool:
-        with turns.interactive().about("a"):
-            waiting = queue(pool, turns, turns.interactive().about("b"), lambda: None)
-            said.append(turns.is_in_the_way)
+        with turns.interactive().for_keys("a"):
+            waiting = queue(pool, turns, turns.interactive().for_keys("b"), lambda: None)
+            reported.append(turns.is_click_blocked)
         waiting.result(WAIT_S)
 
-    assert said == [False]
+    assert reported == [False]
 
 
 def test_turn_may_be_taken_again() -> None:

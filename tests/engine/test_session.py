@@ -41,7 +41,7 @@ def session(engine: Engine) -> Session:
     return engine.open(MOVIE)
 
 
-def test_click_answers_with_a_mask_its_score_and_three_readings(session: Session) -> None:
+def test_click_returns_a_mask_its_score_and_three_hypotheses(session: Session) -> None:
     mask = session.segment(2, CLICK, object_id=5)
 
     assert (mask.frame, mask.object_id, mask.score) == (2, 5, 0.9)
@@ -62,11 +62,11 @@ def test_mask_prompt_reaches_the_model(session: Session, backend: DiskBackend) -
 
     mask = session.segment(0, Prompts(mask=outline))
 
-    np.testing.assert_array_equal(backend.asked[0].mask, outline)
+    np.testing.assert_array_equal(backend.prompts[0].mask, outline)
     np.testing.assert_array_equal(mask.pixels, outline)
 
 
-def test_many_objects_are_asked_in_one_pass(session: Session, backend: DiskBackend) -> None:
+def test_many_objects_are_segmented_in_one_batch(session: Session, backend: DiskBackend) -> None:
     masks = session.segment_many(0, {3: CLICK, 8: Prompts(boxes=[(5, 5, 20, 30)])})
 
     assert {key: mask.object_id for key, mask in masks.items()} == {3: 3, 8: 8}
@@ -97,7 +97,7 @@ def test_model_sees_what_the_user_sees(session: Session, backend: DiskBackend) -
     assert backend.images == [(64, 64, 3)]
 
 
-def test_repeated_question_is_not_asked_again(session: Session, backend: DiskBackend) -> None:
+def test_repeated_prompts_are_not_decoded_again(session: Session, backend: DiskBackend) -> None:
     first = session.segment(0, CLICK)
     second = session.segment(0, Prompts(points=[(30, 12)]))
 
@@ -105,7 +105,7 @@ def test_repeated_question_is_not_asked_again(session: Session, backend: DiskBac
     assert first.pixels is second.pixels
 
 
-def test_prompts_that_extend_the_last_ones_start_from_its_answer(
+def test_prompts_that_extend_the_last_ones_start_from_its_prediction(
     session: Session, backend: DiskBackend
 ) -> None:
     session.segment(0, CLICK)
@@ -119,7 +119,7 @@ def test_prompts_that_extend_the_last_ones_start_from_its_answer(
     ("frame", "object_id", "points"),
     [(1, 1, [(30, 12), (9, 9)]), (0, 2, [(30, 12), (9, 9)]), (0, 1, [(30, 13), (9, 9)])],
 )
-def test_other_frames_objects_and_points_start_anew(
+def test_another_frame_object_or_point_starts_anew(
     session: Session, backend: DiskBackend, frame: int, object_id: int, points: list
 ) -> None:
     session.segment(0, CLICK)
@@ -128,18 +128,20 @@ def test_other_frames_objects_and_points_start_anew(
     assert backend.refined == [None, None]
 
 
-def test_preferred_reading_is_refined_and_followed(session: Session, backend: DiskBackend) -> None:
+def test_preferred_hypothesis_is_refined_and_propagated(
+    session: Session, backend: DiskBackend
+) -> None:
     part = session.segment(0, CLICK).alternatives[1]
 
     session.prefer(0, 1, "part")
 
-    followed = next(session.propagate({(0, 1): CLICK}))
+    propagated = next(session.propagate({(0, 1): CLICK}))
     session.segment(0, Prompts(points=[(30, 12), (9, 9)]))
-    np.testing.assert_array_equal(followed.pixels, part.pixels)
+    np.testing.assert_array_equal(propagated.pixels, part.pixels)
     assert backend.refined[1].hypotheses[0].name == "part"
 
 
-def test_preferring_what_was_never_asked_changes_nothing(session: Session) -> None:
+def test_preferring_without_a_prediction_changes_nothing(session: Session) -> None:
     session.prefer(0, 1, "part")
 
     assert session.segment(0, CLICK).alternatives[0].name == "whole"
@@ -154,7 +156,7 @@ def test_forgotten_object_starts_anew(session: Session, backend: DiskBackend, fo
     assert backend.refined == [None, None]
 
 
-def test_removing_one_object_leaves_the_others(session: Session, backend: DiskBackend) -> None:
+def test_removing_an_object_leaves_all_others(session: Session, backend: DiskBackend) -> None:
     session.segment(0, CLICK, object_id=2)
     session.remove(1)
     session.segment(0, CLICK, object_id=2)
@@ -162,7 +164,7 @@ def test_removing_one_object_leaves_the_others(session: Session, backend: DiskBa
     assert backend.segmented == 1
 
 
-def test_everything_of_a_frame_is_found(session: Session, backend: DiskBackend) -> None:
+def test_everything_of_a_frame_is_detected(session: Session, backend: DiskBackend) -> None:
     session.segment(3, CLICK)
 
     found = session.everything(3)
@@ -181,22 +183,22 @@ def test_point_outside_the_image_never_reaches_the_model(
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "use",
     [
         lambda session, prompts: session.segment(0, prompts),
         lambda session, prompts: next(session.propagate({(0, 1): prompts})),
     ],
 )
 def test_box_that_leaves_the_image_is_cut_off_before_it_reaches_the_model(
-    session: Session, backend: DiskBackend, ask
+    session: Session, backend: DiskBackend, use
 ) -> None:
-    ask(session, Prompts(boxes=[(-200, -np.inf, 35, 300)]))
+    use(session, Prompts(boxes=[(-200, -np.inf, 35, 300)]))
 
-    assert backend.asked[0].boxes.tolist() == [[-0.5, -0.5, 35, 63.5]]
+    assert backend.prompts[0].boxes.tolist() == [[-0.5, -0.5, 35, 63.5]]
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "use",
     [
         lambda session: session.segment(10, CLICK),
         lambda session: session.everything(-1),
@@ -206,13 +208,13 @@ def test_box_that_leaves_the_image_is_cut_off_before_it_reaches_the_model(
         lambda session: session.find(10, text="nucleus"),
     ],
 )
-def test_frame_outside_the_stack_is_named(session: Session, ask) -> None:
+def test_frame_outside_the_stack_is_named(session: Session, use) -> None:
     with pytest.raises(FramesError, match=r"no frame .*: the stack has frames 0 to 9"):
-        ask(session)
+        use(session)
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "use",
     [
         lambda session, frame: session.segment(frame, CLICK).frame,
         lambda session, frame: next(session.propagate({(frame, 1): CLICK}, range(3, 5))).frame,
@@ -220,20 +222,20 @@ def test_frame_outside_the_stack_is_named(session: Session, ask) -> None:
         lambda session, frame: next(session.encode(np.array([frame]))),
     ],
 )
-def test_frames_may_be_integers_of_numpy(backend: DiskBackend, tmp_path: Path, ask) -> None:
+def test_frames_may_be_integers_of_numpy(backend: DiskBackend, tmp_path: Path, use) -> None:
     engine = Engine(backend, Budgets(2**20, disk=2**24))
     session = engine.open(MOVIE, tmp_path)
 
-    answered = ask(session, np.int64(3))
+    result = use(session, np.int64(3))
     session.close()
 
-    assert type(answered) is int
-    assert answered == 3
+    assert type(result) is int
+    assert result == 3
     assert engine.embeddings.on_disk > 0
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "use",
     [
         lambda session: session.segment(1.5, CLICK),
         lambda session: session.propagate({(1.5, 1): CLICK}),
@@ -241,9 +243,9 @@ def test_frames_may_be_integers_of_numpy(backend: DiskBackend, tmp_path: Path, a
         lambda session: session.is_ready(1.5),
     ],
 )
-def test_frame_that_is_no_whole_number_is_refused(session: Session, ask) -> None:
+def test_frame_that_is_no_whole_number_is_refused(session: Session, use) -> None:
     with pytest.raises(FramesError, match=r"whole number, not 1\.5"):
-        ask(session)
+        use(session)
 
 
 @pytest.mark.parametrize("given", [Prompts(points=[(99, 0)]), mask_of(np.ones((9, 9), bool))])
@@ -253,31 +255,31 @@ def test_propagation_refuses_what_does_not_fit_before_it_starts(session: Session
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "use",
     [
         lambda session: session.find(0, text="nucleus"),
         lambda session: session.find_all(text="nucleus"),
     ],
 )
-def test_model_that_reads_no_text_names_one_that_does(session: Session, ask) -> None:
+def test_model_that_reads_no_text_names_one_that_does(session: Session, use) -> None:
     with pytest.raises(ModelError, match=r"disks reads no text.*facebook/sam3"):
-        ask(session)
+        use(session)
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "use",
     [
         lambda session: session.find(0, exemplars=[(0, 0, 9, 9)]),
         lambda session: session.find_all(exemplars=[(0, 0, 9, 9)]),
         lambda session: session.exemplar(0, (0, 0, 9, 9)),
     ],
 )
-def test_model_that_reads_no_exemplars_names_one_that_does(session: Session, ask) -> None:
+def test_model_that_reads_no_exemplars_names_one_that_does(session: Session, use) -> None:
     with pytest.raises(ModelError, match=r"disks cannot find what is like.*embedded"):
-        ask(session)
+        use(session)
 
 
-def test_closed_session_says_so(session: Session) -> None:
+def test_closed_session_raises_an_error(session: Session) -> None:
     masks = session.propagate({(0, 1): CLICK})
     next(masks)
     session.close()
@@ -299,7 +301,7 @@ def test_propagation_starts_from_the_mask_the_user_saw(
     assert backend.segmented == 1
 
 
-def test_stopped_propagation_keeps_what_was_yielded_and_the_session(
+def test_stopped_propagation_keeps_the_yielded_masks_and_the_session(
     session: Session, backend: DiskBackend
 ) -> None:
     with closing(session.propagate({(0, 1): CLICK})) as masks:
@@ -310,13 +312,13 @@ def test_stopped_propagation_keeps_what_was_yielded_and_the_session(
     assert session.segment(7, CLICK).area > 0
 
 
-def test_click_is_answered_between_two_frames_of_a_propagation(session: Session) -> None:
+def test_click_is_segmented_between_two_frames_of_a_propagation(session: Session) -> None:
     masks = session.propagate({(0, 1): CLICK})
     next(masks)
 
-    answered = session.segment(5, Prompts(points=[(20, 20)]), object_id=2)
+    result = session.segment(5, Prompts(points=[(20, 20)]), object_id=2)
 
-    assert answered.area > 0
+    assert result.area > 0
     assert next(masks).frame == 1
 
 
@@ -324,27 +326,27 @@ def test_two_threads_encode_a_frame_once(session: Session, backend: DiskBackend)
     backend.gate.clear()
 
     with ThreadPoolExecutor(4) as pool:
-        answers = [pool.submit(session.segment, 0, CLICK, number) for number in range(4)]
+        clicks = [pool.submit(session.segment, 0, CLICK, number) for number in range(4)]
         backend.gate.set()
-        [answer.result(10) for answer in answers]
+        [click.result(10) for click in clicks]
 
     assert backend.encoded == 1
 
 
-def test_reading_a_frame_holds_nobody_up(backend: DiskBackend) -> None:
+def test_reading_a_frame_blocks_no_click(backend: DiskBackend) -> None:
     engine = Engine(backend)
     quick = engine.open(MOVIE)
-    answered: list[Mask] = []
+    result: list[Mask] = []
 
     def read(frame: int) -> np.ndarray:
-        if frame == 1 and not answered:
-            answered.append(quick.segment(0, CLICK))
+        if frame == 1 and not result:
+            result.append(quick.segment(0, CLICK))
         return MOVIE[frame][..., None]
 
     slow = engine.open(Frames(10, (64, 64), 1, read), contrast=quick.contrast)
     slow.segment(1, CLICK)
 
-    assert len(answered) == 1
+    assert len(result) == 1
 
 
 class CountingStore(zarr.storage.MemoryStore):
@@ -399,32 +401,32 @@ def test_memory_is_flat_over_many_frames(backend: DiskBackend) -> None:
     masks = session.propagate({(0, 1): CLICK})
 
     tracemalloc.start()
-    occupied = []
+    nbytes = []
     for mask in masks:
         if mask.frame in (20, 299):
             gc.collect()
-            occupied.append(tracemalloc.get_traced_memory()[0])
+            nbytes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
 
     frame_bytes = 64 * 64 * 4
-    assert occupied[1] - occupied[0] < 5 * frame_bytes
+    assert nbytes[1] - nbytes[0] < 5 * frame_bytes
     assert engine.embeddings.nbytes <= engine.embeddings.max_bytes
 
 
-def test_model_that_reads_concepts_is_asked_about_every_frame() -> None:
+def test_model_that_reads_concepts_searches_every_frame() -> None:
     backend = DiskBackend(reads_text=True, reads_exemplars=True)
     session = Engine(backend).open(MOVIE)
 
     found = list(session.find_all(text="nucleus", exemplars=[(20, 0, 40, 22)]))
 
-    assert [one.frame for one in found] == list(range(10))
+    assert [candidates.frame for candidates in found] == list(range(10))
     assert backend.encoded == 10
-    assert backend.found[0].text == "nucleus"
-    assert backend.found[9].shown[0].appearance["grey"].shape == (20, 22)
+    assert backend.concepts[0].text == "nucleus"
+    assert backend.concepts[9].shown[0].appearance["grey"].shape == (20, 22)
 
 
 @pytest.mark.parametrize("text", [None, "  "])
-def test_concept_that_says_nothing_is_refused(text: str | None) -> None:
+def test_empty_concept_is_refused(text: str | None) -> None:
     session = Engine(DiskBackend(reads_text=True)).open(MOVIE)
 
     with pytest.raises(PromptError, match="type a text or draw a box"):

@@ -1,4 +1,4 @@
-"""The engine: answers questions about frames, and has never heard of napari."""
+"""The engine: masks, candidates and embeddings of frames; it knows neither napari nor Qt."""
 
 from ..storage import free_bytes
 from ..values import (
@@ -18,20 +18,20 @@ from ..values import (
     StorageError,
     WeightsError,
 )
-from .backends.clip.clip import TEXT_IS_WEAK, Clip, Phrase, TextWeights, split
-from .backends.clip.clip import split as split_phrases
+from .backends.clip.clip import TEXT_IS_WEAK, Clip, Phrase, TextWeights, split_phrases
 from .backends.clip.enhanced_phrases import EnhancedPhrases, editable_phrases
 from .backends.registry import CatalogModel
 from .cache.budgets import Budgets, cache_folder
+from .cache.content_hash import first_frame_digest
 from .cache.tiers import Embeddings
 from .engine import Engine, shared_engine
-from .exemplar_library import Library
-from .images.contrast import SHADES, Blending, Channel, Contrast
+from .exemplar_library import ExemplarLibrary
+from .images.contrast import SHADES, Blending, Channel, Contrast, describe_contrast
 from .images.frames import FrameLevel, Frames
 from .loading import downloaded, recommended_here
 from .progress import EncodingProgress
 from .scheduling import Cost
-from .selection import CandidateFilter, KeptCandidates, Selection, choose, position_at
+from .selection import CandidateFilter, KeptCandidates, Selection, filter_candidates, position_at
 from .session import Session
 from .weights.catalog import CATALOG, CLIPS, Recommendation, known_clip, known_model, wait_hint
 from .weights.checkpoints import Checkpoint, recognise
@@ -62,12 +62,12 @@ __all__ = [
     "Engine",
     "EnhancedPhrases",
     "Exemplar",
+    "ExemplarLibrary",
     "FrameLevel",
     "Frames",
     "FramesError",
     "HypothesisName",
     "KeptCandidates",
-    "Library",
     "Mask",
     "ModelError",
     "Phrase",
@@ -81,10 +81,10 @@ __all__ = [
     "TextWeights",
     "WeightsError",
     "cache_folder",
-    "choose",
     "converted",
     "downloaded",
     "editable_phrases",
+    "filter_candidates",
     "free_bytes",
     "hub_folder",
     "is_clip_here",
@@ -95,7 +95,6 @@ __all__ = [
     "recognise",
     "recommended_here",
     "shared_engine",
-    "split",
     "split_phrases",
     "suggested_folder",
     "wait_hint",

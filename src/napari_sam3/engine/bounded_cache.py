@@ -1,4 +1,4 @@
-"""Values in memory, kept as long as there is room."""
+"""A cache in memory that is bounded in bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Value = TypeVar("Value", bound=Sized)
 
 
 class BoundedCache(Generic[Key, Value]):
-    """Values that together occupy no more than so many bytes; the least recently used goes first.
+    """Values that together occupy at most so many bytes; the least recently used goes first.
 
     Any thread may use it. A value larger than the cache is not kept.
     """
@@ -44,35 +44,35 @@ class BoundedCache(Generic[Key, Value]):
         return self._nbytes
 
     def get(self, key: Key) -> Value | None:
-        """Return the value of this key, or None, and mark it as used."""
+        """Return the value of a key, or None, and mark it as used."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
             return self._values.get(key)
 
     def put(self, key: Key, value: Value) -> list[tuple[Key, Value]]:
-        """Keep a value, and return others, or itself, for which there is no room."""
+        """Keep a value; return what is evicted for it, or the value itself if it is too large."""
         with self._lock:
             self._drop(key)
             if value.nbytes > self.max_bytes:
                 return [(key, value)]
             self._values[key] = value
             self._nbytes += value.nbytes
-            gone = []
+            evicted = []
             while self._nbytes > self.max_bytes:
                 oldest = next(iter(self._values))
-                gone.append((oldest, self._values[oldest]))
+                evicted.append((oldest, self._values[oldest]))
                 self._drop(oldest)
-            return gone
+            return evicted
 
-    def forget(self, is_unwanted: Callable[[Key], bool]) -> None:
-        """Let go of the values with such keys."""
+    def discard(self, is_unwanted: Callable[[Key], bool]) -> None:
+        """Drop the values of all keys for which this is true."""
         with self._lock:
             for key in [key for key in self._values if is_unwanted(key)]:
                 self._drop(key)
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Drop all values."""
         with self._lock:
             self._values.clear()
             self._nbytes = 0

@@ -1,4 +1,4 @@
-"""How far a model has come with the image it looks at, and how to end that."""
+"""How far the encoding of an image has come, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -11,86 +11,93 @@ from time import monotonic
 from ..values import CancelledError
 
 LONG_SECONDS = 1
-"""From here on somebody who waits is told."""
+"""Progress is shown of an encoding that takes longer."""
 
 
-class GaveWayError(CancelledError):
-    """Looking at the image was left for a click on another one, to be taken up again after it."""
+class PreemptedError(CancelledError):
+    """The encoding of an image was interrupted by a click on another one, and is repeated after it.
+
+    It never leaves the engine.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class EncodingProgress:
-    """How far looking at an image has come."""
+    """How far the encoding of an image has come."""
 
     done: int  # steps of the image encoder
-    total: int  # 0 where the model does not say
+    total: int  # 0 where the model does not report its steps
     seconds: float  # since it began
 
     @property
     def is_long(self) -> bool:
-        """Whether it has taken so long that somebody wonders."""
+        """Whether it takes so long that progress is shown."""
         return self.seconds >= LONG_SECONDS
 
 
 @dataclass(slots=True, eq=False)
 class _Encoding:
+    """An encoding under way."""
+
     began: float  # in seconds of the monotonic clock
-    is_in_the_way: Callable[[], bool]  # of a click
-    steps: tuple[int, int] = (0, 0)  # done, of how many
+    is_preempted: Callable[[], bool]  # whether a click on another image waits
+    steps: tuple[int, int] = (0, 0)  # done, total
     is_cancelled: bool = False
 
 
-_look: ContextVar[_Encoding | None] = ContextVar("look", default=None)
+_encoding_of_thread: ContextVar[_Encoding | None] = ContextVar("encoding", default=None)
 
 
-class Watch:
-    """Knows of the image that a model looks at now; any thread may ask, and end it."""
+class EncodingMonitor:
+    """Reports and stops the encoding under way in a model; any thread may use it."""
 
     def __init__(self) -> None:
-        self._look: _Encoding | None = None
+        self._encoding: _Encoding | None = None
 
     @property
-    def encoding_progress(self) -> EncodingProgress | None:
-        """How far it has come, while there is an image that is looked at."""
-        look = self._look
-        return None if look is None else EncodingProgress(*look.steps, monotonic() - look.began)
+    def progress(self) -> EncodingProgress | None:
+        """How far the encoding under way has come; None when there is none."""
+        encoding = self._encoding
+        if encoding is None:
+            return None
+        return EncodingProgress(*encoding.steps, monotonic() - encoding.began)
 
     def cancel(self) -> None:
-        """End it before its next step; later images are not concerned."""
-        look = self._look
-        if look is not None:
-            look.is_cancelled = True
+        """Stop the encoding under way before its next step; later ones are not concerned."""
+        encoding = self._encoding
+        if encoding is not None:
+            encoding.is_cancelled = True
 
     @contextmanager
-    def kept(self, is_in_the_way: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """Watch over the image that this thread looks at meanwhile.
+    def monitored(self, is_preempted: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Monitor what this thread encodes meanwhile.
 
-        Once ``is_in_the_way`` says so, it is left before its next step, with `GaveWayError`.
+        Once ``is_preempted`` returns true, the next `advance` raises `PreemptedError`.
         """
-        self._look = look = _Encoding(monotonic(), is_in_the_way)
-        token = _look.set(look)
+        self._encoding = encoding = _Encoding(monotonic(), is_preempted)
+        token = _encoding_of_thread.set(encoding)
         try:
             yield
         finally:
-            _look.reset(token)
-            self._look = None
+            _encoding_of_thread.reset(token)
+            self._encoding = None
 
 
 def advance(done: int, total: int) -> None:
-    """Say before a step how many are done; models call it while they look at an image.
+    """Report before a step of an encoder how many are done; backends call it.
 
     Raises
     ------
     CancelledError
-        If nobody wants to know any more.
-    GaveWayError
-        If a click for another image waits.
+        If the encoding was stopped.
+    PreemptedError
+        If a click on another image waits.
     """
-    look = _look.get()
-    if look is None:
+    encoding = _encoding_of_thread.get()
+    if encoding is None:
         return
-    if look.is_cancelled:
-        raise CancelledError("Looking at the image was stopped: prompt again to begin anew.")
-    if look.is_in_the_way():
-        raise GaveWayError("Looking at the image was put off: a click on another one went first.")
-    look.steps = done, total
+    if encoding.is_cancelled:
+        raise CancelledError("Encoding the image was stopped: prompt again to start anew.")
+    if encoding.is_preempted():
+        raise PreemptedError("Encoding the image was put off: a click on another one went first.")
+    encoding.steps = done, total

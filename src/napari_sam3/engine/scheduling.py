@@ -1,4 +1,4 @@
-"""Whose turn it is at a model: clicks go before propagations."""
+"""Which thread uses a model next, and how many images it encodes at once."""
 
 from __future__ import annotations
 
@@ -14,81 +14,88 @@ from numpy.typing import NDArray
 from ..values import DeviceMemoryError
 from .backends.base import Backend, Embedding
 
+MAX_BATCH = 64
+"""Images in one batch; more of them are not faster on any device."""
+MAX_BATCH_BYTES = 2**28
+"""Main memory that the images of one batch may occupy."""
+MIN_GAIN = 0.9
+"""A batch twice as large pays off if an image takes less than this share of the time."""
+
 
 class Turns:
-    """One place that one thread holds at a time.
+    """The lock of a model, for which clicks wait in front of background work.
 
-    A turn is never held across a ``yield`` of masks: a propagation takes one for every frame, and
-    whoever waits for a click goes before it.
+    It is held for one frame and never across a ``yield`` of masks, so that a click gets its turn
+    between two frames of a propagation.
     """
 
     def __init__(self) -> None:
         self._changed = Condition()
-        self._taken: Turn | None = None
-        self._clicks: list[Turn] = []  # that wait
+        self._current: Turn | None = None
+        self._waiting_clicks: list[Turn] = []
 
     def interactive(self) -> Turn:
-        """Return a turn for somebody who waits for the answer."""
+        """Return a turn for a click, which goes before background turns."""
         return Turn(self, True)
 
     def background(self) -> Turn:
-        """Return a turn that is taken when nobody waits for a click."""
+        """Return a turn that begins when no click waits."""
         return Turn(self, False)
 
     @property
-    def pictures(self) -> frozenset[Hashable]:
-        """Keys of what is looked at in the turn under way."""
-        taken = self._taken
-        return frozenset() if taken is None else taken.pictures
+    def keys(self) -> frozenset[Hashable]:
+        """Keys of the embeddings that the current turn is for."""
+        current = self._current
+        return frozenset() if current is None else current.keys
 
     @property
-    def is_in_the_way(self) -> bool:
-        """Whether the turn under way is a background one, and a click waits for another picture."""
+    def is_click_blocked(self) -> bool:
+        """Whether a background turn keeps a click waiting that needs another embedding."""
         with self._changed:
-            taken = self._taken
-            if taken is None or taken.is_interactive:
+            current = self._current
+            if current is None or current.is_interactive:
                 return False
-            return not all(click.is_served_by(taken) for click in self._clicks)
+            return not all(click.is_served_by(current) for click in self._waiting_clicks)
 
-    def take(self, turn: Turn) -> None:
-        """Wait until the place is free for this turn, and take it."""
+    def acquire(self, turn: Turn) -> None:
+        """Wait until the model is free for a turn, and begin it."""
         with self._changed:
             if not turn.is_interactive:
-                self._changed.wait_for(lambda: self._taken is None and not self._clicks)
-                self._taken = turn
+                self._changed.wait_for(lambda: self._current is None and not self._waiting_clicks)
+                self._current = turn
                 return
-            self._clicks.append(turn)
+            self._waiting_clicks.append(turn)
             try:
-                self._changed.wait_for(lambda: self._taken is None)
-                self._taken = turn
+                self._changed.wait_for(lambda: self._current is None)
+                self._current = turn
             finally:
-                self._clicks.remove(turn)
+                self._waiting_clicks.remove(turn)
 
-    def leave(self) -> None:
-        """Free the place."""
+    def release(self) -> None:
+        """End the current turn."""
         with self._changed:
-            self._taken = None
+            self._current = None
             self._changed.notify_all()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn:
-    """A turn that lasts as long as a ``with``, and may be taken again after it."""
+    """A turn at a model that lasts as long as a ``with``, and may be taken again after it."""
 
     turns: Turns
-    is_interactive: bool  # whether somebody waits for the answer
-    pictures: frozenset[Hashable] = frozenset()  # keys of what is looked at in it
+    is_interactive: bool  # whether a click waits for it
+    keys: frozenset[Hashable] = frozenset()  # of the embeddings that it is for
 
-    def about(self, *pictures: Hashable) -> Turn:
-        """Return the same turn, for looking at pictures of these keys."""
-        return replace(self, pictures=frozenset(pictures))
+    def for_keys(self, *keys: Hashable) -> Turn:
+        """Return the same turn, for the embeddings of these keys."""
+        return replace(self, keys=frozenset(keys))
 
-    def is_served_by(self, other: Turn) -> bool:
-        """Whether the other turn looks at all that this one waits for."""
-        return bool(self.pictures) and self.pictures <= other.pictures
+    def is_served_by(self, turn: Turn) -> bool:
+        """Whether another turn is for all embeddings that this one waits for."""
+        return bool(self.keys) and self.keys <= turn.keys
 
     def __enter__(self) -> None:
-        self.turns.take(self)
+        self.turns.acquire(self)
 
     def __exit__(
         self,
@@ -96,35 +103,27 @@ class Turn:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.turns.leave()
-
-
-MOST = 64
-"""Images in one pass; more of them are not faster on any device."""
-MOST_BYTES = 2**28
-"""What the images of one pass may occupy in the main memory."""
-GAIN = 0.9
-"""Twice as many images are worth it if each takes less than this share of the time."""
+        self.turns.release()
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What one image costs a model."""
 
-    seconds: float | None  # to embed it; None where all were kept from before
-    nbytes: int  # that its embedding occupies
+    seconds: float | None  # to encode it; None where all embeddings were read from disk
+    nbytes: int  # of its embedding
 
 
-class Batches:
-    """Embeds images, and learns how many in one pass are the fastest.
+class BatchEncoder:
+    """Encodes images, and learns how many in one batch are the fastest.
 
-    A graphics card looks at several images at once: the number is doubled until an image gains no
-    more from it, or memory is short. A processor is busy with one already.
+    A graphics card encodes several images at once: the batch is doubled until an image takes no
+    less time, or memory is short. A CPU is busy with one image already.
 
     Parameters
     ----------
     device : str
-        Where the model calculates.
+        Where the model runs.
     clock : callable
         Returns the time in seconds.
     """
@@ -133,58 +132,59 @@ class Batches:
         self._clock = clock
         self._size = 1
         self._is_settled = device == "cpu"
-        self._is_warm = False  # whether the first pass of this size, a slow one, is over
-        self._best = float("inf")  # seconds for an image in passes of half the size
+        self._is_warm = False  # whether the first batch of this size, a slow one, is over
+        self._best_seconds = float("inf")  # for an image in batches of half the size
         self._costs: dict[tuple[int, ...], Cost] = {}
 
     def size(self, shape: tuple[int, int]) -> int:
-        """Return how many images (H, W, 3) the next pass should have."""
+        """Return how many images of this shape (H, W) the next batch should have."""
         image_bytes = shape[0] * shape[1] * 3 * np.dtype(np.float32).itemsize
-        return max(1, min(self._size, MOST_BYTES // image_bytes))
+        return max(1, min(self._size, MAX_BATCH_BYTES // image_bytes))
 
     def cost(self, shape: tuple[int, int]) -> Cost | None:
-        """Return what an image (H, W, 3) cost last, if there was one."""
+        """Return what the latest image of this shape (H, W) cost; None if there was none."""
         return self._costs.get(shape)
 
-    def encoded(
+    def encode(
         self, backend: Backend, images: Sequence[NDArray[np.float32]]
     ) -> Sequence[Embedding]:
-        """Embed images, (H, W, 3), in one pass, or in several where memory is short."""
+        """Encode images, (H, W, 3), in one batch, or in several where memory is short."""
         if not images:
             return []
         began = self._clock()
         try:
-            made = _passed(backend, images)
+            embeddings = _encode_batch(backend, images)
         except DeviceMemoryError:
             if len(images) == 1:
                 raise
             half = len(images) // 2
             self._settle(half)
-            return [*self.encoded(backend, images[:half]), *self.encoded(backend, images[half:])]
+            return [*self.encode(backend, images[:half]), *self.encode(backend, images[half:])]
         seconds = (self._clock() - began) / len(images)
-        self._costs[images[0].shape[:2]] = Cost(seconds, made[0].nbytes)
+        self._costs[images[0].shape[:2]] = Cost(seconds, embeddings[0].nbytes)
         self._learn(len(images), seconds)
-        return made
+        return embeddings
 
     def _learn(self, count: int, seconds: float) -> None:
+        """Choose the size of the next batch by the seconds that each image of this one took."""
         if self._is_settled or count != self._size:
             return
         if not self._is_warm:
             self._is_warm = True
             return
-        if seconds > GAIN * self._best:
+        if seconds > MIN_GAIN * self._best_seconds:
             self._settle(count // 2)
             return
-        self._best, self._size, self._is_warm = seconds, 2 * count, False
-        if self._size > MOST:
-            self._settle(MOST)
+        self._best_seconds, self._size, self._is_warm = seconds, 2 * count, False
+        if self._size > MAX_BATCH:
+            self._settle(MAX_BATCH)
 
     def _settle(self, size: int) -> None:
         self._size = size
         self._is_settled = True
 
 
-def _passed(backend: Backend, images: Sequence[NDArray[np.float32]]) -> Sequence[Embedding]:
+def _encode_batch(backend: Backend, images: Sequence[NDArray[np.float32]]) -> Sequence[Embedding]:
     if len(images) == 1:
         return [backend.encode(images[0])]
     return backend.encode_batch(images)

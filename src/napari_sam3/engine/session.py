@@ -1,4 +1,4 @@
-"""One image, to which a model answers questions."""
+"""The public face of one opened stack: segment, propagate, find, encode."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from operator import index
 
+from ..storage import SessionFolder
 from ..values import (
     Candidates,
     Concept,
@@ -27,98 +28,149 @@ from .model import Model
 from .prefetch import Prefetch
 from .progress import EncodingProgress
 from .propagation import Plan, Propagation
-from .results import Results
 
 
 class Session:
-    """Answers questions about the frames of one stack, seen with one contrast.
+    """Segments, propagates and finds objects on the frames of one stack, seen with one contrast.
 
-    Made by `Engine.open`. Coordinates are (row, col) in pixels of the frame. Masks are read-only.
+    Made by `Engine.open`. A frame is an index in the stack, from 0. Coordinates are (row, col) in
+    pixels of the frame, with pixel centres at integers; a box is (row, col, row, col) of two
+    opposite corners. Masks are read-only. Any thread may call any method.
+
+    All methods that use the model raise `Sam3Error` after `close`, `FramesError` if there is no
+    such frame or it cannot be read, `ModelError` if the model was unloaded or cannot do this, and
+    `CancelledError` if `stop_encoding` was called meanwhile.
+
+    Attributes
+    ----------
+    frames : Frames
+        The stack.
+    contrast : Contrast
+        How its channels are composed into the images that the model sees.
     """
 
     def __init__(
-        self, model: Model, frames: Frames, contrast: Contrast, results: Results | None = None
+        self, model: Model, frames: Frames, contrast: Contrast, folder: SessionFolder | None = None
     ) -> None:
         self.frames = frames
         self.contrast = contrast
         self._model = model
-        self._results = results
-        self._stack = ModelInput(frames, contrast, 0)
-        self._asking = InteractiveSegmentation(model, self._stack)
-        self._propagation = Propagation(model, self._stack, self._asking)
-        self._detection = Detection(model, self._stack)
-        self._prefetch = Prefetch(model, self._stack)
+        self._folder = folder
+        stack = ModelInput(frames, contrast, 0)
+        self._interactive = InteractiveSegmentation(model, stack)
+        self._propagation = Propagation(model, stack, self._interactive)
+        self._detection = Detection(model, stack)
+        self._prefetch = Prefetch(model, stack)
         self._is_open = True
 
     @property
-    def encoding_progress(self) -> EncodingProgress | None:
-        """How far the model has come with an image that it looks at, of this session or not."""
-        return self._model.watch.encoding_progress
-
-    def stop_encoding(self) -> None:
-        """End looking at that image; who waits for it gets `CancelledError`."""
-        self._model.watch.cancel()
+    def model_description(self) -> dict[str, str]:
+        """Name and revision of the model."""
+        return self._model.description
 
     def segment(
         self, frame: int, prompts: Prompts, object_id: int = 1, visible: Corners | None = None
     ) -> Mask:
         """Return the mask of the object that the prompts describe.
 
-        Prompts that extend the last ones for the same object and frame refine its answer. Of a
-        large frame only a window is looked at; what is visible on the screen, (row, col, row,
-        col), tells how closely.
+        Prompts that extend the last ones for the same object and frame refine its mask.
+
+        Parameters
+        ----------
+        frame : int
+            Index in the stack.
+        prompts : Prompts
+            Points, boxes and a mask, in pixels of the frame.
+        object_id : int
+            The object that the prompts belong to.
+        visible : (row, col, row, col), optional
+            What the user sees of the frame. Of a large frame only a window around the prompts is
+            encoded; this decides at which resolution.
+
+        Returns
+        -------
+        Mask
+            ``pixels`` is (H, W) bool, ``score`` the predicted intersection over union in 0..1, and
+            ``alternatives`` are up to three mask hypotheses, best first.
+
+        Raises
+        ------
+        PromptError
+            If the prompts are empty or do not fit the frame.
         """
         return self.segment_many(frame, {object_id: prompts}, visible)[object_id]
 
     def segment_many(
         self, frame: int, prompts: Mapping[int, Prompts], visible: Corners | None = None
     ) -> dict[int, Mask]:
-        """Return the masks of several objects of a frame, by object id, in one pass."""
-        asked = self._checked(frame)
-        for one in prompts.values():
-            one.check(self.frames.shape)
-        masks = self._asking.masks(asked, prompts, self._model.turns.interactive(), visible)
-        self._keep(masks.values())
+        """Return the masks of several objects of a frame, by object id, in one decoder batch.
+
+        Parameters and errors are those of `segment`.
+        """
+        checked = self._checked(frame)
+        for given in prompts.values():
+            given.check(self.frames.shape)
+        turn = self._model.turns.interactive()
+        masks = self._interactive.segment(checked, prompts, turn, visible)
+        self._write(masks.values())
         return masks
 
     def prefer(self, frame: int, object_id: int, name: HypothesisName) -> None:
-        """Let later prompts and propagations start from this reading of the last answer."""
-        preferred = self._asking.prefer(frame, object_id, name)
+        """Let later prompts and propagations start from this mask hypothesis of the last mask."""
+        preferred = self._interactive.prefer(frame, object_id, name)
         if preferred is not None:
-            self._keep([preferred])
+            self._write([preferred])
 
     def propagate(
         self,
         prompted: Mapping[Key[int], Prompts | Mask],
         frames: range | None = None,
     ) -> Generator[Mask, None, None]:
-        """Follow objects through the stack and yield their masks frame by frame.
+        """Propagate objects through the stack and yield their masks frame by frame.
 
         Parameters
         ----------
-        prompted : mapping of (frame, object id) to Prompts or ObjectMask
-            Where each object is known. A mask is taken as it is.
+        prompted : mapping of (frame, object id) to Prompts or Mask
+            Where each object is known. A mask is taken as it is; an empty one ends the object.
         frames : range, optional
             The frames whose masks are yielded, by default all: forward first, then backward.
 
         Yields
         ------
-        ObjectMask
-            Each frame of an object, reached from the nearest one where it is prompted. Once an
-            object was absent twice in a row, its masks are empty with a score of 0.
+        Mask
+            Each frame of an object, reached from the nearest frame where it is prompted. Once an
+            object was absent from two frames in a row, its masks are empty with a score of 0.
+
+        Raises
+        ------
+        PromptError
+            If nothing is prompted, the range is empty, or prompts or masks do not fit the frames.
         """
-        asked = range(self.frames.count) if frames is None else frames
-        known = {(self._checked(frame), i): one for (frame, i), one in prompted.items()}
-        plan = Plan.of(known, asked)
-        for frame in (min(asked), max(asked)):
+        wanted = range(self.frames.count) if frames is None else frames
+        known = {(self._checked(frame), i): given for (frame, i), given in prompted.items()}
+        plan = Plan.of(known, wanted)
+        for frame in (min(wanted), max(wanted)):
             self._checked(frame)
         self._propagation.check(known)
         return self._propagate(plan, known)
 
     def everything(self, frame: int, region: Corners | None = None) -> Candidates:
-        """Return all objects of a frame, or of a region of it, found without prompts."""
-        asked = self._checked(frame)
-        return self._detection.everything(asked, region, self._model.turns.interactive())
+        """Return all objects of a frame, detected without prompts.
+
+        Parameters
+        ----------
+        frame : int
+            Index in the stack.
+        region : (row, col, row, col), optional
+            Only objects whose centre is in it are returned.
+
+        Returns
+        -------
+        Candidates
+            ``labels(threshold)`` draws those of at least this score, (H, W).
+        """
+        checked = self._checked(frame)
+        return self._detection.everything(checked, region, self._model.turns.interactive())
 
     def find(
         self,
@@ -135,21 +187,24 @@ class Session:
         frame : int
             Which frame is searched, and on which the boxes lie.
         text : str, optional
-            Words for what is meant.
-        exemplars, negatives : sequence of Box or Exemplar
-            Objects that are meant, and others that are not; an `Exemplar` that is not positive
-            counts as a negative wherever it stands.
-        region : Box, optional
-            Only objects whose middle is in it are returned.
+            A phrase for the objects, such as "nucleus".
+        exemplars, negatives : sequence of (row, col, row, col) or Exemplar
+            Boxes around such objects, and around others that are not meant; an `Exemplar` that is
+            not positive counts as a negative in either.
+        region : (row, col, row, col), optional
+            Only objects whose centre is in it are returned.
 
         Raises
         ------
         ModelError
-            If the model does not read texts, or no exemplars, or none of another model.
+            If the model reads no texts, or no exemplars, or none of another model.
+        PromptError
+            If there is neither a text nor an exemplar, the text cannot be read, or a box lies
+            outside the frame.
         """
-        asked = self._checked(frame)
+        checked = self._checked(frame)
         concept = self._concept(text, exemplars, negatives)
-        return self._detection.found(asked, concept, region, self._model.turns.interactive())
+        return self._detection.find(checked, concept, region, self._model.turns.interactive())
 
     def find_all(
         self,
@@ -159,10 +214,10 @@ class Session:
         frame: int = 0,
         region: Corners | None = None,
     ) -> Iterator[Candidates]:
-        """Return what `find` returns, for every frame of the stack; boxes lie on ``frame``."""
-        shown = self._checked(frame)
+        """Yield what `find` returns for every frame of the stack; boxes lie on ``frame``."""
+        checked = self._checked(frame)
         concept = self._concept(text, exemplars, negatives)
-        return self._found_on_all(shown, concept, region)
+        return self._find_all(checked, concept, region)
 
     def exemplar(self, frame: int, box: Corners) -> Exemplar:
         """Return the object in a box of a frame, to find similar ones on any image.
@@ -170,77 +225,75 @@ class Session:
         Raises
         ------
         ModelError
-            If the model finds nothing by exemplars.
+            If the model reads no exemplars.
+        PromptError
+            If the box lies outside the frame, or is too large for it.
         """
-        shown = self._checked(frame)
-        return self._detection.exemplar(shown, box, self._model.turns.interactive())
+        checked = self._checked(frame)
+        return self._detection.exemplar(checked, box, self._model.turns.interactive())
 
     def suggestions(
         self, candidates: Candidates, positions: Sequence[int]
     ) -> list[tuple[str, float]]:
-        """Return which phrases fit some candidates, with shares in 0..1, the best first."""
+        """Return the phrases that fit some candidates, with their shares in 0..1, best first.
+
+        Raises
+        ------
+        ModelError
+            If there is no text model.
+        """
         self._checked(candidates.frame)
         return self._detection.suggestions(candidates, positions)
 
     @property
     def prefetch(self) -> Prefetch:
-        """What is known of frames that nobody has asked about yet, and what they take."""
+        """What is known of encoding in the background: cost, quotas, neighbouring frames."""
         return self._prefetch
 
     def is_ready(self, frame: int) -> bool:
-        """Whether the embedding of a frame is known, so that a click is answered at once."""
+        """Whether the embedding of a frame is cached, so that a click needs no encoding."""
         return self._prefetch.is_ready(self._checked(frame))
 
     def encode(self, frames: Iterable[int] | None = None) -> Generator[int, None, None]:
-        """Embed frames ahead, by default all, and yield each once its embedding is kept.
+        """Encode frames, by default all, and yield each once its embedding is cached.
 
-        Frames that are ready are passed over. Clicks on other frames go first.
+        Frames that are ready are left out. Clicks on other frames go first.
 
         Raises
         ------
         FramesError
-            If the frames are too large to be embedded as a whole.
+            If the frames are too large to be encoded as a whole.
         """
         if self.frames.is_large:
             raise FramesError(
-                "Frames as large as these are looked at in parts, around what you click: there is "
-                "nothing to encode ahead."
+                "Frames as large as these are encoded in parts, around what you click: there is "
+                "nothing to encode in advance."
             )
-        asked = range(self.frames.count) if frames is None else frames
-        return self._encode([self._checked(frame) for frame in asked])
+        wanted = range(self.frames.count) if frames is None else frames
+        return self._encode([self._checked(frame) for frame in wanted])
+
+    @property
+    def encoding_progress(self) -> EncodingProgress | None:
+        """How far the model has come with the image that it encodes, of this session or not."""
+        return self._model.monitor.progress
+
+    def stop_encoding(self) -> None:
+        """Stop encoding that image; whoever waits for it gets `CancelledError`."""
+        self._model.monitor.cancel()
 
     def remove(self, object_id: int) -> None:
-        """Forget what was said about an object; its results on disk stay."""
-        self._asking.forget(object_id)
+        """Drop what the model keeps of an object; its results on disk stay."""
+        self._interactive.forget(object_id)
 
     def reset(self) -> None:
-        """Forget what was said about all objects; results on disk stay."""
-        self._asking.forget_all()
+        """Drop what the model keeps of all objects; results on disk stay."""
+        self._interactive.forget_all()
 
     def close(self) -> None:
-        """End the session, once all that it keeps is written; what is on disk stays."""
+        """End the session once its embeddings are written; what is on disk stays."""
         self.reset()
         self._is_open = False
         self._model.embeddings.finish()
-
-    def _propagate(
-        self, plan: Plan, prompted: Mapping[Key[int], Prompts | Mask]
-    ) -> Generator[Mask, None, None]:
-        with closing(self._propagation.masks(plan, prompted, self._checked)) as steps:
-            for masks in steps:
-                self._keep(masks)
-                yield from masks
-
-    def _encode(self, frames: Iterable[int]) -> Generator[int, None, None]:
-        with closing(self._prefetch.encode(frames)) as done:
-            for frame in done:
-                yield frame
-                self._checked(frame)
-
-    def _keep(self, masks: Iterable[Mask]) -> None:
-        if self._results is not None:
-            for mask in masks:
-                self._results.write(mask)
 
     def _checked(self, frame: int) -> int:
         """Return a frame of the stack as a plain integer, which NumPy's are not."""
@@ -261,10 +314,32 @@ class Session:
     ) -> Concept:
         return self._detection.checked(Concept.of(text, exemplars, negatives))
 
-    def _found_on_all(
-        self, shown: int, concept: Concept, region: Corners | None
+    def _propagate(
+        self, plan: Plan, prompted: Mapping[Key[int], Prompts | Mask]
+    ) -> Generator[Mask, None, None]:
+        with closing(self._propagation.masks(plan, prompted, self._checked)) as steps:
+            for masks in steps:
+                self._write(masks)
+                yield from masks
+
+    def _find_all(
+        self, frame: int, concept: Concept, region: Corners | None
     ) -> Iterator[Candidates]:
-        carried = self._detection.carried(shown, concept, self._model.turns.background())
-        for frame in range(self.frames.count):
-            self._checked(frame)
-            yield self._detection.found(frame, carried, region, self._model.turns.background())
+        by_exemplars = self._detection.with_exemplars(
+            frame, concept, self._model.turns.background()
+        )
+        for each in range(self.frames.count):
+            self._checked(each)
+            turn = self._model.turns.background()
+            yield self._detection.find(each, by_exemplars, region, turn)
+
+    def _encode(self, frames: Iterable[int]) -> Generator[int, None, None]:
+        with closing(self._prefetch.encode(frames)) as encoded:
+            for frame in encoded:
+                yield frame
+                self._checked(frame)
+
+    def _write(self, masks: Iterable[Mask]) -> None:
+        if self._folder is not None:
+            for mask in masks:
+                self._folder.write_mask(mask)

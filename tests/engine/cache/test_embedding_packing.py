@@ -8,13 +8,13 @@ import torch
 
 from napari_sam3.engine.backends.base import Backend
 from napari_sam3.engine.backends.tensors import packed_tensors, unpacked_tensors
-from napari_sam3.engine.cache.content_hash import Signature
+from napari_sam3.engine.cache.content_hash import ContentHash
 from napari_sam3.engine.cache.disk_cache import EmbeddingStore
 from napari_sam3.engine.loading import load_backend
 from napari_sam3.values.prompts import Prompts
 from tests.backends import ellipse
 
-SIGNED = Signature("revision", "contrast", "whole", "pixels")
+HASH = ContentHash("revision", "contrast", "whole", "pixels")
 PROMPTS = [Prompts(points=[(40, 50)]), Prompts(boxes=[(20, 30, 60, 80)])]
 IMAGE = np.repeat(ellipse((97, 130), (40, 50), (15, 20))[..., None], 3, 2).astype(np.float32)
 SAM = ["tiny_sam1", "tiny_sam2", "tiny_edgetam", "tiny_sam3"]
@@ -26,22 +26,20 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     return load_backend("embedded" if is_shipped else request.getfixturevalue(request.param), "cpu")
 
 
-def test_embedding_that_was_kept_on_disk_gives_the_same_masks(
-    backend: Backend, tmp_path: Path
-) -> None:
+def test_embedding_from_disk_gives_the_same_masks(backend: Backend, tmp_path: Path) -> None:
     store = EmbeddingStore(tmp_path, 2**30)
     embedding = backend.encode(IMAGE)
-    store.put(SIGNED, backend.pack(embedding))
+    store.put(HASH, backend.pack(embedding))
 
-    again = backend.unpack(store.get(SIGNED))
+    again = backend.unpack(store.get(HASH))
 
     assert again.nbytes == embedding.nbytes
-    answers = [backend.segment(one, PROMPTS, [None, None]) for one in (embedding, again)]
-    for first, second in zip(*answers, strict=True):
+    predictions = [backend.segment(each, PROMPTS, [None, None]) for each in (embedding, again)]
+    for first, second in zip(*predictions, strict=True):
         assert first.presence == second.presence
-        for hypothesis, other in zip(first.hypotheses, second.hypotheses, strict=True):
-            assert hypothesis.score == other.score
-            np.testing.assert_array_equal(hypothesis.pixels, other.pixels)
+        for hypothesis, unpacked in zip(first.hypotheses, second.hypotheses, strict=True):
+            assert hypothesis.score == unpacked.score
+            np.testing.assert_array_equal(hypothesis.pixels, unpacked.pixels)
 
 
 def test_packing_on_the_cpu_copies_nothing(backend: Backend) -> None:
@@ -55,11 +53,11 @@ def test_packing_on_the_cpu_copies_nothing(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_tensors_come_back_with_every_bit(dtype: torch.dtype) -> None:
+def test_tensors_are_unpacked_with_every_bit(dtype: torch.dtype) -> None:
     tensor = torch.randn(3, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
 
-    packed = packed_tensors({"one": tensor}, {"shape": [3, 5]})
-    again = unpacked_tensors(packed, "cpu")["one"]
+    packed = packed_tensors({"weights": tensor}, {"shape": [3, 5]})
+    again = unpacked_tensors(packed, "cpu")["weights"]
 
-    assert packed.arrays["one"].dtype.itemsize == tensor.itemsize
+    assert packed.arrays["weights"].dtype.itemsize == tensor.itemsize
     assert (again.dtype, again.tolist()) == (dtype, tensor.tolist())

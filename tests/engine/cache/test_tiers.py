@@ -13,12 +13,12 @@ from napari_sam3.engine.cache.tiers import Writer
 from napari_sam3.engine.images.model_input import ModelInput
 from napari_sam3.engine.images.windows import Window
 from napari_sam3.engine.model import Model
-from napari_sam3.engine.scheduling import Batches
+from napari_sam3.engine.scheduling import BatchEncoder
 from tests.backends import DiskBackend, DiskEmbedding
 
 CONTRAST = Contrast((Channel((0, 255)),))
 FRAMES = 6
-ONE = 16 * 16 * 4  # bytes of an embedding
+EMBEDDING_BYTES = 16 * 16 * 4  # bytes of an embedding
 
 
 class Stack:
@@ -46,123 +46,129 @@ def gpu() -> DiskBackend:
     return DiskBackend(device="cuda")
 
 
-def look(model: Model, *pictures: ModelInput) -> list[DiskEmbedding]:
-    seen = []
-    for picture in pictures:
-        with model.embedded(picture, model.turns.interactive()) as embedding:
-            seen.append(embedding)
-    return seen
+def embeddings_of(model: Model, *model_inputs: ModelInput) -> list[DiskEmbedding]:
+    embeddings = []
+    for model_input in model_inputs:
+        with model.embedding(model_input, model.turns.interactive()) as embedding:
+            embeddings.append(embedding)
+    return embeddings
 
 
-def test_what_the_device_has_no_room_for_is_packed_into_memory(
+def test_embeddings_evicted_from_the_device_are_packed_into_memory(
     stack: Stack, gpu: DiskBackend
 ) -> None:
-    model = Model(gpu, Budgets(memory=10 * ONE, device=2 * ONE))
+    model = Model(gpu, Budgets(memory=10 * EMBEDDING_BYTES, device=2 * EMBEDDING_BYTES))
 
-    look(model, *map(stack.__getitem__, range(5)))
+    embeddings_of(model, *map(stack.__getitem__, range(5)))
 
     embeddings = model.embeddings
-    assert (embeddings.on_device.nbytes, embeddings.in_memory.nbytes) == (2 * ONE, 3 * ONE)
+    assert (embeddings.on_device.nbytes, embeddings.in_memory.nbytes) == (
+        2 * EMBEDDING_BYTES,
+        3 * EMBEDDING_BYTES,
+    )
     assert (len(embeddings), gpu.packed) == (5, 3)
 
 
-def test_what_is_in_memory_is_neither_read_nor_encoded_again(
+def test_embedding_in_memory_is_neither_read_nor_encoded_again(
     stack: Stack, gpu: DiskBackend
 ) -> None:
-    model = Model(gpu, Budgets(memory=10 * ONE, device=ONE))
-    first = look(model, *map(stack.__getitem__, range(5)))
+    model = Model(gpu, Budgets(memory=10 * EMBEDDING_BYTES, device=EMBEDDING_BYTES))
+    first = embeddings_of(model, *map(stack.__getitem__, range(5)))
 
-    again = look(model, *map(stack.__getitem__, range(5)))
+    again = embeddings_of(model, *map(stack.__getitem__, range(5)))
 
     assert (stack.reads, gpu.encoded) == (5, 5)
-    for one, other in zip(first, again, strict=True):
-        np.testing.assert_array_equal(one.grey, other.grey)
+    for before, after in zip(first, again, strict=True):
+        np.testing.assert_array_equal(before.grey, after.grey)
 
 
-def test_what_was_packed_once_is_not_packed_again(stack: Stack, gpu: DiskBackend) -> None:
-    model = Model(gpu, Budgets(memory=10 * ONE, device=ONE))
+def test_packed_embedding_is_not_packed_again(stack: Stack, gpu: DiskBackend) -> None:
+    model = Model(gpu, Budgets(memory=10 * EMBEDDING_BYTES, device=EMBEDDING_BYTES))
 
     for _ in range(3):
-        look(model, *map(stack.__getitem__, range(5)))
+        embeddings_of(model, *map(stack.__getitem__, range(5)))
 
     assert gpu.packed == 5
 
 
-def test_every_tier_keeps_to_its_bytes(stack: Stack, gpu: DiskBackend, tmp_path: Path) -> None:
-    model = Model(gpu, Budgets(memory=2 * ONE, device=3 * ONE + 5, disk=12_000))
-    model.embeddings.keep(stack.frames, tmp_path)
+def test_every_tier_keeps_to_its_budget(stack: Stack, gpu: DiskBackend, tmp_path: Path) -> None:
+    model = Model(
+        gpu, Budgets(memory=2 * EMBEDDING_BYTES, device=3 * EMBEDDING_BYTES + 5, disk=12_000)
+    )
+    model.embeddings.set_folder(stack.frames, tmp_path)
 
-    occupied = []
+    nbytes = []
     for frame in (0, 1, 2, 3, 1, 4, 5, 0, 3):
-        look(model, stack[frame])
+        embeddings_of(model, stack[frame])
         model.embeddings.finish()
         tiers = model.embeddings
-        occupied.append((tiers.on_device.nbytes, tiers.in_memory.nbytes, tiers.on_disk))
+        nbytes.append((tiers.on_device.nbytes, tiers.in_memory.nbytes, tiers.on_disk))
 
-    most = np.max(occupied, axis=0)
-    assert tuple(most[:2]) == (3 * ONE, 2 * ONE)
+    most = np.max(nbytes, axis=0)
+    assert tuple(most[:2]) == (3 * EMBEDDING_BYTES, 2 * EMBEDDING_BYTES)
     assert 5_000 < most[2] <= 12_000
 
 
 def test_embedding_too_large_for_the_device_goes_to_memory(stack: Stack, gpu: DiskBackend) -> None:
-    model = Model(gpu, Budgets(memory=10 * ONE, device=ONE - 1))
+    model = Model(gpu, Budgets(memory=10 * EMBEDDING_BYTES, device=EMBEDDING_BYTES - 1))
 
-    look(model, stack[0], stack[1], stack[0])
+    embeddings_of(model, stack[0], stack[1], stack[0])
 
     assert (gpu.encoded, model.embeddings.on_device.nbytes) == (2, 0)
 
 
 def test_memory_of_the_cpu_is_one_tier_without_copies(stack: Stack) -> None:
     backend = DiskBackend()
-    model = Model(backend, Budgets(memory=2 * ONE, device=99 * ONE))
+    model = Model(backend, Budgets(memory=2 * EMBEDDING_BYTES, device=99 * EMBEDDING_BYTES))
 
-    look(model, *map(stack.__getitem__, range(5)))
+    embeddings_of(model, *map(stack.__getitem__, range(5)))
 
-    assert (model.embeddings.max_bytes, model.embeddings.nbytes) == (2 * ONE, 2 * ONE)
+    assert (model.embeddings.max_bytes, model.embeddings.nbytes) == (
+        2 * EMBEDDING_BYTES,
+        2 * EMBEDDING_BYTES,
+    )
     assert backend.packed == 0
 
 
 def test_nothing_is_written_without_a_folder(stack: Stack, cache: Path) -> None:
     model = Model(DiskBackend(), Budgets(2**20, disk=2**20))
 
-    look(model, stack[0])
+    embeddings_of(model, stack[0])
     model.embeddings.finish()
 
     assert model.embeddings.on_disk == 0
     assert not cache.exists()
 
 
-def test_what_left_the_memory_comes_from_disk_without_reading_its_frame_again(
+def test_evicted_embedding_comes_from_disk_without_reading_its_frame_again(
     stack: Stack, tmp_path: Path
 ) -> None:
     backend = DiskBackend()
-    model = Model(backend, Budgets(memory=ONE, disk=2**20))
-    model.embeddings.keep(stack.frames, tmp_path)
-    look(model, *map(stack.__getitem__, range(FRAMES)))
+    model = Model(backend, Budgets(memory=EMBEDDING_BYTES, disk=2**20))
+    model.embeddings.set_folder(stack.frames, tmp_path)
+    embeddings_of(model, *map(stack.__getitem__, range(FRAMES)))
     model.embeddings.finish()
 
-    look(model, *map(stack.__getitem__, range(FRAMES)))
+    embeddings_of(model, *map(stack.__getitem__, range(FRAMES)))
 
     assert (stack.reads, backend.encoded) == (FRAMES, FRAMES)
 
 
 @pytest.mark.parametrize("prefetch", [False, True])
-def test_pixels_that_changed_are_not_kept_under_the_name_of_what_they_were(
-    tmp_path: Path, prefetch: bool
-) -> None:
+def test_changed_pixels_are_not_kept_under_their_old_hash(tmp_path: Path, prefetch: bool) -> None:
     pixels = np.zeros((3, 16, 16), np.uint8)
     frames, backend = Frames.from_array(pixels), DiskBackend()
-    model = Model(backend, Budgets(memory=ONE, disk=2**20))
-    model.embeddings.keep(frames, tmp_path)
+    model = Model(backend, Budgets(memory=EMBEDDING_BYTES, disk=2**20))
+    model.embeddings.set_folder(frames, tmp_path)
     brighter = Contrast((Channel((0, 200)),))
-    look(model, ModelInput(frames, CONTRAST, 0))
+    embeddings_of(model, ModelInput(frames, CONTRAST, 0))
 
-    pixels[0] = 200  # a microscope has come to this frame
+    pixels[0] = 200  # a microscope has recorded this frame
     if prefetch:
-        model.embed([ModelInput(frames, brighter, 0)], model.turns.background())
-    look(model, ModelInput(frames, brighter, 0))
+        model.encode([ModelInput(frames, brighter, 0)], model.turns.background())
+    embeddings_of(model, ModelInput(frames, brighter, 0))
     model.embeddings.finish()
-    [blank] = look(model, ModelInput(frames, brighter, 1))
+    [blank] = embeddings_of(model, ModelInput(frames, brighter, 1))
 
     assert not blank.grey.any()
     assert backend.encoded == 3
@@ -175,18 +181,18 @@ def test_windows_of_a_frame_are_kept_by_their_own_pixels(tmp_path: Path) -> None
     for _ in range(2):
         backend, frames = DiskBackend(), Frames.from_array(pixels)
         model = Model(backend, Budgets(0, disk=2**20))
-        model.embeddings.keep(frames, tmp_path)
-        look(model, *(ModelInput(frames, CONTRAST, 0, window) for window in windows))
+        model.embeddings.set_folder(frames, tmp_path)
+        embeddings_of(model, *(ModelInput(frames, CONTRAST, 0, window) for window in windows))
         model.close()
         encoded.append(backend.images)
 
     assert encoded == [[(32, 32, 3)] * 2, []]
 
 
-def test_it_is_known_what_is_ready_without_reading(stack: Stack, tmp_path: Path) -> None:
-    model = Model(DiskBackend(), Budgets(memory=ONE, disk=2**20))
-    model.embeddings.keep(stack.frames, tmp_path)
-    look(model, stack[1], stack[2])
+def test_ready_frames_are_known_without_reading(stack: Stack, tmp_path: Path) -> None:
+    model = Model(DiskBackend(), Budgets(memory=EMBEDDING_BYTES, disk=2**20))
+    model.embeddings.set_folder(stack.frames, tmp_path)
+    embeddings_of(model, stack[1], stack[2])
     model.embeddings.finish()
 
     ready = [frame for frame in range(FRAMES) if model.is_ready(stack[frame])]
@@ -194,11 +200,11 @@ def test_it_is_known_what_is_ready_without_reading(stack: Stack, tmp_path: Path)
     assert (ready, stack.reads) == ([1, 2], 2)
 
 
-def test_embedding_is_written_once_it_is_answered(stack: Stack, tmp_path: Path) -> None:
-    model = Model(DiskBackend(), Budgets(memory=ONE, disk=2**20))
-    model.embeddings.keep(stack.frames, tmp_path)
+def test_embedding_is_written_after_the_turn(stack: Stack, tmp_path: Path) -> None:
+    model = Model(DiskBackend(), Budgets(memory=EMBEDDING_BYTES, disk=2**20))
+    model.embeddings.set_folder(stack.frames, tmp_path)
 
-    with pytest.raises(RuntimeError), model.embedded(stack[0], model.turns.interactive()):
+    with pytest.raises(RuntimeError), model.embedding(stack[0], model.turns.interactive()):
         raise RuntimeError
     model.embeddings.finish()
 
@@ -206,9 +212,9 @@ def test_embedding_is_written_once_it_is_answered(stack: Stack, tmp_path: Path) 
 
 
 def test_closed_model_has_written_everything(stack: Stack, tmp_path: Path) -> None:
-    model = Model(DiskBackend(), Budgets(memory=ONE, disk=2**20))
-    model.embeddings.keep(stack.frames, tmp_path)
-    look(model, *map(stack.__getitem__, range(FRAMES)))
+    model = Model(DiskBackend(), Budgets(memory=EMBEDDING_BYTES, disk=2**20))
+    model.embeddings.set_folder(stack.frames, tmp_path)
+    embeddings_of(model, *map(stack.__getitem__, range(FRAMES)))
 
     model.close()
 
@@ -220,7 +226,7 @@ def test_every_frame_is_read_once_while_batches_become_smaller(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sizes = itertools.cycle((4, 1, 1, 2))
-    monkeypatch.setattr(Batches, "size", lambda *_: next(sizes))
+    monkeypatch.setattr(BatchEncoder, "size", lambda *_: next(sizes))
     stack, gpu = Stack(40), DiskBackend(bright=-1, reach=99)
     session = Engine(gpu).open(stack.frames, contrast=CONTRAST)
 
@@ -231,40 +237,40 @@ def test_every_frame_is_read_once_while_batches_become_smaller(
 
 def test_propagation_of_many_frames_leaves_memory_flat() -> None:
     stack, gpu = Stack(300), DiskBackend(device="cuda", bright=-1, reach=99)
-    engine = Engine(gpu, Budgets(memory=3 * ONE, device=2 * ONE))
+    engine = Engine(gpu, Budgets(memory=3 * EMBEDDING_BYTES, device=2 * EMBEDDING_BYTES))
     session = engine.open(stack.frames, contrast=CONTRAST)
 
     masks = session.propagate({(0, 1): Prompts(points=[(8, 8)])})
-    occupied = [engine.embeddings.nbytes for _ in masks]
+    nbytes = [engine.embeddings.nbytes for _ in masks]
 
-    assert (len(occupied), stack.reads, gpu.encoded) == (300, 300, 300)
-    assert max(occupied) == 5 * ONE
+    assert (len(nbytes), stack.reads, gpu.encoded) == (300, 300, 300)
+    assert max(nbytes) == 5 * EMBEDDING_BYTES
 
 
 WAIT_S = 10
 
 
-def test_things_are_written_in_their_order() -> None:
+def test_embeddings_are_written_in_their_order() -> None:
     writer, written = Writer(), []
 
     for number in range(5):
-        writer.bring(lambda number=number: written.append(number))
+        writer.submit(lambda number=number: written.append(number))
     writer.close()
 
     assert written == [0, 1, 2, 3, 4]
 
 
-def test_who_brings_a_third_waits_for_the_first() -> None:
+def test_third_write_waits_for_the_first() -> None:
     writer, may_write, written = Writer(), Event(), []
 
     def write() -> None:
         assert may_write.wait(WAIT_S)
         written.append(1)
 
-    with ThreadPoolExecutor(1) as other:
+    with ThreadPoolExecutor(1) as pool:
         for _ in range(2):
-            writer.bring(write)
-        third = other.submit(writer.bring, write)
+            writer.submit(write)
+        third = pool.submit(writer.submit, write)
         before = written.copy()
         may_write.set()
         third.result(WAIT_S)
@@ -276,9 +282,9 @@ def test_who_brings_a_third_waits_for_the_first() -> None:
     assert len(written) == 3
 
 
-def test_what_goes_wrong_is_raised_later_and_not_lost() -> None:
+def test_error_of_a_write_is_raised_later() -> None:
     writer = Writer()
-    writer.bring(lambda: [][0])
+    writer.submit(lambda: [][0])
 
     with pytest.raises(IndexError):
         writer.finish()
@@ -289,7 +295,7 @@ def test_closed_writer_can_be_used_again() -> None:
     writer, written = Writer(), []
     writer.close()
 
-    writer.bring(lambda: written.append(1))
+    writer.submit(lambda: written.append(1))
     writer.close()
 
     assert written == [1]

@@ -38,7 +38,7 @@ class RegionBackend(DiskBackend):
     """Answers with the bright region under the clicks, and with half of it."""
 
     def segment(self, embedding: DiskEmbedding, prompts, previous) -> list[Prediction]:
-        self.asked.extend(prompts)
+        self.prompts.extend(prompts)
         self.refined.extend(previous)
         return [self._region(embedding, one) for one in prompts]
 
@@ -152,9 +152,9 @@ def test_next_click_off_the_window_starts_from_the_mask_so_far(backend: DiskBack
     mask = session.segment(0, click(7000, 9000, (7900, 9000)))
 
     assert backend.refined == [None, None]
-    assert backend.asked[1].mask is not None
-    assert backend.asked[1].mask.any()
-    assert len(backend.asked[1].points) == 2
+    assert backend.prompts[1].mask is not None
+    assert backend.prompts[1].mask.any()
+    assert len(backend.prompts[1].points) == 2
     assert middle(mask) == pytest.approx((7000, 9000), abs=2)
 
 
@@ -206,7 +206,7 @@ def test_reading_that_its_window_cuts_is_left_out() -> None:
 def test_wider_look_at_another_thing_is_not_taken() -> None:
     class Forgetful(RegionBackend):
         def segment(self, embedding, prompts, previous):
-            self.bright = 0.5 if not self.asked else 2.0
+            self.bright = 0.5 if not self.prompts else 2.0
             return super().segment(embedding, prompts, previous)
 
     session = opened(Forgetful(), disks([[(4000.0, 4000.0)]], 900, (8000, 8000)))
@@ -220,14 +220,14 @@ def test_what_is_kept_of_an_answer_is_small() -> None:
     pixels = ellipse((WINDOW_SIDE, WINDOW_SIDE), (500, 500), (20, 20))
     window = Window(0, 0, 0, WINDOW_SIDE, WINDOW_SIDE)
 
-    said = PromptState.of(
+    state = PromptState.of(
         PromptQuery(click(500, 500), click(500, 500), None, window),
         Prediction((mask_of(pixels, 0.9),)),
     )
 
-    assert said.answer.nbytes == 41**2
-    assert said.answer.hypotheses[0].shape == (WINDOW_SIDE, WINDOW_SIDE)
-    np.testing.assert_array_equal(said.answer.pixels, pixels)
+    assert state.prediction.nbytes == 41**2
+    assert state.prediction.hypotheses[0].shape == (WINDOW_SIDE, WINDOW_SIDE)
+    np.testing.assert_array_equal(state.prediction.pixels, pixels)
 
 
 def test_outline_of_a_patch_is_said_without_the_rest_of_the_frame(
@@ -241,7 +241,7 @@ def test_outline_of_a_patch_is_said_without_the_rest_of_the_frame(
 
     np.testing.assert_array_equal(mask.crop, drawn[40:161, 60:241])
     assert mask.box == (7040, 9060, 7161, 9241)
-    assert backend.asked[0].mask.shape == (WINDOW_SIDE, WINDOW_SIDE)
+    assert backend.prompts[0].mask.shape == (WINDOW_SIDE, WINDOW_SIDE)
     assert session.segment(0, Prompts(mask=outline)).area == mask.area
     assert backend.segmented == 1
 
@@ -284,7 +284,7 @@ def test_object_that_stays_is_followed_in_one_window(backend: DiskBackend) -> No
 
     list(opened(backend, stack).propagate({(0, 1): click(7000, 9000)}))
 
-    assert (backend.encoded, backend.followed) == (8, 7)
+    assert (backend.encoded, backend.propagated) == (8, 7)
     assert set(stack.chunks_read.values()) == {1}
 
 
@@ -295,7 +295,7 @@ def test_objects_in_one_window_share_its_embedding(backend: DiskBackend) -> None
     masks = list(opened(backend, disks(centres, 30, HUGE)).propagate(prompted))
 
     assert len(masks) == 12
-    assert (backend.encoded, backend.followed) == (8, 6)
+    assert (backend.encoded, backend.propagated) == (8, 6)
 
 
 def test_object_that_is_gone_is_not_looked_for_any_further(backend: DiskBackend) -> None:

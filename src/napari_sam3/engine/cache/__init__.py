@@ -1,3 +1,3 @@
-"""What a model has seen: on the device, in memory and on disk."""
+"""Embeddings on the device, in memory and on disk, each tier bounded in bytes."""
 
 from __future__ import annotations

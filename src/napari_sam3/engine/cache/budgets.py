@@ -1,4 +1,4 @@
-"""How much embeddings may occupy, on the device, in memory and on disk."""
+"""How many bytes embeddings may occupy, on the device, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from platformdirs import user_cache_dir
 from ...storage import free_bytes
 from ...values import Sam3Error
 
-CACHE = "NAPARI_SAM3_CACHE"
-MEMORY = "NAPARI_SAM3_MEMORY"
-DEVICE = "NAPARI_SAM3_DEVICE_MEMORY"
-DISK = "NAPARI_SAM3_DISK"
+CACHE_VARIABLE = "NAPARI_SAM3_CACHE"
+MEMORY_VARIABLE = "NAPARI_SAM3_MEMORY"
+DEVICE_VARIABLE = "NAPARI_SAM3_DEVICE_MEMORY"
+DISK_VARIABLE = "NAPARI_SAM3_DISK"
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]B)?", re.IGNORECASE)
 SHARE = 4
-"""A quarter of what the computer has, if nothing else was chosen."""
-MOST_ON_DISK = 32 * 10**9
+"""By default embeddings may occupy a quarter of what the computer has."""
+MAX_DISK_BYTES = 32 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,38 +30,44 @@ class Budgets:
     """Bytes that the embeddings of one model may occupy.
 
     The environment variables NAPARI_SAM3_DEVICE_MEMORY, NAPARI_SAM3_MEMORY and NAPARI_SAM3_DISK
-    choose others than those of the computer: numbers of bytes, or such as "500 MB" and "8 GB".
+    replace the defaults of this computer: a number of bytes, or an amount such as "500 MB".
     """
 
-    memory: int  # of the computer; all there is where the CPU calculates
-    device: int = 0  # of a device with memory of its own
-    disk: int = 0  # in every folder that they are kept in
+    memory: int  # main memory; the only tier in memory where the model runs on the CPU
+    device: int = 0  # memory of a graphics card
+    disk: int = 0  # in each folder
 
     @classmethod
     def of_this_computer(cls, device: str) -> Self:
-        """Choose a quarter of what this computer has, unless the environment says otherwise.
+        """Return a quarter of what this computer has, or what the environment variables say.
 
         Raises
         ------
         Sam3Error
-            If a variable of the environment is not an amount.
+            If an environment variable is not an amount.
         """
         machine = psutil.virtual_memory()
-        asked = _asked(MEMORY), _asked(DEVICE), _asked(DISK)
-        own = (
-            min(machine.total // SHARE, machine.available // 2),
-            _of_device(device),
-            min(free_bytes(cache_folder()) // SHARE, MOST_ON_DISK),
+        memory, on_device, on_disk = (
+            _from_environment(variable)
+            for variable in (MEMORY_VARIABLE, DEVICE_VARIABLE, DISK_VARIABLE)
         )
-        return cls(*(mine if one is None else one for one, mine in zip(asked, own, strict=True)))
+        default_memory = min(machine.total // SHARE, machine.available // 2)
+        default_device = _device_default(device)
+        default_disk = min(free_bytes(cache_folder()) // SHARE, MAX_DISK_BYTES)
+        return cls(
+            default_memory if memory is None else memory,
+            default_device if on_device is None else on_device,
+            default_disk if on_disk is None else on_disk,
+        )
 
 
 def cache_folder() -> Path:
-    """Return where this user's caches are: that of the system, or NAPARI_SAM3_CACHE."""
-    return Path(os.environ.get(CACHE) or user_cache_dir("napari-sam3"))
+    """Return the cache folder of this user: that of the system, or NAPARI_SAM3_CACHE."""
+    return Path(os.environ.get(CACHE_VARIABLE) or user_cache_dir("napari-sam3"))
 
 
-def _asked(variable: str) -> int | None:
+def _from_environment(variable: str) -> int | None:
+    """Return the bytes that an environment variable stands for; None if it is not set."""
     text = os.environ.get(variable, "").strip()
     if not text:
         return None
@@ -74,7 +80,7 @@ def _asked(variable: str) -> int | None:
     return int(float(amount[1]) * UNITS[(amount[2] or "").upper()])
 
 
-def _of_device(device: str) -> int:
+def _device_default(device: str) -> int:
     if device == "cpu":
         return 0
     from ..devices import device_bytes  # torch takes seconds to import

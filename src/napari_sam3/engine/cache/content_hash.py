@@ -1,4 +1,4 @@
-"""What an embedding on disk depends on, as one name that no other embedding has."""
+"""The content hash that names an embedding on disk: equal only if all it depends on is equal."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..images.frames import Frames
 from ..images.windows import Window
 
 DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class ContentHash:
     """All that an embedding depends on, whatever the file is called that its image came from."""
 
     revision: str  # of the model
@@ -25,9 +26,9 @@ class Signature:
 
     @property
     def name(self) -> str:
-        """A short name that changes with every part."""
-        whole = "\n".join(astuple(self)).encode()
-        return hashlib.blake2b(whole, digest_size=DIGEST_BYTES).hexdigest()
+        """A short name that changes with every field."""
+        fields = "\n".join(astuple(self)).encode()
+        return hashlib.blake2b(fields, digest_size=DIGEST_BYTES).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,18 @@ class Origin:
 
 
 def pixels_digest(pixels: NDArray[Any]) -> str:
-    """Name the values, the type and the shape of pixels, (H, W, C)."""
+    """Return a digest of the values, the dtype and the shape of pixels, (H, W, C)."""
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     digest.update(f"{pixels.dtype.str} {pixels.shape}".encode())
     digest.update(np.ascontiguousarray(pixels).view(np.uint8).data)
     return digest.hexdigest()
 
 
+def first_frame_digest(frames: Frames) -> str:
+    """Return a digest of the values of the first frame of a stack, whatever type stores them."""
+    return pixels_digest(frames.first().astype(np.float64))
+
+
 def window_text(window: Window | None) -> str:
-    """Name a part of a frame; all of it is "whole"."""
+    """Return the window of a frame as text; "whole" where there is none."""
     return "whole" if window is None else " ".join(map(str, astuple(window)))

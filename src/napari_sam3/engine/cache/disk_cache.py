@@ -1,4 +1,4 @@
-"""Embeddings in a folder, for the next session or another process."""
+"""Embeddings on disk, for the next session or another process."""
 
 from __future__ import annotations
 
@@ -13,43 +13,164 @@ from weakref import WeakKeyDictionary
 
 from numpy.typing import NDArray
 
-from ...storage import SPARE_BYTES, free_bytes
+from ...storage import DISK_FULL, SPARE_BYTES, UNREADABLE, free_bytes, shared_group
 from ..backends.base import Packed
 from ..images.frames import Frames
 from ..images.model_input import ModelInput
 from ..images.windows import Window
-from .content_hash import Origin, Signature, pixels_digest, window_text
-from .entries import UNREADABLE, DamagedError, measure_entry, read_entry, read_origin, write_entry
-from .quota import Quota, discard, folder_bytes, folders, mark_used, shared_group
+from .content_hash import ContentHash, Origin, pixels_digest, window_text
+from .entries import DamagedError, measure_entry, read_entry, read_origin, write_entry
+from .quota import Quota, folder_bytes, folder_names, mark_used, remove_folder
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-NO_MORE_WORK = "cannot schedule new futures"
-"""What `concurrent.futures` says, by which zarr reads and writes, while Python ends."""
-TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES)
-"""What a system says when a folder is to be put in the place of another."""
+ALREADY_THERE = (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES)
+"""What an operating system reports when a folder is renamed to the name of another."""
+NO_MORE_THREADS = "cannot schedule new futures"
+"""What `concurrent.futures`, with which zarr reads and writes, reports while Python exits."""
+
+
+class DiskCaches:
+    """The disk cache of each stack, and the digests of the frames that this process has read.
+
+    Whether an embedding belongs to a frame is decided by the frame's pixels. They are read once for
+    that; as long as the stack is open, they are assumed not to change. Where a frame is read again,
+    its digest is made anew.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Quota of each folder.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._stores: dict[Path, EmbeddingStore] = {}
+        self._store_of_frames: WeakKeyDictionary[Frames, EmbeddingStore] = WeakKeyDictionary()
+        self._default_store: EmbeddingStore | None = None
+        self._digests: WeakKeyDictionary[Frames, dict[tuple[int, Window | None], str]] = (
+            WeakKeyDictionary()
+        )
+
+    @property
+    def stores(self) -> list[EmbeddingStore]:
+        """The stores of all folders."""
+        return list(self._stores.values())
+
+    def set_folder(self, frames: Frames, folder: Path) -> None:
+        """Keep the embeddings of a stack in a folder."""
+        self._store_of_frames[frames] = self._store(folder)
+
+    def set_default_folder(self, folder: Path) -> None:
+        """Keep the embeddings of all stacks without a folder of their own in this one."""
+        self._default_store = self._store(folder)
+
+    def has_folder(self, model_input: ModelInput) -> bool:
+        """Whether the embeddings of a stack are kept on disk."""
+        return self._store_for(model_input) is not None
+
+    def quota(self, model_input: ModelInput) -> int:
+        """Return the bytes that the embeddings of a stack may occupy on disk."""
+        store = self._store_for(model_input)
+        return 0 if store is None else store.quota
+
+    def known_location(self, model_input: ModelInput, revision: str) -> CacheLocation | None:
+        """Return where an embedding is cached whose pixels were read before; None otherwise."""
+        store = self._store_for(model_input)
+        digests = self._digests.get(model_input.frames, {})
+        digest = digests.get((model_input.frame, model_input.window))
+        if store is None or digest is None:
+            return None
+        return _location(store, model_input, revision, digest)
+
+    def location(
+        self, model_input: ModelInput, revision: str, pixels: NDArray[Any]
+    ) -> CacheLocation | None:
+        """Return where an embedding is cached; None if its stack has no folder.
+
+        Parameters
+        ----------
+        model_input : ModelInput
+            What is encoded.
+        revision : str
+            Of the model.
+        pixels : (H, W, C) array
+            What `ModelInput.read` returns.
+        """
+        store = self._store_for(model_input)
+        if store is None:
+            return None
+        digest = pixels_digest(pixels)
+        digests = self._digests.setdefault(model_input.frames, {})
+        digests[model_input.frame, model_input.window] = digest
+        return _location(store, model_input, revision, digest)
+
+    def unread_frames(self, model_input: ModelInput, revision: str) -> list[int]:
+        """Return the frames of a stack that may have embeddings on disk and were not read yet."""
+        store = self._store_for(model_input)
+        if store is None:
+            return []
+        digests = self._digests.get(model_input.frames, {})
+        read = {frame for frame, window in digests if window is None}
+        content_hash = _content_hash(replace(model_input, window=None), revision, "")
+        stored = store.frames_of(_stack_shape(model_input), content_hash)
+        return [frame for frame in stored if frame not in read]
+
+    def _store_for(self, model_input: ModelInput) -> EmbeddingStore | None:
+        return self._store_of_frames.get(model_input.frames, self._default_store)
+
+    def _store(self, folder: Path) -> EmbeddingStore:
+        store = self._stores.get(folder)
+        if store is None:
+            store = self._stores[folder] = EmbeddingStore(folder, self._max_bytes)
+        return store
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CacheLocation:
+    """Where an embedding is cached on disk, whether it was written or not."""
+
+    store: EmbeddingStore
+    content_hash: ContentHash
+    origin: Origin
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the embedding is there."""
+        return self.content_hash in self.store
+
+    def get(self) -> Packed | None:
+        """Read the embedding; None if it is not there or damaged."""
+        return self.store.get(self.content_hash)
+
+    def measure(self) -> int | None:
+        """Return the bytes of the embedding without reading it; None if it is not complete."""
+        return self.store.measure(self.content_hash)
+
+    def put(self, packed: Packed) -> None:
+        """Write the embedding, if the quota allows it."""
+        self.store.put(self.content_hash, packed, self.origin)
 
 
 class EmbeddingStore:
     """A group of zarr with an entry for each embedding; processes may share it.
 
-    An entry is written aside and put in its place by one renaming, so it is there as a whole or
-    not at all. Nothing that happens to the folder is an error: an embedding that cannot be read is
-    made again, and one that cannot be written is not kept.
+    An entry is written to a draft and renamed once, so it is there completely or not at all.
+    Nothing that happens to the folder is an error: an embedding that cannot be read is encoded
+    again, and one that cannot be written is not kept.
 
     Parameters
     ----------
     folder : Path
-        Where they lie, such as ``embeddings.zarr``; it is made with the first one.
+        Where the entries lie, such as ``embeddings.zarr``; it is made with the first one.
     max_bytes : int
-        What they may occupy. Those that were not used for the longest time go first.
+        Quota; the least recently used entries go first.
 
     Attributes
     ----------
-    trouble : str
+    warning : str
         Why embeddings are not kept, in a sentence for the user; empty when they are.
     """
 
@@ -57,7 +178,7 @@ class EmbeddingStore:
         self.folder = folder
         self.warning = ""
         self._quota = Quota(folder, max_bytes)
-        self._is_begun = False
+        self._is_prepared = False
 
     @property
     def nbytes(self) -> int:
@@ -65,237 +186,123 @@ class EmbeddingStore:
         return self._quota.nbytes
 
     @property
-    def room(self) -> int:
+    def quota(self) -> int:
         """Bytes that there may be, as far as the disk has them."""
         free = max(free_bytes(self.folder) - SPARE_BYTES, 0)
         return min(self._quota.max_bytes, self._quota.nbytes + free)
 
-    def __contains__(self, signature: Signature) -> bool:
-        return os.path.isdir(self._entry(signature))  # False where nobody may look
+    def __contains__(self, content_hash: ContentHash) -> bool:
+        return os.path.isdir(self._entry(content_hash))  # False where reading is not permitted
 
-    def get(self, signature: Signature) -> Packed | None:
+    def get(self, content_hash: ContentHash) -> Packed | None:
         """Read an embedding, or return None, and mark it as used; a damaged one is removed."""
-        return self._used(signature, read_entry)
+        return self._used(content_hash, read_entry)
 
-    def measure(self, signature: Signature) -> int | None:
-        """Return the bytes of an embedding that is there as a whole, as `get` would, unread."""
-        return self._used(signature, measure_entry)
+    def measure(self, content_hash: ContentHash) -> int | None:
+        """Return the bytes of an embedding that is complete, as `get` would, without reading it."""
+        return self._used(content_hash, measure_entry)
 
-    def frames_of(self, shape: tuple[int, ...], alike: Signature) -> list[int]:
-        """Return the frames of stacks of this shape, (F, H, W, C), of which there are embeddings.
-
-        Only those count that were made as ``alike`` was, whatever its pixels are.
-        """
-        found = set()
-        for name in folders(self.folder):
-            told = read_origin(self.folder / name)
-            if told is None or told[1].shape != shape:
-                continue
-            if replace(told[0], pixels=alike.pixels) == alike:
-                found.add(told[1].frame)
-        return sorted(found)
-
-    def put(self, signature: Signature, packed: Packed, origin: Origin | None = None) -> None:
-        """Write an embedding, unless it is there or there is no room for it."""
-        if signature in self or packed.nbytes > self._quota.max_bytes:
+    def put(self, content_hash: ContentHash, packed: Packed, origin: Origin | None = None) -> None:
+        """Write an embedding, unless it is there or exceeds the quota."""
+        if content_hash in self or packed.nbytes > self._quota.max_bytes:
             return
-        draft = self._quota.draft()
+        draft = self._quota.draft_folder()
         try:
-            self._write(draft, signature, packed, origin)
+            self._write(draft, content_hash, packed, origin)
         except UNREADABLE as error:
-            self._tell(error)
+            self._warn(error)
         else:
             self.warning = ""
         finally:
-            discard(draft)
+            remove_folder(draft)
 
-    def _used(self, signature: Signature, use: Callable[[Path, Signature], T]) -> T | None:
-        if signature not in self:
+    def frames_of(self, shape: tuple[int, ...], content_hash: ContentHash) -> list[int]:
+        """Return the frames of stacks of this shape, (F, H, W, C), that have embeddings.
+
+        Only those count whose content hash is the same but for the pixels.
+        """
+        frames = set()
+        for name in folder_names(self.folder):
+            known = read_origin(self.folder / name)
+            if known is None or known[1].shape != shape:
+                continue
+            if replace(known[0], pixels=content_hash.pixels) == content_hash:
+                frames.add(known[1].frame)
+        return sorted(frames)
+
+    def _used(self, content_hash: ContentHash, use: Callable[[Path, ContentHash], T]) -> T | None:
+        if content_hash not in self:
             return None
-        entry = self._entry(signature)
+        entry = self._entry(content_hash)
         try:
-            found = use(entry, signature)
+            result = use(entry, content_hash)
         except DamagedError as error:
-            if _says_the_end(error.__cause__):
+            if _is_python_exiting(error.__cause__):
                 return None
-            logger.warning("An embedding in %s is made again: %s.", self.folder, error)
+            logger.warning("An embedding in %s is encoded again: %s.", self.folder, error)
             self._remove(entry)
             return None
         mark_used(entry)
-        return found
+        return result
 
     def _write(
-        self, draft: Path, signature: Signature, packed: Packed, origin: Origin | None
+        self, draft: Path, content_hash: ContentHash, packed: Packed, origin: Origin | None
     ) -> None:
         if free_bytes(self.folder) < packed.nbytes + SPARE_BYTES:
             raise OSError(errno.ENOSPC, "No space left on device")
-        if not self._is_begun:
+        if not self._is_prepared:
             shared_group(self.folder)
-            self._quota.tidy()
-            self._is_begun = True
-        write_entry(draft, signature, packed, origin)
-        self._quota.make(folder_bytes(draft))
+            self._quota.remove_abandoned_drafts()
+            self._is_prepared = True
+        write_entry(draft, content_hash, packed, origin)
+        self._quota.free(folder_bytes(draft))
         try:
-            draft.rename(self._entry(signature))
+            draft.rename(self._entry(content_hash))
         except OSError as error:
-            if error.errno not in TAKEN or signature not in self:
+            if error.errno not in ALREADY_THERE or content_hash not in self:
                 raise
 
     def _remove(self, entry: Path) -> None:
         try:
             self._quota.remove(entry)
         except OSError as error:
-            self._tell(error)
+            self._warn(error)
 
-    def _tell(self, error: Exception) -> None:
-        if _says_the_end(error):
+    def _warn(self, error: Exception) -> None:
+        if _is_python_exiting(error):
             return
-        is_full = isinstance(error, OSError) and error.errno in FULL
-        what = "there is no room left" if is_full else f"it cannot be written ({error})"
+        is_full = isinstance(error, OSError) and error.errno in DISK_FULL
+        reason = "there is no room left" if is_full else f"it cannot be written ({error})"
         warning = (
-            f"What the model has seen is not kept in {self.folder}: {what}. Free some space or "
-            "choose another folder; until then images are embedded again when you come back."
+            f"Embeddings are not kept in {self.folder}: {reason}. Free some space or choose "
+            "another folder; until then images are encoded again when you come back."
         )
         if not self.warning:
             logger.warning("%s", warning)
         self.warning = warning
 
-    def _entry(self, signature: Signature) -> Path:
-        return self.folder / signature.name
+    def _entry(self, content_hash: ContentHash) -> Path:
+        return self.folder / content_hash.name
 
 
-def _says_the_end(error: BaseException | None) -> bool:
-    """Whether something failed since Python ends, when threads get no more work: no fault of it."""
-    return isinstance(error, RuntimeError) and NO_MORE_WORK in str(error)
+def _location(
+    store: EmbeddingStore, model_input: ModelInput, revision: str, digest: str
+) -> CacheLocation:
+    origin = Origin(_stack_shape(model_input), model_input.frame)
+    return CacheLocation(store, _content_hash(model_input, revision, digest), origin)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CacheLocation:
-    """Where one embedding lies, if it was written."""
-
-    store: EmbeddingStore
-    signature: Signature
-    origin: Origin
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether it was written."""
-        return self.signature in self.store
-
-    def get(self) -> Packed | None:
-        """Read it; None if it is not there or damaged."""
-        return self.store.get(self.signature)
-
-    def measure(self) -> int | None:
-        """Return its bytes, without reading it; None if it is not there as a whole."""
-        return self.store.measure(self.signature)
-
-    def put(self, packed: Packed) -> None:
-        """Write it, if there is room."""
-        self.store.put(self.signature, packed, self.origin)
+def _content_hash(model_input: ModelInput, revision: str, digest: str) -> ContentHash:
+    window = window_text(model_input.window)
+    return ContentHash(revision, model_input.contrast.token, window, digest)
 
 
-class DiskCaches:
-    """Knows the store of each stack, and what was seen of its frames in this process.
-
-    Whether an embedding belongs to a frame is told from the frame's pixels. They are read for
-    that once; as long as the stack is open, its frames are taken for what they were. Where one is
-    read once more, it is named anew.
-
-    Parameters
-    ----------
-    max_bytes : int
-        What the embeddings in one store may occupy.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._stores: dict[Path, EmbeddingStore] = {}
-        self._chosen: WeakKeyDictionary[Frames, EmbeddingStore] = WeakKeyDictionary()
-        self._digests: WeakKeyDictionary[Frames, dict[tuple[int, Window | None], str]] = (
-            WeakKeyDictionary()
-        )
-        self._otherwise: EmbeddingStore | None = None
-
-    @property
-    def stores(self) -> list[EmbeddingStore]:
-        """All stores that were named."""
-        return list(self._stores.values())
-
-    def keep(self, frames: Frames, folder: Path) -> None:
-        """Keep the embeddings of a stack in a folder."""
-        self._chosen[frames] = self._store(folder)
-
-    def keep_others(self, folder: Path) -> None:
-        """Keep the embeddings of stacks for which no folder was named."""
-        self._otherwise = self._store(folder)
-
-    def keeps(self, picture: ModelInput) -> bool:
-        """Whether embeddings of a stack are kept on disk."""
-        return self._store_of(picture) is not None
-
-    def room(self, picture: ModelInput) -> int:
-        """Return the bytes that the embeddings of a stack may occupy on disk; 0 if none may."""
-        store = self._store_of(picture)
-        return 0 if store is None else store.room
-
-    def known_location(self, picture: ModelInput, revision: str) -> CacheLocation | None:
-        """Return the place of an embedding whose picture was read before."""
-        store = self._store_of(picture)
-        digest = self._digests.get(picture.frames, {}).get((picture.frame, picture.window))
-        if store is None or digest is None:
-            return None
-        return _place(store, picture, revision, digest)
-
-    def place(
-        self, picture: ModelInput, revision: str, pixels: NDArray[Any]
-    ) -> CacheLocation | None:
-        """Return the place of an embedding; None if it is not to be kept.
-
-        Parameters
-        ----------
-        picture : Picture
-            What is embedded.
-        revision : str
-            Of the model.
-        pixels : (H, W, C) array
-            What `Picture.read` returns.
-        """
-        store = self._store_of(picture)
-        if store is None:
-            return None
-        digest = pixels_digest(pixels)
-        self._digests.setdefault(picture.frames, {})[picture.frame, picture.window] = digest
-        return _place(store, picture, revision, digest)
-
-    def remembered(self, picture: ModelInput, revision: str) -> list[int]:
-        """Return the frames of a stack of which there may be embeddings, as far as not read."""
-        store = self._store_of(picture)
-        if store is None:
-            return []
-        read = {frame for frame, window in self._digests.get(picture.frames, {}) if window is None}
-        alike = _signature(replace(picture, window=None), revision, "")
-        return [one for one in store.frames_of(_shape(picture), alike) if one not in read]
-
-    def _store_of(self, picture: ModelInput) -> EmbeddingStore | None:
-        return self._chosen.get(picture.frames, self._otherwise)
-
-    def _store(self, folder: Path) -> EmbeddingStore:
-        known = self._stores.get(folder)
-        if known is None:
-            known = self._stores[folder] = EmbeddingStore(folder, self._max_bytes)
-        return known
-
-
-def _place(store: EmbeddingStore, picture: ModelInput, revision: str, digest: str) -> CacheLocation:
-    origin = Origin(_shape(picture), picture.frame)
-    return CacheLocation(store, _signature(picture, revision, digest), origin)
-
-
-def _shape(picture: ModelInput) -> tuple[int, int, int, int]:
-    frames = picture.frames
+def _stack_shape(model_input: ModelInput) -> tuple[int, int, int, int]:
+    """Return (F, H, W, C)."""
+    frames = model_input.frames
     return frames.count, *frames.shape, frames.channels
 
 
-def _signature(picture: ModelInput, revision: str, digest: str) -> Signature:
-    return Signature(revision, picture.contrast.token, window_text(picture.window), digest)
+def _is_python_exiting(error: BaseException | None) -> bool:
+    """Whether an error only means that Python exits and threads get no more work."""
+    return isinstance(error, RuntimeError) and NO_MORE_THREADS in str(error)

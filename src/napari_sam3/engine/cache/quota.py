@@ -1,4 +1,4 @@
-"""Room for entries in a folder that several processes share."""
+"""The quota of a folder whose entries several processes share."""
 
 from __future__ import annotations
 
@@ -7,25 +7,21 @@ import os
 import shutil
 import time
 import uuid
-from json import JSONDecodeError
 from pathlib import Path
-
-import zarr
-from zarr.errors import ContainsGroupError
 
 logger = logging.getLogger(__name__)
 
 DRAFT = ".draft-"
 """How the names of folders begin that are being written or removed."""
-LEFT_BEHIND_S = 3600
+ABANDONED_S = 3600
 """A draft this old was left by a process that has ended."""
 
 
 class Quota:
-    """The entries of a folder, which together occupy no more than so many bytes.
+    """Keeps the entries of a folder within so many bytes.
 
-    An entry is a folder that is never changed; the time of its last change is when it was last
-    used. Another process may add and remove entries at any time.
+    An entry is a folder that is never changed; its modification time is when it was last used.
+    Another process may add and remove entries at any time.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -38,14 +34,14 @@ class Quota:
         """Bytes of all entries."""
         return sum(self._measured().values())
 
-    def draft(self) -> Path:
-        """Name a new folder beside the entries, which nobody reads."""
+    def draft_folder(self) -> Path:
+        """Return the path of a new folder beside the entries, which nobody reads."""
         return self._folder / f"{DRAFT}{os.getpid()}-{uuid.uuid4().hex}"
 
-    def make(self, wanted: int) -> None:
-        """Remove the entries that were not used for the longest time, until there is room."""
+    def free(self, nbytes: int) -> None:
+        """Remove the least recently used entries until so many bytes are free."""
         sizes = self._measured()
-        missing = sum(sizes.values()) + wanted - self.max_bytes
+        missing = sum(sizes.values()) + nbytes - self.max_bytes
         if missing <= 0:
             return
         for name in sorted(sizes, key=self._last_used):
@@ -56,23 +52,23 @@ class Quota:
 
     def remove(self, entry: Path) -> None:
         """Remove an entry at once for all readers, unless another process has."""
-        gone = self.draft()
+        draft = self.draft_folder()
         try:
-            entry.rename(gone)
+            entry.rename(draft)
         except FileNotFoundError:
             return
-        discard(gone)
+        remove_folder(draft)
 
-    def tidy(self) -> None:
-        """Remove what processes have left behind that were ended while they wrote."""
+    def remove_abandoned_drafts(self) -> None:
+        """Remove the drafts of processes that were ended while they wrote."""
         for draft in self._folder.glob(f"{DRAFT}*"):
-            if time.time() - _modified(draft) > LEFT_BEHIND_S:
-                discard(draft)
+            if time.time() - _modified(draft) > ABANDONED_S:
+                remove_folder(draft)
 
     def _measured(self) -> dict[str, int]:
         self._sizes = {
             name: self._sizes.get(name) or folder_bytes(self._folder / name)
-            for name in folders(self._folder)
+            for name in folder_names(self._folder)
             if not name.startswith(DRAFT)
         }
         return self._sizes
@@ -81,31 +77,31 @@ class Quota:
         return _modified(self._folder / name)
 
 
-def folder_bytes(folder: Path) -> int:
-    """Return the bytes of all files in a folder, as far as they are still there."""
-    return sum(_size(Path(place, name)) for place, _, names in os.walk(folder) for name in names)
-
-
-def discard(folder: Path) -> None:
-    """Remove a folder, as far as that is possible."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def mark_used(entry: Path) -> None:
-    """Remember that an entry was used now."""
+    """Note in an entry that it was used now."""
     try:
         os.utime(entry)
-    except OSError as error:  # removed meanwhile, or nothing may be written here
+    except OSError as error:  # removed meanwhile, or the folder is read-only
         logger.debug("%s cannot be marked as used: %s", entry, error)
 
 
-def folders(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder, as far as it can be looked into."""
+def folder_bytes(folder: Path) -> int:
+    """Return the bytes of all files in a folder, as far as they are still there."""
+    return sum(_size(Path(parent, name)) for parent, _, names in os.walk(folder) for name in names)
+
+
+def folder_names(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder; none where it cannot be read."""
     try:
-        with os.scandir(folder) as found:
-            return [one.name for one in found if one.is_dir()]
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
     except OSError:
         return []
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, as far as that is possible."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _modified(path: Path) -> float:
@@ -120,28 +116,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-DESCRIPTION = "zarr.json"
-
-
-def shared_group(folder: Path) -> zarr.Group:
-    """Open a group, and make it if there is none.
-
-    A description that a crash or a full disk has cut off is written anew: what lies in the group
-    is found without it.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written.
-    ValueError, TypeError
-        If something else lies there.
-    """
-    try:
-        return zarr.open_group(folder, mode="a")
-    except ContainsGroupError:  # another process has made it meanwhile
-        return zarr.open_group(folder, mode="a")
-    except (JSONDecodeError, UnicodeDecodeError):
-        (folder / DESCRIPTION).unlink(missing_ok=True)
-        return zarr.open_group(folder, mode="a")

@@ -1,4 +1,4 @@
-"""Embeddings on the device, then in memory, then on disk."""
+"""The embedding cache of a model: on the device, then in main memory, then on disk."""
 
 from __future__ import annotations
 
@@ -23,77 +23,40 @@ from ..images.model_input import EmbeddingKey, ModelInput
 from .budgets import Budgets
 from .disk_cache import CacheLocation, DiskCaches
 
-MOST_WAITING = 2
-"""One that is being written and one that waits; who brings another one waits for the first."""
-
-
-class Writer:
-    """Writes one thing after the other, beside the threads that bring them.
-
-    Compressing and writing what a small model sees of an image takes about a third of the time
-    that it looks at it, and somebody may be waiting for the answer: so it is written meanwhile.
-    A program that ends without `finish` loses what was brought last.
-    """
-
-    def __init__(self) -> None:
-        self._bringing = Lock()
-        self._waiting: deque[Future[None]] = deque()
-        self._thread: ThreadPoolExecutor | None = None
-
-    def bring(self, write: Callable[[], None]) -> None:
-        """Have something written, as soon as all but one of those before are."""
-        with self._bringing:
-            while len(self._waiting) >= MOST_WAITING:
-                self._waiting.popleft().result()
-            if self._thread is None:
-                self._thread = ThreadPoolExecutor(1, "napari-sam3 keeps embeddings")
-            with suppress(RuntimeError):  # Python ends, and takes no new work
-                self._waiting.append(self._thread.submit(write))
-
-    def finish(self) -> None:
-        """Wait until everything is written."""
-        with self._bringing:
-            while self._waiting:
-                self._waiting.popleft().result()
-
-    def close(self) -> None:
-        """Wait until everything is written, and end the thread."""
-        self.finish()
-        with self._bringing:
-            if self._thread is not None:
-                self._thread.shutdown()
-            self._thread = None
+MAX_PENDING_WRITES = 2
+"""One that is under way and one that waits; whoever submits another waits for the first."""
 
 
 @dataclass(slots=True, eq=False)
-class Source:
-    """What an embedding is made from: what was kept of it, or the image."""
+class EmbeddingSource:
+    """What an embedding is made from: its packed arrays, or else the image."""
 
     packed: Packed | None = None
-    image: NDArray[np.float32] | None = None  # (H, W, 3) in 0..1, where nothing was kept
-    place: CacheLocation | None = None  # where it is to be kept
+    image: NDArray[np.float32] | None = None  # (H, W, 3) in 0..1, where nothing is packed
+    location: CacheLocation | None = None  # where it is to be written
 
 
 class Embeddings:
-    """What a model has seen, as near to it as there is room.
+    """All embeddings of a model, cached as near to it as there is room.
 
-    The device holds embeddings as the model made them, ready to be asked. What has no room there
-    any more is packed into memory. Where the CPU calculates, its memory is that of the device, and
-    there is one tier less. What is made is also written to the store of its stack, if it has one.
+    The device holds embeddings as the model made them. What is evicted there is packed into main
+    memory. Where the model runs on the CPU, both are the same memory, and there is one tier less.
+    New embeddings are also written to the folder of their stack, if it has one.
 
     Embeddings are shared and never changed. NumPy arrays in them are made read-only; tensors cannot
-    be, so a backend must not write into an embedding it is given. Any thread may ask, and the one
-    that has its turn puts.
+    be, so a backend must not write into an embedding it is given. Any thread may read; the thread
+    that has its turn at the model writes.
     """
 
     def __init__(self, backend: Backend, budgets: Budgets) -> None:
-        is_one = backend.device == "cpu"
-        near, far = (budgets.memory, 0) if is_one else (budgets.device, budgets.memory)
-        self.on_device: BoundedCache[EmbeddingKey, Embedding] = BoundedCache(near)
-        self.in_memory: BoundedCache[EmbeddingKey, Packed] = BoundedCache(far)
+        is_cpu = backend.device == "cpu"
+        device_bytes = budgets.memory if is_cpu else budgets.device
+        memory_bytes = 0 if is_cpu else budgets.memory
+        self.on_device: BoundedCache[EmbeddingKey, Embedding] = BoundedCache(device_bytes)
+        self.in_memory: BoundedCache[EmbeddingKey, Packed] = BoundedCache(memory_bytes)
         self.disk_caches = DiskCaches(budgets.disk)
         self._writer = Writer()
-        self._kept_bytes: WeakKeyDictionary[Frames, int] = WeakKeyDictionary()
+        self._stored_bytes: WeakKeyDictionary[Frames, int] = WeakKeyDictionary()
 
     def __len__(self) -> int:
         return len(self.on_device) + len(self.in_memory)
@@ -110,7 +73,7 @@ class Embeddings:
 
     @property
     def on_disk(self) -> int:
-        """Bytes in the folders of all stacks that were opened; they are counted on the disk."""
+        """Bytes in the folders of all stacks that were opened; measured on the disk."""
         return sum(store.nbytes for store in self.disk_caches.stores)
 
     @property
@@ -118,120 +81,159 @@ class Embeddings:
         """Why embeddings are not kept on disk, for the user; empty when they are."""
         return next((store.warning for store in self.disk_caches.stores if store.warning), "")
 
-    def keep(self, frames: Frames, folder: Path) -> None:
-        """Keep what is seen of a stack in a folder."""
-        self.disk_caches.keep(frames, folder)
+    def set_folder(self, frames: Frames, folder: Path) -> None:
+        """Keep the embeddings of a stack in a folder."""
+        self.disk_caches.set_folder(frames, folder)
 
-    def keep_others(self, folder: Path) -> None:
-        """Keep what is seen of stacks for which no folder was named in this one."""
-        self.disk_caches.keep_others(folder)
+    def set_default_folder(self, folder: Path) -> None:
+        """Keep the embeddings of all stacks without a folder of their own in this one."""
+        self.disk_caches.set_default_folder(folder)
 
-    def has(self, picture: ModelInput, revision: str) -> bool:
-        """Whether an embedding is known, as far as that can be told without reading its frame."""
-        key = picture.key(revision)
+    def has(self, model_input: ModelInput, revision: str) -> bool:
+        """Whether an embedding is in any tier, as far as known without reading its frame."""
+        key = model_input.key(revision)
         if key in self.on_device or key in self.in_memory:
             return True
-        place = self.disk_caches.known_location(picture, revision)
-        return place is not None and place.is_taken
+        location = self.disk_caches.known_location(model_input, revision)
+        return location is not None and location.is_written
 
-    def recognise(self, picture: ModelInput, revision: str) -> None:
-        """Read a frame, so that it is known whether its embedding is on disk."""
-        self._sought(picture, revision)
+    def recognise(self, model_input: ModelInput, revision: str) -> None:
+        """Read a frame, so that `has` knows whether its embedding is on disk."""
+        self._located(model_input, revision)
 
     def get(self, key: EmbeddingKey) -> Embedding | None:
         """Return an embedding that is on the device."""
         return self.on_device.get(key)
 
     def put(self, key: EmbeddingKey, embedding: Embedding, backend: Backend) -> None:
-        """Keep an embedding on the device, and pack others of this backend into memory for it."""
+        """Keep an embedding on the device; what is evicted there is packed into memory."""
         _make_read_only(embedding)
-        for old, gone in self.on_device.put(key, embedding):
-            fits = gone.nbytes <= self.in_memory.max_bytes
-            if fits and self.in_memory.get(old) is None:
-                self.in_memory.put(old, backend.pack(gone))
+        for evicted_key, evicted in self.on_device.put(key, embedding):
+            fits = evicted.nbytes <= self.in_memory.max_bytes
+            if fits and self.in_memory.get(evicted_key) is None:
+                self.in_memory.put(evicted_key, backend.pack(evicted))
 
-    def source(self, picture: ModelInput, revision: str) -> Source:
-        """Return what is kept of an embedding; the frame is read at most once, and only if needed.
+    def source(self, model_input: ModelInput, revision: str) -> EmbeddingSource:
+        """Return what an embedding is made from: packed arrays if there are any, or the image.
 
-        The image is drawn where nothing is kept.
+        The frame is read at most once, and only if needed.
         """
-        packed = self.in_memory.get(picture.key(revision))
+        packed = self.in_memory.get(model_input.key(revision))
         if packed is not None:
-            return Source(packed)
-        place, pixels = self._sought(picture, revision)
-        packed = None if place is None else place.get()
+            return EmbeddingSource(packed)
+        location, pixels = self._located(model_input, revision)
+        packed = None if location is None else location.get()
         if packed is not None:
-            return Source(packed)
-        return self._drawn(picture, revision, place, pixels)
+            return EmbeddingSource(packed)
+        return self._image_source(model_input, revision, location, pixels)
 
-    def missing(self, picture: ModelInput, revision: str) -> Source | None:
-        """Return what an embedding is to be made from, or None if one is kept as a whole.
+    def source_unless_stored(
+        self, model_input: ModelInput, revision: str
+    ) -> EmbeddingSource | None:
+        """Return the image that an embedding is made from; None if it is in memory or on disk.
 
         What is on disk stays there, and the frame is read at most once.
         """
-        if picture.key(revision) in self.in_memory:
+        if model_input.key(revision) in self.in_memory:
             return None
-        place, pixels = self._sought(picture, revision)
-        nbytes = None if place is None else place.measure()
+        location, pixels = self._located(model_input, revision)
+        nbytes = None if location is None else location.measure()
         if nbytes is None:
-            return self._drawn(picture, revision, place, pixels)
-        if picture.window is None:
-            self._kept_bytes[picture.frames] = nbytes
+            return self._image_source(model_input, revision, location, pixels)
+        if model_input.window is None:
+            self._stored_bytes[model_input.frames] = nbytes
         return None
 
-    def kept_bytes(self, frames: Frames) -> int | None:
-        """Return the bytes of one embedding of a stack, if `missing` has found one on disk."""
-        return self._kept_bytes.get(frames)
+    def stored_bytes(self, frames: Frames) -> int | None:
+        """Return the bytes of an embedding of a stack that `source_unless_stored` measured."""
+        return self._stored_bytes.get(frames)
 
-    def write(self, sources: Iterable[Source]) -> None:
-        """Write those that were made from an image and packed."""
+    def write(self, sources: Iterable[EmbeddingSource]) -> None:
+        """Write the embeddings that were encoded from an image and packed."""
         for source in sources:
-            if source.place is not None and source.packed is not None:
-                self._writer.bring(partial(source.place.put, source.packed))
+            if source.location is not None and source.packed is not None:
+                self._writer.submit(partial(source.location.put, source.packed))
 
     def finish(self) -> None:
-        """Wait until what was made is written."""
+        """Wait until all embeddings are written."""
         self._writer.finish()
 
     def clear(self) -> None:
-        """Let go of all that is not on disk, and end writing."""
+        """Drop all embeddings that are not on disk, and end writing."""
         self._writer.close()
         self.on_device.clear()
         self.in_memory.clear()
 
-    def _sought(
-        self, picture: ModelInput, revision: str
+    def _located(
+        self, model_input: ModelInput, revision: str
     ) -> tuple[CacheLocation | None, NDArray[Any] | None]:
-        """Return where an embedding lies on disk, and the pixels if they were read for that."""
-        place = self.disk_caches.known_location(picture, revision)
-        return self._named(picture, revision) if place is None else (place, None)
+        """Return where an embedding is on disk, and the pixels if they were read for that."""
+        location = self.disk_caches.known_location(model_input, revision)
+        return self._read(model_input, revision) if location is None else (location, None)
 
-    def _drawn(
+    def _image_source(
         self,
-        picture: ModelInput,
+        model_input: ModelInput,
         revision: str,
-        place: CacheLocation | None,
+        location: CacheLocation | None,
         pixels: NDArray[Any] | None,
-    ) -> Source:
-        """Draw what is to be kept at a place.
+    ) -> EmbeddingSource:
+        """Compose the image of an embedding that is to be encoded.
 
-        Where pixels are read for that, it is theirs: they may have changed since it was named.
+        Where its pixels are read only now, the location is theirs: they may have changed since.
         """
         if pixels is None:
-            place, pixels = self._named(picture, revision)
-        return Source(None, picture.contrast.compose(pixels), place)
+            location, pixels = self._read(model_input, revision)
+        return EmbeddingSource(None, model_input.contrast.compose(pixels), location)
 
-    def _named(
-        self, picture: ModelInput, revision: str
+    def _read(
+        self, model_input: ModelInput, revision: str
     ) -> tuple[CacheLocation | None, NDArray[Any]]:
-        """Read a picture, and return the place of its embedding and the pixels."""
-        pixels = picture.read().copy()  # a stack may be written to while these are looked at
-        return self.disk_caches.place(picture, revision, pixels), pixels
+        """Read a model input; return where its embedding is on disk, and the pixels."""
+        pixels = model_input.read().copy()  # a stack may be written to while these are encoded
+        return self.disk_caches.location(model_input, revision, pixels), pixels
+
+
+class Writer:
+    """Writes embeddings in a thread of its own, in the order they are submitted.
+
+    To compress and write an embedding of a small model takes about a third of the time of encoding
+    it, and a click may wait for the mask. A program that ends without `finish` loses the latest.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._pending: deque[Future[None]] = deque()
+        self._thread: ThreadPoolExecutor | None = None
+
+    def submit(self, write: Callable[[], None]) -> None:
+        """Write soon; waits while there are `MAX_PENDING_WRITES` before it."""
+        with self._lock:
+            while len(self._pending) >= MAX_PENDING_WRITES:
+                self._pending.popleft().result()
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, "napari-sam3 keeps embeddings")
+            with suppress(RuntimeError):  # Python exits, and threads get no more work
+                self._pending.append(self._thread.submit(write))
+
+    def finish(self) -> None:
+        """Wait until everything is written."""
+        with self._lock:
+            while self._pending:
+                self._pending.popleft().result()
+
+    def close(self) -> None:
+        """Wait until everything is written, and end the thread."""
+        self.finish()
+        with self._lock:
+            if self._thread is not None:
+                self._thread.shutdown()
+            self._thread = None
 
 
 def _make_read_only(embedding: Any) -> None:
     names = [*getattr(embedding, "__slots__", ()), *getattr(embedding, "__dict__", ())]
     for name in names:
-        part = getattr(embedding, name)
-        if isinstance(part, np.ndarray):
-            part.setflags(write=False)
+        value = getattr(embedding, name)
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
