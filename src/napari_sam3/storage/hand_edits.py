@@ -1,8 +1,8 @@
-"""What a user changed by hand in labels that the model wrote, and how both live together.
+"""What was changed by hand in labels that the model wrote, and how both are kept.
 
 Beside the labels that are shown, a second plane keeps what the model wrote. Where the two differ,
-the user has been at work: a pixel that only the shown labels have was added by hand, one that only
-the model's have was erased by hand. Neither is undone by what the model writes later.
+somebody has painted: a pixel that only the shown labels have was added by hand, one that only the
+model's have was erased by hand. Neither is undone by what the model writes later.
 """
 
 from __future__ import annotations
@@ -15,48 +15,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..values import Box, Mask
+from .label_pyramid import Labels
 
-PlaneLabels = NDArray[np.uint16]
 Pixels = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelPlane:
-    """One frame of labels, with 0 where there is no object."""
+    """Labels in a box of a frame, with 0 where there is no object."""
 
-    shown: PlaneLabels  # (H, W) as the user sees them
-    model: PlaneLabels  # (H, W) as the model wrote them
+    shown: Labels  # (h, w) as they are displayed
+    model: Labels  # (h, w) as the model wrote them
 
     def mask(self, value: int) -> Pixels:
-        """Return the pixels (H, W) that show a label."""
-        return self.shown == value
+        """Return the pixels (h, w) that show a label."""
+        return np.asarray(self.shown == value)
 
     def added(self, value: int) -> Pixels:
-        """Return the pixels (H, W) that the user gave this label."""
-        return (self.shown == value) & (self.model != value)
+        """Return the pixels (h, w) that were given this label by hand."""
+        return np.asarray((self.shown == value) & (self.model != value))
 
     def erased(self, value: int) -> Pixels:
-        """Return the pixels (H, W) that the user took from this label."""
-        return (self.model == value) & (self.shown != value)
+        """Return the pixels (h, w) from which this label was erased by hand."""
+        return np.asarray((self.model == value) & (self.shown != value))
 
     def is_edited(self, value: int) -> bool:
-        """Whether the user changed this label by hand."""
+        """Whether this label was changed by hand."""
         return bool(((self.model == value) != (self.shown == value)).any())
 
     def edited(self) -> list[int]:
-        """Return the labels that the user changed by hand."""
+        """Return the labels that were changed by hand."""
         differs = self.shown != self.model
         values = np.union1d(self.shown[differs], self.model[differs])
         return [int(value) for value in values if value]
 
     def free(self, value: int) -> Pixels:
-        """Return the pixels (H, W) that this label may take without taking them from another."""
-        return (self.shown == 0) | (self.shown == value)
+        """Return the pixels (h, w) that this label may have without taking any from another."""
+        return np.asarray((self.shown == 0) | (self.shown == value))
 
     def written(self, value: int, mask: Pixels, allowed: Pixels) -> Self:
-        """Let the model give a label to the pixels of a mask, (H, W), where it is allowed to.
+        """Let the model give a label to the pixels of a mask, (h, w), where it is allowed to.
 
-        The model's earlier pixels of this label go; what the user added or erased stays so.
+        The model's earlier pixels of this label go; what was added or erased by hand stays so.
         """
         added, erased = self.added(value), self.erased(value)
         wanted = mask & allowed
@@ -67,19 +67,22 @@ class LabelPlane:
 
     def without(self, *values: int) -> Self:
         """Remove labels with all that was done to them."""
-        shown, model = (np.where(np.isin(one, values), 0, one) for one in (self.shown, self.model))
-        return type(self)(shown.astype(np.uint16), model.astype(np.uint16))
+        shown, model = (
+            np.where(np.isin(labels, values), 0, labels).astype(labels.dtype)
+            for labels in (self.shown, self.model)
+        )
+        return type(self)(shown, model)
 
-    def joined(self, other: LabelPlane, value: int) -> Self:
-        """Take over a label from another plane, as it is there, where this one has none."""
-        shown = np.where((self.shown == 0) & other.mask(value), other.shown, self.shown)
+    def joined(self, plane: LabelPlane, value: int) -> Self:
+        """Copy a label from another plane, as it is there, where this plane has none."""
+        shown = np.where((self.shown == 0) & plane.mask(value), plane.shown, self.shown)
         free = (self.model == 0) & ((shown == 0) | (shown == value))
-        model = np.where(free & (other.model == value), other.model, self.model)
+        model = np.where(free & (plane.model == value), plane.model, self.model)
         return type(self)(shown, model)
 
 
-def _replaced(labels: PlaneLabels, value: int, mask: Pixels) -> PlaneLabels:
-    """Return labels, (H, W), in which exactly the pixels of the mask have this value."""
+def _replaced(labels: Labels, value: int, mask: Pixels) -> Labels:
+    """Return labels, (h, w), in which exactly the pixels of the mask have this value."""
     replaced = np.where(labels == value, 0, labels).astype(labels.dtype)
     replaced[mask] = value
     return replaced

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +13,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-from ..values import WITHOUT_UNIT, Box, Geometry, named_unit
+from ..values import WITHOUT_UNIT, Box, FrameIndex, Geometry, StorageError, named_unit
 
 Labels = NDArray[Any]
 """Of uint16, or of uint32 where there are more objects than that holds."""
@@ -22,11 +24,13 @@ NARROW = np.dtype(np.uint16)
 TILE = 512
 """Side of a chunk in pixels."""
 
+PART = 4 * TILE
+"""Side of what is copied at once, in pixels."""
+
 SMALL = 2048
 """The last level has fewer rows and columns than this."""
 
-VERSION = "0.5"
-"""Of OME-Zarr."""
+OME_ZARR_VERSION = "0.5"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,30 +51,118 @@ class LabelPyramid:
         axes: str | None = None,
     ) -> Self:
         """Make empty labels of this shape, rows and columns last, named 0, 1, ... in a group."""
-        sides = level_sides((shape[-2], shape[-1]))
         levels = (
-            _empty(group, (*shape[:-2], *plane), dtype, name=str(level), dimension_names=axes)
-            for level, plane in enumerate(sides)
+            empty_labels(
+                group, (*shape[:-2], *plane), dtype, TILE, name=str(level), dimension_names=axes
+            )
+            for level, plane in enumerate(level_sides((shape[-2], shape[-1])))
         )
         return cls(tuple(levels))
+
+    @classmethod
+    def of(cls, group: zarr.Group) -> Self:
+        """Open the labels named 0, 1, ... in a group."""
+        levels = sorted((name for name, _ in group.arrays() if name.isdigit()), key=int)
+        return cls(tuple(array_in(group, level) for level in levels))
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """What holds a label."""
         return np.dtype(self.levels[0].dtype)
 
-    def read(self, place: tuple[int, ...], box: Box) -> Labels:
-        """Read the pixels (h, w) in a box of the frame at a place."""
-        return np.asarray(self.levels[0][_index(place, box)], self.dtype)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the finest level, rows and columns last."""
+        return self.levels[0].shape
 
-    def write(self, place: tuple[int, ...], box: Box, labels: Labels) -> None:
-        """Replace the pixels (h, w) in a box of the frame at a place, at every level."""
-        self.levels[0][_index(place, box)] = labels
+    def read(self, frame_index: FrameIndex, box: Box) -> Labels:
+        """Read the pixels (h, w) in a box of a frame."""
+        return np.asarray(self.levels[0][_index(frame_index, box)], self.dtype)
+
+    def write(self, frame_index: FrameIndex, box: Box, labels: Labels) -> None:
+        """Replace the pixels (h, w) in a box of a frame, at every level."""
+        self.levels[0][_index(frame_index, box)] = labels
         for finer, coarser in zip(self.levels, self.levels[1:], strict=False):
             box = _halved_box(box)
             source = _clipped(Box(*(2 * side for side in box)), finer.shape)
-            shrunk = halved(np.asarray(finer[_index(place, source)], self.dtype))
-            coarser[_index(place, box)] = shrunk
+            shrunk = halved(np.asarray(finer[_index(frame_index, source)], self.dtype))
+            coarser[_index(frame_index, box)] = shrunk
+
+    def write_all(self, labels: Any) -> None:
+        """Copy labels of the same shape, part by part; where there are none nothing is written.
+
+        Raises
+        ------
+        StorageError
+            If a label is too high to be held, or negative.
+        """
+        highest = np.iinfo(self.dtype).max
+        for frame_index in product(*map(range, self.shape[:-2])):
+            for box in boxes_of_parts(self.shape, (PART, PART)):
+                part = np.asarray(labels[_index(frame_index, box)])
+                if part.max() > highest or part.min() < 0:
+                    raise StorageError(
+                        f"Only labels from 0 to {highest} can be written: relabel the layer first."
+                    )
+                if part.any():
+                    self.write(frame_index, box, part.astype(self.dtype))
+
+
+def array_in(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """Return an array of a group.
+
+    Raises
+    ------
+    LookupError
+        If there is no array of this name.
+    """
+    array = group[name]
+    if not isinstance(array, zarr.Array):
+        raise LookupError(f"{name} is no array")
+    return array
+
+
+def empty_labels(
+    group: zarr.Group, shape: tuple[int, ...], dtype: np.dtype[Any], side: int, **naming: Any
+) -> zarr.Array[Any]:
+    """Make an array of zeros in a group, with chunks of one frame of at most this side."""
+    return group.create_array(
+        **naming,
+        shape=shape,
+        chunks=(*(1 for _ in shape[:-2]), *(min(side, length) for length in shape[-2:])),
+        dtype=dtype,
+        fill_value=0,
+        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
+    )
+
+
+def chunks_on_disk(
+    folder: Path, array: zarr.Array[Any], frame_index: FrameIndex | None = None
+) -> Iterator[tuple[int, ...]]:
+    """Yield where the chunks of an array, or of one of its frames, are on its grid of chunks.
+
+    Parameters
+    ----------
+    folder : Path
+        The root of the array's store.
+    array : zarr.Array
+        The array.
+    frame_index : tuple of int, optional
+        The frame whose chunks are wanted.
+    """
+    root = folder / array.path / "c"
+    frames = ["*"] * (array.ndim - 2) if frame_index is None else map(str, frame_index)
+    for chunk in root.glob("/".join((*frames, "*", "*"))):
+        parts = chunk.relative_to(root).parts
+        if parts[-1].isdigit():  # else it is being written
+            yield tuple(int(part) for part in parts)
+
+
+def boxes_of_parts(shape: tuple[int, ...], sides: tuple[int, int]) -> Iterator[Box]:
+    """Cut frames of this shape into boxes of so many rows and columns or less, row by row."""
+    height, width = shape[-2:]
+    for top, left in product(range(0, height, sides[0]), range(0, width, sides[1])):
+        yield Box(top, left, min(top + sides[0], height), min(left + sides[1], width))
 
 
 def type_of_labels(highest: int) -> np.dtype[Any]:
@@ -94,7 +186,7 @@ def halved(labels: Labels) -> Labels:
 
 
 def describe(group: zarr.Group, levels: int, geometry: Geometry) -> None:
-    """Tell in the words of OME-Zarr what the arrays of a group are.
+    """Write the OME-Zarr metadata of labels.
 
     Parameters
     ----------
@@ -110,9 +202,9 @@ def describe(group: zarr.Group, levels: int, geometry: Geometry) -> None:
         "datasets": [_dataset(level, geometry) for level in range(levels)],
     }
     group.attrs["ome"] = {
-        "version": VERSION,
+        "version": OME_ZARR_VERSION,
         "multiscales": [multiscale],
-        "image-label": {"version": VERSION},
+        "image-label": {"version": OME_ZARR_VERSION},
     }
 
 
@@ -124,7 +216,7 @@ def _axis(name: str, unit: str) -> dict[str, str]:
 
 
 def _dataset(level: int, geometry: Geometry) -> dict[str, Any]:
-    """Tell of a level; the centre of its first pixel is in the middle of those it was made of."""
+    """Describe a level; the centre of its first pixel is in the middle of those it was made of."""
     scale, steps = np.array(geometry.scale), np.ones(len(geometry.axes))
     steps[-2:] = 2**level
     grown, moved = scale * steps, geometry.translation + scale * (steps - 1) / 2
@@ -137,21 +229,8 @@ def _dataset(level: int, geometry: Geometry) -> dict[str, Any]:
     }
 
 
-def _empty(
-    group: zarr.Group, shape: tuple[int, ...], dtype: np.dtype[Any], **naming: Any
-) -> zarr.Array[Any]:
-    return group.create_array(
-        **naming,
-        shape=shape,
-        chunks=(*(1 for _ in shape[:-2]), *(min(TILE, side) for side in shape[-2:])),
-        dtype=dtype,
-        fill_value=0,
-        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
-    )
-
-
-def _index(place: tuple[int, ...], box: Box) -> tuple[int | slice, ...]:
-    return (*place, *box.slices)
+def _index(frame_index: FrameIndex, box: Box) -> tuple[int | slice, ...]:
+    return (*frame_index, *box.slices)
 
 
 def _halved_box(box: Box) -> Box:

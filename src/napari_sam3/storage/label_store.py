@@ -1,266 +1,528 @@
-"""Labels on disk: arrays of one chunk a frame, each with a twin of what the model wrote."""
+"""Labels on disk: arrays of one chunk a frame, each beside an array of what the model wrote."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
 
-from ..values import Box, FrameIndex, StorageError, is_large
-from .disk import storing_in
-from .hand_edits import LabelPlane, PlaneLabels
-from .label_pyramid import LabelPyramid
+from ..values import (
+    Box,
+    FrameIndex,
+    Geometry,
+    Key,
+    Mask,
+    StorageError,
+    default_axes,
+    is_large,
+)
+from .disk import CHOOSE_FOLDER, new_folder, remove, shared_group, storing_in
+from .hand_edits import LabelPlane
+from .label_pyramid import (
+    NARROW,
+    OME_ZARR_VERSION,
+    LabelPyramid,
+    Labels,
+    array_in,
+    chunks_on_disk,
+    describe,
+    empty_labels,
+)
 from .lazy_stack import LazyStack
 
+LABELS = "labels.zarr"
+SHOWN, MODEL = "0", "model"
+"""Names of the arrays of a group of labels: what is shown, and what the model wrote."""
+SHARED_LABELS = "objects"
+"""Name of the labels of all objects that share a layer."""
+HIGHEST_ID = 2**32 - 1
+"""The highest object id that labels hold."""
 
-class TiledLabels:
-    """The labels of a stack of large frames.
 
-    A layer shows them at several sizes, and on these napari lets nobody paint. So what is shown
-    is what the model wrote, and where each object lies is known without looking.
+def name_of_object(object_id: int) -> str:
+    """Return the name of the labels of an object that shares them with no other."""
+    return f"object-{object_id}"
+
+
+class StoredLabels(ABC):
+    """The labels of a stack on disk: what is shown, and what the model wrote.
 
     Parameters
     ----------
     folder : Path
-        The store that the arrays are in.
-    pyramid : LabelPyramid
-        The arrays, empty.
+        The root of the store that the arrays are in.
+    remedy : str
+        What to do where they cannot be written.
     """
 
-    def __init__(self, folder: Path, pyramid: LabelPyramid) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, remedy: str = CHOOSE_FOLDER) -> None:
+        self.folder = folder
+        self._remedy = remedy
+
+    @property
+    @abstractmethod
+    def layer_data(self) -> Any:
+        """What a Labels layer shows: an array (..., H, W), or several sizes, the finest first."""
+
+    @property
+    @abstractmethod
+    def finest(self) -> zarr.Array[Any]:
+        """The array (..., H, W) of what is shown, in full size."""
+
+    @abstractmethod
+    def box(self, frame_index: FrameIndex, value: int) -> Box | None:
+        """Return a box outside of which a label has no pixel; None where it has none at all."""
+
+    @abstractmethod
+    def read(self, frame_index: FrameIndex, box: Box) -> LabelPlane:
+        """Read the pixels in a box of a frame."""
+
+    @abstractmethod
+    def write(self, frame_index: FrameIndex, plane: LabelPlane, box: Box) -> None:
+        """Replace the pixels in a box, or leave them as they were and raise a `StorageError`."""
+
+    @abstractmethod
+    def frame_indices(self) -> list[FrameIndex]:
+        """Return all frames that have labels, in order."""
+
+    @abstractmethod
+    def edited_frames(self) -> list[FrameIndex]:
+        """Return the frames that were painted on by hand."""
+
+    @abstractmethod
+    def parts(self, frame_index: FrameIndex) -> Iterator[tuple[int, Box, LabelPlane]]:
+        """Return every label of a frame, with a box that holds all of it and the pixels there."""
+
+    def refresh(self, frame_index: FrameIndex) -> None:
+        """Read anew from disk where labels are, since another process may have written them."""
+        return
+
+    def write_mask(self, key: Key[FrameIndex], mask: Mask, keeps_committed: bool = True) -> None:
+        """Write what the model says an object is on a frame; what was painted by hand stays.
+
+        Parameters
+        ----------
+        key : tuple of frame index and int
+            The frame, and the label of the object.
+        mask : Mask
+            Its pixels on the frame.
+        keeps_committed : bool
+            Whether pixels of other labels are left alone.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be stored; nothing has changed then.
+        """
+        before = self.box(*key)
+        if before is None:
+            self._write_in(key, mask, mask.box, keeps_committed)
+        elif mask.box.is_far_from(before):
+            self._move(key, mask, before, keeps_committed)
+        else:
+            self._write_in(key, mask, mask.box.union(before), keeps_committed)
+
+    def _move(self, key: Key[FrameIndex], mask: Mask, before: Box, keeps_committed: bool) -> None:
+        """Write a mask far from where the object was; what lies between is not touched."""
+        frame_index, value = key
+        plane = self.read(frame_index, before)
+        self.write(frame_index, plane.without(value), before)
+        try:
+            self._write_in(key, mask, mask.box, keeps_committed)
+        except StorageError:
+            self.write(frame_index, plane, before)
+            raise
+
+    def _write_in(self, key: Key[FrameIndex], mask: Mask, box: Box, keeps_committed: bool) -> None:
+        """Write a mask into a box that holds it and the pixels that the object had before."""
+        frame_index, value = key
+        if box.is_empty:
+            return
+        plane, pixels = self.read(frame_index, box), mask.within(box)
+        allowed = plane.free(value) if keeps_committed else np.ones_like(pixels)
+        self.write(frame_index, plane.written(value, pixels, allowed), box)
+
+
+class LabelArray(StoredLabels):
+    """The labels of a stack, read and written one frame at a time.
+
+    Parameters
+    ----------
+    folder : Path
+        The root of the store that the arrays are in.
+    arrays : two zarr.Array, (..., H, W)
+        What a layer shows, and what the model wrote.
+    remedy : str
+        What to do where they cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        arrays: tuple[zarr.Array[Any], zarr.Array[Any]],
+        remedy: str = CHOOSE_FOLDER,
+    ) -> None:
+        super().__init__(folder, remedy)
+        self.shown, self.model = arrays
+
+    @property
+    def layer_data(self) -> zarr.Array[Any]:
+        """What a layer shows, (..., H, W)."""
+        return self.shown
+
+    @property
+    def finest(self) -> zarr.Array[Any]:
+        """The array (..., H, W) of what is shown."""
+        return self.shown
+
+    def box(self, frame_index: FrameIndex, value: int) -> Box:
+        """Return the box of the whole frame, in which a label may be anywhere."""
+        return Box.whole(self.shown.shape)
+
+    def read(self, frame_index: FrameIndex, box: Box | None = None) -> LabelPlane:
+        """Read a frame as a whole, which is the only box there is."""
+        return LabelPlane(_plane(self.shown, frame_index), _plane(self.model, frame_index))
+
+    def write(self, frame_index: FrameIndex, plane: LabelPlane, box: Box | None = None) -> None:
+        """Replace a frame, or leave it as it was and raise a `StorageError`."""
+        before = self.read(frame_index)
+        self._write_array(self.model, frame_index, before.model, plane.model)
+        try:
+            self._write_array(self.shown, frame_index, before.shown, plane.shown)
+        except StorageError:
+            self._write_array(self.model, frame_index, plane.model, before.model)
+            raise
+
+    def frame_indices(self) -> list[FrameIndex]:
+        """Return all frames that have labels, shown or of the model, in order."""
+        arrays = (self.shown, self.model)
+        return sorted({chunk[:-2] for array in arrays for chunk in self._chunks(array)})
+
+    def edited_frames(self) -> list[FrameIndex]:
+        """Return the frames where what is shown is stored otherwise than what the model wrote.
+
+        The files are compared unread, which for a thousand frames takes a tenth of a second.
+        """
+        return [
+            frame_index
+            for frame_index in self.frame_indices()
+            if self._stored(self.shown, frame_index) != self._stored(self.model, frame_index)
+        ]
+
+    def parts(self, frame_index: FrameIndex) -> Iterator[tuple[int, Box, LabelPlane]]:
+        """Return every label of a frame, each with the whole frame."""
+        plane, box = self.read(frame_index), Box.whole(self.shown.shape)
+        for value in np.union1d(plane.shown, plane.model).tolist():
+            if value:
+                yield value, box, plane
+
+    def _stored(self, array: zarr.Array[Any], frame_index: FrameIndex) -> bytes:
+        chunk = self.folder.joinpath(array.path, "c", *map(str, frame_index), "0", "0")
+        return chunk.read_bytes() if chunk.exists() else b""
+
+    def _chunks(self, array: zarr.Array[Any]) -> Iterator[tuple[int, ...]]:
+        return chunks_on_disk(self.folder, array)
+
+    def _write_array(
+        self, array: zarr.Array[Any], frame_index: FrameIndex, before: Labels, after: Labels
+    ) -> None:
+        if np.array_equal(before, after):
+            return
+        with storing_in(self.folder, self._remedy):
+            array[_index(frame_index)] = after
+
+
+class TiledLabels(StoredLabels):
+    """The labels of a stack of large frames, in tiles.
+
+    A layer shows them at several sizes, and on these napari does not paint. So what is shown is
+    what the model wrote. Where each object lies is read from disk once for every frame.
+
+    Parameters
+    ----------
+    folder : Path
+        The root of the store that the arrays are in.
+    pyramid : LabelPyramid
+        The arrays.
+    remedy : str
+        What to do where they cannot be written.
+    """
+
+    def __init__(self, folder: Path, pyramid: LabelPyramid, remedy: str = CHOOSE_FOLDER) -> None:
+        super().__init__(folder, remedy)
         self._pyramid = pyramid
         self._boxes: dict[FrameIndex, dict[int, Box]] = {}  # of each label, or larger
 
     @property
     def layer_data(self) -> list[LazyStack]:
-        """What a layer shows: arrays (..., H, W) uint16, the finest first."""
+        """What a layer shows: arrays (..., H, W), the finest first."""
         return [LazyStack(level) for level in self._pyramid.levels]
 
-    def box(self, place: FrameIndex, value: int) -> Box | None:
-        """Return a box outside of which a label has no pixel; None where it has none at all."""
-        return self._boxes.get(place, {}).get(value)
+    @property
+    def finest(self) -> zarr.Array[Any]:
+        """The array (..., H, W) in full size."""
+        return self._pyramid.levels[0]
 
-    def read(self, place: FrameIndex, box: Box) -> LabelPlane:
-        """Read the pixels in a box of the frame at a place."""
-        labels = self._pyramid.read(place, box)
+    def box(self, frame_index: FrameIndex, value: int) -> Box | None:
+        """Return a box outside of which a label has no pixel; None where it has none at all."""
+        return self._boxes_on(frame_index).get(value)
+
+    def read(self, frame_index: FrameIndex, box: Box) -> LabelPlane:
+        """Read the pixels in a box of a frame."""
+        labels = self._pyramid.read(frame_index, box)
         return LabelPlane(labels, labels)
 
-    def write(self, place: FrameIndex, plane: LabelPlane, box: Box) -> None:
+    def write(self, frame_index: FrameIndex, plane: LabelPlane, box: Box) -> None:
         """Replace the pixels in a box, or leave them as they were and raise a `StorageError`."""
-        before = self._pyramid.read(place, box)
+        boxes = self._boxes_on(frame_index)
+        before = self._pyramid.read(frame_index, box)
         if np.array_equal(before, plane.shown):
             return
         try:
-            self._put(place, box, plane.shown)
+            self._write_pyramid(frame_index, box, plane.shown)
         except StorageError:
             with suppress(StorageError):
-                self._put(place, box, before)
+                self._write_pyramid(frame_index, box, before)
             raise
-        self._note(place, box, before, plane.shown)
+        _update_boxes(boxes, box, before, plane.shown)
 
-    def places(self) -> list[FrameIndex]:
-        """Return the places of all frames that something is written on, in order."""
-        return sorted(place for place, boxes in self._boxes.items() if boxes)
+    def frame_indices(self) -> list[FrameIndex]:
+        """Return all frames that have labels, in order."""
+        return sorted({chunk[:-2] for chunk in chunks_on_disk(self.folder, self.finest)})
 
     def edited_frames(self) -> list[FrameIndex]:
-        """Return the places that a user painted on: none."""
+        """Return the frames that were painted on by hand: none."""
         return []
 
-    def parts(self, place: FrameIndex) -> Iterator[tuple[int, Box, LabelPlane]]:
+    def parts(self, frame_index: FrameIndex) -> Iterator[tuple[int, Box, LabelPlane]]:
         """Return every label of a frame, with a box that holds all of it and the pixels there."""
-        for value, box in sorted(self._boxes.get(place, {}).items()):
-            yield value, box, self.read(place, box)
+        for value, box in sorted(self._boxes_on(frame_index).items()):
+            yield value, box, self.read(frame_index, box)
 
-    def _put(self, place: FrameIndex, box: Box, labels: PlaneLabels) -> None:
-        with storing_in(self._folder):
-            self._pyramid.write(place, box, labels)
+    def refresh(self, frame_index: FrameIndex) -> None:
+        """Read anew from disk where labels are, since another process may have written them."""
+        self._boxes.pop(frame_index, None)
 
-    def _note(self, place: FrameIndex, box: Box, before: PlaneLabels, after: PlaneLabels) -> None:
-        """Keep in mind where the labels in a box are from now on."""
-        boxes = self._boxes.setdefault(place, {})
-        for value in np.union1d(before[before > 0], after[after > 0]).tolist():
-            earlier = boxes.pop(value, None)
-            now = Box.around(after == value)
-            now = now if now.is_empty else now.shifted(box.top, box.left)
-            if earlier is not None and not box.contains(earlier):
-                now = earlier.union(now)
-            if not now.is_empty:
-                boxes[value] = now
+    def _boxes_on(self, frame_index: FrameIndex) -> dict[int, Box]:
+        boxes = self._boxes.get(frame_index)
+        if boxes is None:
+            boxes = self._boxes[frame_index] = self._boxes_on_disk(frame_index)
+        return boxes
 
+    def _boxes_on_disk(self, frame_index: FrameIndex) -> dict[int, Box]:
+        boxes: dict[int, Box] = {}
+        height, width = self.finest.chunks[-2:]
+        whole = Box.whole(self.finest.shape)
+        for *_, row, col in chunks_on_disk(self.folder, self.finest, frame_index):
+            tile = Box(0, 0, height, width).shifted(row * height, col * width).intersection(whole)
+            labels = self._pyramid.read(frame_index, tile)
+            _update_boxes(boxes, tile, np.zeros_like(labels), labels)
+        return boxes
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelArray:
-    """The labels of a stack, read and written one frame at a time."""
-
-    folder: Path
-    shown: zarr.Array[Any]  # (..., H, W) uint16, what a layer shows
-    model: zarr.Array[Any]  # the same shape, what the model wrote
-
-    @property
-    def layer_data(self) -> zarr.Array[Any]:
-        """What a layer shows, (..., H, W) uint16."""
-        return self.shown
-
-    def box(self, place: FrameIndex, value: int) -> Box:
-        """Return the box that a label is looked for in: always the whole frame."""
-        return Box.whole(self.shown.shape)
-
-    def read(self, place: FrameIndex, box: Box | None = None) -> LabelPlane:
-        """Read the frame at a place, which is the only box there is."""
-        return LabelPlane(_plane(self.shown, place), _plane(self.model, place))
-
-    def write(self, place: FrameIndex, plane: LabelPlane, box: Box | None = None) -> None:
-        """Replace the frame at a place, or leave it as it was and raise a `StorageError`."""
-        before = self.read(place)
-        self._put(self.model, place, before.model, plane.model)
-        try:
-            self._put(self.shown, place, before.shown, plane.shown)
-        except StorageError:
-            self._put(self.model, place, plane.model, before.model)
-            raise
-
-    def places(self) -> list[FrameIndex]:
-        """Return the places of all frames that something is written on, in order."""
-        chunks = [chunk for array in (self.shown, self.model) for chunk in self._chunks(array)]
-        return sorted(set(chunks))
-
-    def edited_frames(self) -> list[FrameIndex]:
-        """Return the places where what is shown is stored otherwise than what the model wrote.
-
-        The files are compared unread, which for a thousand frames takes a tenth of a second.
-        """
-        return [
-            place
-            for place in self.places()
-            if self._stored(self.shown, place) != self._stored(self.model, place)
-        ]
-
-    def parts(self, place: FrameIndex) -> Iterator[tuple[int, Box, LabelPlane]]:
-        """Return every label of a frame, each with the whole frame."""
-        plane, box = self.read(place), Box.whole(self.shown.shape)
-        for value in np.union1d(plane.shown, plane.model).tolist():
-            if value:
-                yield value, box, plane
-
-    def _stored(self, array: zarr.Array[Any], place: FrameIndex) -> bytes:
-        chunk = self.folder.joinpath(array.path, "c", *map(str, place), "0", "0")
-        return chunk.read_bytes() if chunk.exists() else b""
-
-    def _chunks(self, array: zarr.Array[Any]) -> Iterator[FrameIndex]:
-        root = self.folder / array.path / "c"
-        for chunk in root.glob("/".join("*" * array.ndim)):
-            parts = chunk.relative_to(root).parts
-            if parts[-1].isdigit():
-                yield tuple(int(part) for part in parts[:-2])
-
-    def _put(
-        self,
-        array: zarr.Array[Any],
-        place: FrameIndex,
-        before: NDArray[np.uint16],
-        after: NDArray[np.uint16],
-    ) -> None:
-        if np.array_equal(before, after):
-            return
-        with storing_in(self.folder):
-            array[_index(place)] = after
+    def _write_pyramid(self, frame_index: FrameIndex, box: Box, labels: Labels) -> None:
+        with storing_in(self.folder, self._remedy):
+            self._pyramid.write(frame_index, box, labels)
 
 
-StoredLabels = LabelArray | TiledLabels
-"""Both are asked alike; boxes matter only where frames are large."""
+def _update_boxes(boxes: dict[int, Box], box: Box, before: Labels, after: Labels) -> None:
+    """Record where the labels of a frame are, since those in a box were replaced."""
+    for value in np.union1d(before[before > 0], after[after > 0]).tolist():
+        earlier = boxes.pop(value, None)
+        now = Box.around(after == value)
+        now = now if now.is_empty else now.shifted(box.top, box.left)
+        if earlier is not None and not box.contains(earlier):
+            now = earlier.union(now)
+        if not now.is_empty:
+            boxes[value] = now
+
+
+def _plane(array: zarr.Array[Any], frame_index: FrameIndex) -> Labels:
+    return np.asarray(array[_index(frame_index)])
+
+
+def _index(frame_index: FrameIndex) -> tuple[int | slice, ...]:
+    return (*frame_index, slice(None), slice(None))
+
+
+def _leave_empty(_: StoredLabels) -> None:
+    return
 
 
 class LabelStore:
-    """The label arrays of a session, in ``labels.zarr`` of its folder; made when first needed.
+    """The labels of a session, in ``labels.zarr`` of its folder, which is made when first needed.
+
+    Each has a group, which is OME-Zarr: ``0`` is what is shown, ``model`` what the model wrote.
+    Labels of large frames have several sizes, ``0``, ``1``, ..., and no ``model``, since nobody
+    paints on them. A group appears when it is complete, and several processes may make groups.
 
     Parameters
     ----------
     folder : Path
         The session folder.
+    begin : callable, optional
+        Called before labels are made; returns where they lie, as far as that is known.
+    remedy : str
+        What to do where they cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "labels.zarr"
+    def __init__(
+        self,
+        folder: Path,
+        begin: Callable[[], Geometry | None] = lambda: None,
+        remedy: str = CHOOSE_FOLDER,
+    ) -> None:
+        self.path = folder / LABELS
+        self._begin = begin
+        self._remedy = remedy
+
+    def __contains__(self, name: str) -> bool:
+        return (self.path / name / SHOWN).exists()
+
+    def names(self) -> list[str]:
+        """Return the names of all labels, in order."""
+        if not self.path.exists():
+            return []
+        return sorted(path.name for path in self.path.iterdir() if path.name in self)
 
     def free_name(self, name: str) -> str:
-        """Return a name that no labels have: this one, or with a number behind it."""
-        names = (f"{name}-{number}" for number in count(2))
-        return next(one for one in chain([name], names) if not self._holds(one))
+        """Return a name that no labels have: this name, or with a number behind it."""
+        names = chain([name], (f"{name}-{number}" for number in count(2)))
+        return next(free for free in names if free not in self)
 
-    def create(self, name: str, shape: tuple[int, ...]) -> StoredLabels:
-        """Make empty labels of this shape, rows and columns last."""
-        if self._holds(name):
+    def create(
+        self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any] = NARROW
+    ) -> StoredLabels:
+        """Make empty labels of this shape, rows and columns last.
+
+        Raises
+        ------
+        StorageError
+            If there are labels of this name, or they cannot be written.
+        """
+        if name in self:
             raise StorageError(f"{self.path} already holds labels named {name}.")
-        try:
-            return self._create(name, shape)
-        except StorageError:
-            self.delete(name)
-            raise
+        return self.require(name, shape, dtype)
+
+    def require(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any] = NARROW,
+        fill: Callable[[StoredLabels], None] = _leave_empty,
+    ) -> StoredLabels:
+        """Open labels, and make them if there are none.
+
+        Parameters
+        ----------
+        name : str
+            Their name; another process may make labels of this name meanwhile.
+        shape : tuple of int
+            Rows and columns last.
+        dtype : numpy.dtype
+            What holds a label.
+        fill : callable, optional
+            Writes what they hold when they appear; they are empty when left out.
+        """
+        if name not in self:
+            geometry = self._begin() or Geometry.of_pixels(default_axes(len(shape)))
+            with storing_in(self.path, self._remedy), suppress(FileExistsError):
+                self._make(name, geometry, (shape, dtype), fill)
+        with storing_in(self.path, self._remedy):
+            return self.open(name)
+
+    def open(self, name: str) -> StoredLabels:
+        """Open labels that are there.
+
+        Raises
+        ------
+        OSError, ValueError, LookupError, TypeError
+            If they are damaged, or something else.
+        """
+        group = zarr.open_group(self.path, mode="r+")[name]
+        if not isinstance(group, zarr.Group):
+            raise LookupError(f"{name} is no group")
+        return self._stored_in(self.path, group)
 
     def copy(self, name: str) -> str:
         """Copy labels, and return the name of the copy."""
         copy = self.free_name(f"{name}-copy")
-        try:
-            with storing_in(self.path):
-                _copy_tree(self.path / name, self.path / copy)
-        except StorageError:
-            self.delete(copy)
-            raise
+        with storing_in(self.path, self._remedy):
+            with new_folder(self.path / copy, self.path.parent) as draft:
+                _copy_tree(self.path / name, draft)
+            self.list_names()
         return copy
 
     def delete(self, name: str) -> None:
-        """Delete an array, if there is one."""
+        """Delete labels, if there are any of this name."""
         if (self.path / name).exists():
-            with storing_in(self.path):
+            with storing_in(self.path, self._remedy):
                 shutil.rmtree(self.path / name)
+            with suppress(OSError):  # the list is written anew with the next labels
+                self.list_names()
 
-    def _holds(self, name: str) -> bool:
-        return (self.path / name / "0").exists()
+    def list_names(self) -> None:
+        """Write the names of all labels where readers of OME-Zarr look for them."""
+        metadata = {"version": OME_ZARR_VERSION, "labels": self.names()}
+        shared_group(self.path).attrs["ome"] = metadata
 
-    def _create(self, name: str, shape: tuple[int, ...]) -> StoredLabels:
-        with storing_in(self.path):
-            # A group that holds no array was left by a failure that zarr had not quite ended.
-            group = zarr.open_group(self.path, mode="a").create_group(name, overwrite=True)
-            if is_large(shape):
-                return TiledLabels(self.path, LabelPyramid.create(group, shape))
-            shown, model = (_empty(group, part, shape) for part in ("0", "model"))
-        return LabelArray(self.path, shown, model)
+    def _make(
+        self,
+        name: str,
+        geometry: Geometry,
+        form: tuple[tuple[int, ...], np.dtype[Any]],
+        fill: Callable[[StoredLabels], None],
+    ) -> None:
+        """Make labels of a shape and a type, which appear when they are filled."""
+        shared_group(self.path)
+        if (self.path / name).exists() and name not in self:
+            remove(self.path / name)  # left by an earlier version on a full disk
+        with new_folder(self.path / name, self.path.parent) as draft:
+            group = _empty_group(draft, form, geometry)
+            fill(self._stored_in(draft, group))
+        try:
+            self.list_names()
+        except OSError:
+            remove(self.path / name)
+            raise
+
+    def _stored_in(self, folder: Path, group: zarr.Group) -> StoredLabels:
+        """Return the labels in a group of a store at a folder."""
+        shown = array_in(group, SHOWN)
+        if is_large(shown.shape):
+            return TiledLabels(folder, LabelPyramid.of(group), self._remedy)
+        return LabelArray(folder, (shown, array_in(group, MODEL)), self._remedy)
+
+
+def _empty_group(
+    folder: Path, form: tuple[tuple[int, ...], np.dtype[Any]], geometry: Geometry
+) -> zarr.Group:
+    """Make a group of empty labels at a folder."""
+    group = zarr.open_group(folder, mode="w")
+    shape, dtype = form
+    levels = 1
+    if is_large(shape):
+        levels = len(LabelPyramid.create(group, shape, dtype, geometry.axes).levels)
+    else:
+        for name in (SHOWN, MODEL):
+            empty_labels(
+                group, shape, dtype, max(shape[-2:]), name=name, dimension_names=geometry.axes
+            )
+    describe(group, levels, geometry)
+    return group
 
 
 def _copy_tree(source: Path, target: Path) -> None:
-    """Copy a folder until a file cannot be; `shutil.copytree` would try all the others, too."""
+    """Copy a folder until a file cannot be; `shutil.copytree` would try all the rest, too."""
     target.mkdir()
     for file in sorted(source.rglob("*")):
         if file.is_dir():
             (target / file.relative_to(source)).mkdir()
         else:
             shutil.copyfile(file, target / file.relative_to(source))
-
-
-def _empty(group: zarr.Group, name: str, shape: tuple[int, ...]) -> zarr.Array[Any]:
-    return group.create_array(
-        name,
-        shape=shape,
-        chunks=(*(1 for _ in shape[:-2]), *shape[-2:]),
-        dtype=np.uint16,
-        fill_value=0,
-        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
-    )
-
-
-def _plane(array: zarr.Array[Any], place: FrameIndex) -> NDArray[np.uint16]:
-    return np.asarray(array[_index(place)], np.uint16)
-
-
-def _index(place: FrameIndex) -> tuple[int | slice, ...]:
-    return (*place, slice(None), slice(None))

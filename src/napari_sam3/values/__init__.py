@@ -21,7 +21,7 @@ from .errors import (
     StorageError,
     WeightsError,
 )
-from .geometry import NO_UNIT, WITHOUT_UNIT, Geometry, named_unit
+from .geometry import NO_UNIT, WITHOUT_UNIT, Geometry, default_axes, named_unit
 from .masks import HYPOTHESIS_NAMES, HypothesisName, Mask, named_hypotheses
 from .objects import ObjectList, SegmentedObject
 from .prompts import Prompts
@@ -57,6 +57,7 @@ __all__ = [
     "WeightsError",
     "boxes_of",
     "cut_thumbnail",
+    "default_axes",
     "exemplars_of",
     "is_large",
     "named_hypotheses",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -22,11 +23,43 @@ class Geometry:
         count = len(axes)
         return cls(axes, (1.0,) * count, (0.0,) * count, ("pixel",) * count)
 
+    @classmethod
+    def of_layer(
+        cls,
+        axis_labels: Sequence[str],
+        units: Sequence[str],
+        scale: Sequence[float],
+        translation: Sequence[float],
+    ) -> Self:
+        """Return the geometry of a layer, whose axes are named as they are labelled if possible."""
+        return cls(
+            axes_of(axis_labels, units),
+            tuple(float(size) for size in scale),
+            tuple(float(distance) for distance in translation),
+            tuple(units),
+        )
+
 
 NO_UNIT = "pixel"
 
 WITHOUT_UNIT = ("", NO_UNIT, "dimensionless")
 """What layers and files say where there is no unit."""
+
+
+def default_axes(count: int) -> str:
+    """Return a letter for each of so many axes: t, c and z before y and x, as far as they go."""
+    return "ijklmnopqr"[: max(count - 5, 0)] + "tczyx"[-min(count, 5) :]
+
+
+def axes_of(axis_labels: Sequence[str], units: Sequence[str]) -> str:
+    """Return a letter for every axis, those of the labels where they are letters of images."""
+    count = len(units)
+    letters = "".join(str(label).lower()[:1] for label in axis_labels)
+    if len(letters) == len(set(letters)) == count and set(letters) <= set("tczyx"):
+        return letters
+    is_volume = units[0] == units[-1] not in WITHOUT_UNIT  # frames as far apart as rows are long
+    return {3: "zyx" if is_volume else "tyx", 4: "tzyx"}.get(count, default_axes(count))
+
 
 _PREFIXES = {
     "": "",

@@ -166,6 +166,20 @@ def default_colors(frames: Frames) -> list[Color]:
     return [colorsys.hsv_to_rgb(i / frames.channels, 1, 1) for i in range(frames.channels)]
 
 
+def describe_contrast(contrast: Contrast) -> list[dict[str, Any]]:
+    """Return the settings of every channel, fit for JSON."""
+    return [
+        {
+            "limits": channel.limits,
+            "gamma": channel.gamma,
+            "opacity": channel.opacity,
+            "blending": channel.blending,
+            "colors": (channel.colors[-1] if channel.is_straight else channel.colors).tolist(),
+        }
+        for channel in contrast.channels
+    ]
+
+
 def _table(colors: ArrayLike) -> NDArray[np.float32]:
     """Return a colour table, (256, 3)."""
     table = np.array(colors, np.float32)
