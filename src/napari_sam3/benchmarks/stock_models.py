@@ -69,7 +69,7 @@ class StockModels:
 def stock_models(model: Any, tokenizer: CLIPTokenizer | None) -> StockModels:
     """Build the classes around a video model.
 
-    The image encoder of a Sam3VideoModel is wrapped in place, and attention is that of torch.
+    The image encoder of a Sam3VideoModel is wrapped, and attention is that of torch.
     """
     use_sdpa_attention(model)
     if isinstance(model, Sam3VideoModel):
