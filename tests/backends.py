@@ -34,12 +34,12 @@ class DiskEmbedding:
 
 @dataclass
 class DiskBackend(Backend):
-    """Answers at once and counts what it is asked.
+    """Predicts at once, counts its calls and keeps the prompts.
 
-    Positive points are disks of `radius`, boxes are ellipses, outlines are taken as they are, and
+    Positive points are disks of `radius`, boxes are ellipses, masks are taken as they are, and
     the disks of negative points are cut out. The alternatives have 0.7 and 0.4 of the size.
-    Objects are followed to the region brighter than `bright` whose centre is nearest, and are gone
-    when it is farther than `reach`. While `gate` is cleared, every question waits.
+    Objects are propagated to the region brighter than `bright` whose centre is nearest, and are
+    gone when it is farther than `reach`. While `gate` is cleared, every call waits.
     """
 
     radius: float = 6
@@ -53,10 +53,10 @@ class DiskBackend(Backend):
     encoded: int = 0
     packed: int = 0
     segmented: int = 0
-    followed: int = 0
-    asked: list[Prompts] = field(default_factory=list)
+    propagated: int = 0
+    prompts: list[Prompts] = field(default_factory=list)
     refined: list[Prediction | None] = field(default_factory=list)
-    found: list[Concept] = field(default_factory=list)
+    concepts: list[Concept] = field(default_factory=list)
     images: list[tuple[int, ...]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -68,9 +68,6 @@ class DiskBackend(Backend):
         self.encoded += 1
         self.images.append(image.shape)
         return DiskEmbedding(image.mean(axis=2))
-
-    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[DiskEmbedding]:
-        return [self.encode(image) for image in images]
 
     def pack(self, embedding: DiskEmbedding) -> Packed:
         self.packed += 1
@@ -87,22 +84,22 @@ class DiskBackend(Backend):
     ) -> list[Prediction]:
         self.gate.wait(10)
         self.segmented += 1
-        self.asked.extend(prompts)
+        self.prompts.extend(prompts)
         self.refined.extend(previous)
-        return [self._answer(one, embedding.grey.shape) for one in prompts]
+        return [self._prompted(prompt, embedding.grey.shape) for prompt in prompts]
 
     def everything(self, embedding: DiskEmbedding) -> Candidates:
         regions, count = ndimage.label(embedding.grey > self.bright)
-        found = ndimage.find_objects(regions)
-        boxes = [[rows.start, cols.start, rows.stop, cols.stop] for rows, cols in found]
-        masks = tuple(regions[where] == value for value, where in enumerate(found, 1))
+        slices = ndimage.find_objects(regions)
+        boxes = [[rows.start, cols.start, rows.stop, cols.stop] for rows, cols in slices]
+        masks = tuple(regions[inside] == value for value, inside in enumerate(slices, 1))
         scores = np.linspace(0.9, 0.3, count)
         return Candidates(
             embedding.grey.shape, np.array(boxes, np.int64).reshape(-1, 4), masks, scores
         )
 
     def find(self, embedding: DiskEmbedding, concept: Concept) -> Candidates:
-        self.found.append(concept)
+        self.concepts.append(concept)
         return self.everything(embedding)
 
     def appearance(self, embedding: DiskEmbedding, box: Corners) -> Appearance:
@@ -110,31 +107,31 @@ class DiskBackend(Backend):
         return {"grey": embedding.grey[inside[0] : inside[2], inside[1] : inside[3]]}
 
     def update_memory(
-        self, track: tuple[float, float] | None, embedding: DiskEmbedding, answer: Prediction
+        self, memory: tuple[float, float] | None, embedding: DiskEmbedding, prediction: Prediction
     ) -> tuple[float, float]:
-        row, col = ndimage.center_of_mass(answer.pixels)
+        row, col = ndimage.center_of_mass(prediction.pixels)
         return float(row), float(col)
 
     def propagate(
-        self, embedding: DiskEmbedding, tracks: Sequence[tuple[float, float]]
+        self, embedding: DiskEmbedding, memories: Sequence[tuple[float, float]]
     ) -> list[Prediction]:
         self.gate.wait(10)
-        self.followed += 1
+        self.propagated += 1
         regions, count = ndimage.label(embedding.grey > self.bright)
         centres = np.array(ndimage.center_of_mass(regions > 0, regions, range(1, count + 1)))
-        return [self._found(regions, centres.reshape(-1, 2), track) for track in tracks]
+        return [self._nearest(regions, centres.reshape(-1, 2), memory) for memory in memories]
 
-    def _found(
-        self, regions: NDArray[np.int32], centres: NDArray[np.float64], track: tuple[float, float]
+    def _nearest(
+        self, regions: NDArray[np.int32], centres: NDArray[np.float64], memory: tuple[float, float]
     ) -> Prediction:
-        distances = np.hypot(*(centres - track).T)
+        distances = np.hypot(*(centres - memory).T)
         if not len(distances) or distances.min() > self.reach:
             return Prediction(
                 named_hypotheses([mask_of(np.zeros(regions.shape, bool), 0.1)]), presence=0.1
             )
         return Prediction(named_hypotheses([mask_of(regions == distances.argmin() + 1, 0.9)]))
 
-    def _answer(self, prompts: Prompts, shape: tuple[int, int]) -> Prediction:
+    def _prompted(self, prompts: Prompts, shape: tuple[int, int]) -> Prediction:
         masks = [self._drawn(prompts, shape, size) for size in SIZES]
         return Prediction(
             named_hypotheses(

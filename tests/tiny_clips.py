@@ -15,7 +15,7 @@ from transformers import BertConfig, PretrainedConfig, PreTrainedTokenizerFast, 
 
 FEATURES = 16
 SIDE = 32
-EYES = {"image_size": SIDE, "layers": 1, "width": 64, "patch_size": 8}
+VISION = {"image_size": SIDE, "layers": 1, "width": 64, "patch_size": 8}
 PREPROCESSING = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 ENGLISH = ["cell", "nucleus", "nuclei", "microscopy", "image", "of", "debris", "yeast", "-"]
@@ -26,11 +26,11 @@ def tiny_clip(folder: Path) -> Path:
     """Write what a CLIP in the way of OpenAI holds: a text network and tokenizer of open_clip."""
     config = {
         "embed_dim": FEATURES,
-        "vision_cfg": EYES,
+        "vision_cfg": VISION,
         "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 16, "heads": 2}
         | {"layers": 1},
     }
-    network = _grown(open_clip.CLIP, config)
+    network = _random(open_clip.CLIP, config)
     save_file(network.state_dict(), folder / "open_clip_model.safetensors")
     return _described(folder, config)
 
@@ -64,11 +64,15 @@ def tiny_biomed_clip(folder: Path) -> Path:
         intermediate_size=48,
         max_position_embeddings=80,
     )
-    network = _grown(open_clip.CustomTextCLIP, with_text_network(config, folder, text))
+    network = _random(open_clip.CustomTextCLIP, with_text_network(config, folder, text))
     torch.save(network.state_dict(), folder / "open_clip_pytorch_model.bin")
     (folder / "config.json").unlink()  # the real one has none
-    pieces = models.WordPiece({word: n for n, word in enumerate(vocabulary)}, unk_token="[UNK]")
-    _save_tokenizer(folder, pieces, normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer())
+    token_model = models.WordPiece(
+        {word: n for n, word in enumerate(vocabulary)}, unk_token="[UNK]"
+    )
+    _save_tokenizer(
+        folder, token_model, normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    )
     return _described(folder, config)
 
 
@@ -76,7 +80,7 @@ def tiny_multilingual_clip(folder: Path) -> Path:
     """Write what a CLIP with XLM-RoBERTa holds, and its sizes beside it."""
     config = {
         "embed_dim": FEATURES,
-        "vision_cfg": EYES,
+        "vision_cfg": VISION,
         "text_cfg": {
             "hf_model_name": "xlm-roberta-base",
             "hf_tokenizer_name": "xlm-roberta-base",
@@ -93,10 +97,10 @@ def tiny_multilingual_clip(folder: Path) -> Path:
         max_position_embeddings=82,
         type_vocab_size=1,
     )
-    network = _grown(open_clip.CustomTextCLIP, with_text_network(config, folder, text))
+    network = _random(open_clip.CustomTextCLIP, with_text_network(config, folder, text))
     save_file(network.state_dict(), folder / "open_clip_model.safetensors")
-    pieces = models.Unigram([(word, -float(n)) for n, word in enumerate(vocabulary)], unk_id=3)
-    _save_tokenizer(folder, pieces, normalizers.NFKC(), pre_tokenizers.Metaspace())
+    token_model = models.Unigram([(word, -float(n)) for n, word in enumerate(vocabulary)], unk_id=3)
+    _save_tokenizer(folder, token_model, normalizers.NFKC(), pre_tokenizers.Metaspace())
     return _described(folder, config)
 
 
@@ -107,10 +111,10 @@ def with_text_network(config: dict[str, Any], folder: Path, text: PretrainedConf
     return {**config, "text_cfg": {**config["text_cfg"], **named}}
 
 
-def _grown(kind: type[nn.Module], config: dict[str, Any]) -> nn.Module:
+def _random(network_class: type[nn.Module], config: dict[str, Any]) -> nn.Module:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        network = kind(**config).eval()
+        network = network_class(**config).eval()
         for name, parameter in network.named_parameters():
             if parameter.ndim > 1:
                 parameter.normal_(std=parameter[0].numel() ** -0.5)
@@ -125,11 +129,11 @@ def _described(folder: Path, config: dict[str, Any]) -> Path:
     return folder
 
 
-def _save_tokenizer(folder: Path, pieces: Any, normalizer: Any, splitting: Any) -> None:
-    tokenizer = Tokenizer(pieces)
+def _save_tokenizer(folder: Path, token_model: Any, normalizer: Any, splitting: Any) -> None:
+    tokenizer = Tokenizer(token_model)
     tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = splitting
-    is_bert = isinstance(pieces, models.WordPiece)
+    is_bert = isinstance(token_model, models.WordPiece)
     start, end = ("[CLS]", "[SEP]") if is_bert else ("<s>", "</s>")
     pad, unknown = ("[PAD]", "[UNK]") if is_bert else ("<pad>", "<unk>")
     tokenizer.post_processor = processors.TemplateProcessing(

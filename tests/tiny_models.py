@@ -1,8 +1,8 @@
 """Tiny checkpoints with random weights, in the file layout of the real ones.
 
-The weights are the same in every run. They are drawn so that every layer passes on what it sees,
-and masks depend on prompts and images; no parameter is zero, so that whoever ignores one gives
-himself away; and every object is seen as present.
+The weights are the same in every run. They are drawn so that every layer passes on its
+input, and masks depend on prompts and images; no parameter is zero, so that code which ignores one
+is noticed; and every object is predicted as present.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def tiny_sam3(folder: Path) -> Path:
         low_res_mask_size=4 * GRID,
     )
     # the original format of this class is one that the other SAM 3 classes read only in part
-    _grown(Sam3VideoModel, config).save_pretrained(folder, save_original_format=False)
+    _random(Sam3VideoModel, config).save_pretrained(folder, save_original_format=False)
     side = {"height": SAM3_SIDE, "width": SAM3_SIDE}
     mask = {"height": 4 * GRID, "width": 4 * GRID}
     images = Sam3ImageProcessor(size=side, mask_size=mask)
@@ -75,7 +75,7 @@ def tiny_sam2(folder: Path) -> Path:
     }
     vision = _levels("sam2_vision_model", backbone, [128, 64, 32, 16])
     config = Sam2VideoConfig(vision_config=vision, **_sam2_tracker())
-    _grown(Sam2VideoModel, config).save_pretrained(folder)
+    _random(Sam2VideoModel, config).save_pretrained(folder)
     _sam2_processor().save_pretrained(folder)
     return folder
 
@@ -102,7 +102,7 @@ def tiny_edgetam(folder: Path) -> Path:
         perceiver_resampler_mlp_intermediate_size=64,
         perceiver_resampler_num_layers=1,
     )
-    _grown(EdgeTamVideoModel, config).save_pretrained(folder)
+    _random(EdgeTamVideoModel, config).save_pretrained(folder)
     _sam2_processor().save_pretrained(folder)
     return folder
 
@@ -131,7 +131,7 @@ def tiny_sam1(folder: Path) -> Path:
             "iou_head_hidden_dim": 32,
         },
     )
-    _grown(SamModel, config).save_pretrained(folder)
+    _random(SamModel, config).save_pretrained(folder)
     longest, square = {"longest_edge": SAM2_SIDE}, {"height": SAM2_SIDE, "width": SAM2_SIDE}
     SamImageProcessor(size=longest, pad_size=square).save_pretrained(folder)
     return folder
@@ -145,29 +145,29 @@ def load_tiny(name: str, folder: Path) -> Any:
 @contextmanager
 def visits(layer: nn.Module) -> Iterator[list[nn.Module]]:
     """Collect a layer as often as it is called meanwhile."""
-    seen: list[nn.Module] = []
-    hook = layer.register_forward_hook(lambda called, *_: seen.append(called))
-    yield seen
+    calls: list[nn.Module] = []
+    hook = layer.register_forward_hook(lambda called, *_: calls.append(called))
+    yield calls
     hook.remove()
 
 
 def byte_tokenizer() -> CLIPTokenizer:
     """Return a tokenizer of CLIP that knows bytes and merges none of them."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [256 + n for n in range(256 - len(plain))]
-    letters = [chr(code) for code in (*plain, *others)]
+    rest = [256 + n for n in range(256 - len(plain))]
+    letters = [chr(code) for code in (*plain, *rest)]
     words = [*letters, *(f"{letter}</w>" for letter in letters)]
     vocab = {word: n for n, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
     return CLIPTokenizer(vocab=vocab, merges=[], model_max_length=32, pad_token="<|endoftext|>")
 
 
-def _grown(model: Callable[[Any], PreTrainedModel], config: Any) -> PreTrainedModel:
+def _random(model_class: Callable[[Any], PreTrainedModel], config: Any) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        grown = model(config).eval()
-        for name, parameter in grown.named_parameters():
+        model = model_class(config).eval()
+        for name, parameter in model.named_parameters():
             _draw(name, parameter)
-    return grown
+    return model
 
 
 def _draw(name: str, parameter: nn.Parameter) -> None:

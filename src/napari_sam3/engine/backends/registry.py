@@ -68,9 +68,10 @@ OPEN_CLIP_FILES = ModelFiles(
 class ModelKind:
     """All that is known of one kind of model.
 
-    A checkpoint is recognised by the first of ``model_types``, ``published_tensors`` and
-    ``file_format`` that its file can have. It can be loaded if there is a ``loader``, after a
-    conversion if there is a ``converter``, and otherwise not at all.
+    A checkpoint is recognised by ``model_types`` in the config.json of a folder, by
+    ``published_tensors`` in a .pt file, or by ``file_format`` in a .safetensors file. It can be
+    loaded if there is a ``loader``, after a conversion if there is a ``converter``, and otherwise
+    not at all.
     """
 
     name: str

@@ -14,7 +14,6 @@ from ..backends.registry import (
     CLIP_KIND,
     KINDS,
     OPEN_CLIP_FILES,
-    SAM3_1_KIND,
     TRANSFORMERS_FILES,
     ModelKind,
 )
@@ -122,8 +121,9 @@ def _recognise_transformers(folder: Path) -> Checkpoint:
 
 
 def _recognise_pickled(file: Path) -> Checkpoint:
-    if any(part in file.name.lower() for part in SAM3_1_KIND.published_names):
-        return _checkpoint(SAM3_1_KIND, file, file)
+    for kind in KINDS:
+        if any(part in file.name.lower() for part in kind.published_names):
+            return _checkpoint(kind, file, file)
     from .state_dicts import read_pickled  # torch takes seconds to import
 
     names = set(read_pickled(file))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
-import shutil
 import struct
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ...storage import check_free_space
+from ...storage import check_free_space, new_folder
 from ...values import DAMAGED, StorageError, WeightsError
 from .. import without_triton  # noqa: F401  before torch or transformers are imported
 from .checkpoints import WEIGHTS
@@ -249,20 +247,15 @@ def write_folder(
     if folder.exists():
         raise StorageError(f"{folder} is there already: choose it, or remove it first.")
     check_free_space(folder, sum(tensor.nbytes for tensor in tensors.values()), "The conversion")
-    unfinished: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        for name, text in texts.items():
-            (unfinished / name).write_text(text, encoding="utf-8")
-        _write_tensors(unfinished / WEIGHTS, tensors, progress)
-        unfinished.chmod(0o755)  # a temporary folder is its owner's alone
-        unfinished.rename(folder)
+        with new_folder(folder) as draft:
+            draft.mkdir()
+            for name, text in texts.items():
+                (draft / name).write_text(text, encoding="utf-8")
+            _write_tensors(draft / WEIGHTS, tensors, progress)
     except OSError as error:
         raise StorageError(f"{folder} cannot be written ({error}).") from error
-    finally:
-        if unfinished is not None:
-            shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -13,6 +12,7 @@ from typing import Any, Self
 
 from platformdirs import user_config_path
 
+from ....storage import write_whole
 from ....values import PromptError, StorageError
 
 PACKAGED = Path(__file__).with_suffix(".toml")
@@ -111,7 +111,8 @@ class EnhancedPhrases:
         """
         path = edited_file() if file is None else file
         try:
-            _write_whole(path, self._text())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, self._text())
         except OSError as error:
             raise StorageError(f"Your phrases could not be put into {path} ({error}).") from error
         return path
@@ -166,16 +167,6 @@ def _read_phrases(file: Path) -> dict[str, Any]:
         raise _broken(file, "every template needs a {} where the word goes")
     described = {singulars(word)[0]: _phrases(file, word, value) for word, value in words.items()}
     return {**fields, "words": described}
-
-
-def _write_whole(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.new")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _phrases(file: Path, key: str, value: object) -> tuple[str, ...]:
