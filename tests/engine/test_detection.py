@@ -203,7 +203,7 @@ def test_a_frame_too_small_to_be_split_keeps_what_was_found(limited):
     assert len(found) == 3
 
 
-def test_windows_get_the_boxes_they_show_and_exemplars_for_all_others(crowded, limited):
+def test_windows_get_the_boxes_they_show_and_exemplars_for_the_rest(crowded, limited):
     box = (4, 4, 26, 26)
 
     crowded.find(0, exemplars=[box], negatives=[(574, 574, 596, 596)])
@@ -226,14 +226,14 @@ def test_a_box_is_given_in_pixels_of_its_window(crowded, limited):
 def test_parts_fill_a_window_and_overlap():
     window = Window(0, 100, 50, 300, 401)
 
-    seen = np.zeros((500, 500), int)
+    counts = np.zeros((500, 500), int)
     for part in split_window(window):
         top, left, bottom, right = part.box((500, 500))
-        seen[top:bottom, left:right] += 1
+        counts[top:bottom, left:right] += 1
 
-    assert (seen[100:400, 50:451] >= 1).all()
-    assert seen.sum() == seen[100:400, 50:451].sum()
-    assert (seen[220:280, 240:260] == 4).all()
+    assert (counts[100:400, 50:451] >= 1).all()
+    assert counts.sum() == counts[100:400, 50:451].sum()
+    assert (counts[220:280, 240:260] == 4).all()
 
 
 def test_only_sides_that_are_long_enough_are_split():
@@ -297,8 +297,8 @@ def test_an_exemplar_that_no_tile_shows_is_refused(large):
 
 
 def test_everything_splits_where_a_model_is_saturated(crowded, monkeypatch):
-    def full(limited: FewQueries, seen: DiskEmbedding) -> Candidates:
-        return replace(DiskBackend.everything(limited, seen), is_saturated=True)
+    def full(limited: FewQueries, embedding: DiskEmbedding) -> Candidates:
+        return replace(DiskBackend.everything(limited, embedding), is_saturated=True)
 
     monkeypatch.setattr(FewQueries, "everything", full)
     monkeypatch.setattr(detection, "MIN_SPLIT_SIDE", 300)
@@ -315,7 +315,7 @@ PHRASES = EnhancedPhrases({}, ("{}",), ("background",))
 
 @dataclass
 class TextBackend(DiskBackend):
-    """Gives a high score to the disks on the side that a text names, and a low one to others."""
+    """Gives the disks on the side that a text names a high score, and all disks else a low score."""
 
     reads_text: bool = True
     sure: float = 0.9

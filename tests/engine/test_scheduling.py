@@ -202,7 +202,7 @@ def test_error_in_a_turn_ends_it(kind: str) -> None:
     ("click", "is_click_blocked"),
     [(("a",), False), (("a", "b"), False), (("c",), True), (("a", "c"), True), ((), True)],
 )
-def test_background_is_click_blocked_of_clicks_on_other_pictures(
+def test_background_turn_blocks_clicks_on_another_image(
     click: tuple[str, ...], is_click_blocked: bool
 ) -> None:
     turns, reported = Turns(), []
@@ -241,16 +241,16 @@ def test_turn_may_be_taken_again() -> None:
 
 
 def test_turns_never_overlap() -> None:
-    turns, inside, seen = Turns(), [], []
+    turns, inside, counts = Turns(), [], []
 
     def work(number: int) -> None:
         for turn in (turns.interactive, turns.background):
             with turn():
                 inside.append(number)
-                seen.append(len(inside))
+                counts.append(len(inside))
                 inside.pop()
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(50)))
 
-    assert seen == [1] * 100
+    assert counts == [1] * 100

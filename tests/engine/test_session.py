@@ -156,7 +156,7 @@ def test_forgotten_object_starts_anew(session: Session, backend: DiskBackend, fo
     assert backend.refined == [None, None]
 
 
-def test_removing_an_object_leaves_all_others(session: Session, backend: DiskBackend) -> None:
+def test_removing_an_object_leaves_the_rest(session: Session, backend: DiskBackend) -> None:
     session.segment(0, CLICK, object_id=2)
     session.remove(1)
     session.segment(0, CLICK, object_id=2)
@@ -293,11 +293,11 @@ def test_closed_session_raises_an_error(session: Session) -> None:
 def test_propagation_starts_from_the_mask_the_user_saw(
     session: Session, backend: DiskBackend
 ) -> None:
-    seen = session.segment(0, CLICK)
+    shown = session.segment(0, CLICK)
 
     first = next(session.propagate({(0, 1): CLICK}))
 
-    assert first.pixels is seen.pixels
+    assert first.pixels is shown.pixels
     assert backend.segmented == 1
 
 

@@ -52,12 +52,13 @@ class BoundedCache(Generic[Key, Value]):
 
     def put(self, key: Key, value: Value) -> list[tuple[Key, Value]]:
         """Keep a value; return what is evicted for it, or the value itself if it is too large."""
+        nbytes = value.nbytes
         with self._lock:
             self._drop(key)
-            if value.nbytes > self.max_bytes:
+            if nbytes > self.max_bytes:
                 return [(key, value)]
             self._values[key] = value
-            self._nbytes += value.nbytes
+            self._nbytes += nbytes
             evicted = []
             while self._nbytes > self.max_bytes:
                 oldest = next(iter(self._values))

@@ -43,10 +43,10 @@ class InteractiveSegmentation:
     """Segments the objects of one stack by prompts.
 
     Prompts that extend the last ones for the same object and frame refine its prediction. Large
-    frames are seen through windows. A mask that its window cuts is predicted again in a coarser
-    one, until it is whole. Its outline is kept as it is seen there: with the embedded network it
-    agreed as well with invented objects of 1000 to 1700 pixels (0.98 and more, as intersection over
-    union) as that of smaller ones, so finer windows would add nothing.
+    frames are encoded in windows. A mask that its window cuts is predicted again in a coarser
+    window, until it is whole. Its outline is kept as it is predicted there: with the embedded
+    network it agreed as well with synthetic objects of 1000 to 1700 pixels (0.98 and more, as
+    intersection over union) as that of smaller objects, so finer windows would add nothing.
     """
 
     def __init__(self, model: Model, stack: ModelInput) -> None:
@@ -131,9 +131,11 @@ class InteractiveSegmentation:
         self, frame: int, queries: Mapping[int, PromptQuery], turn: Turn
     ) -> dict[int, PromptState]:
         """Run the queries of each window in one batch."""
+        batches: dict[Window | None, dict[int, PromptQuery]] = {}
+        for object_id, query in queries.items():
+            batches.setdefault(query.window, {})[object_id] = query
         states: dict[int, PromptState] = {}
-        for window in {query.window: None for query in queries.values()}:
-            batch = {i: query for i, query in queries.items() if query.window == window}
+        for window, batch in batches.items():
             model_input = replace(self._stack, frame=frame, window=window)
             prompts = [query.window_prompts for query in batch.values()]
             previous = [query.previous for query in batch.values()]
@@ -166,11 +168,11 @@ class InteractiveSegmentation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptState:
-    """The last prompts of one object on one frame, and the prediction for them."""
+    """The last prompts of an object on a frame, and the prediction for them."""
 
     prompts: Prompts  # in pixels of the frame
     prediction: Prediction  # in pixels of the window
-    window: Window | None = None  # None if the whole frame was seen
+    window: Window | None = None  # None if the whole frame was encoded
 
     @classmethod
     def of(cls, query: PromptQuery, prediction: Prediction) -> PromptState:
@@ -203,12 +205,12 @@ class PromptState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptQuery:
-    """What the mask decoder gets for one object."""
+    """What is to be predicted for an object: the input of the mask decoder."""
 
     prompts: Prompts  # in pixels of the frame
     window_prompts: Prompts  # in pixels of the window, with the mask so far if it is a new window
     previous: Prediction | None = None  # of the same window
-    window: Window | None = None  # None if the whole frame is seen
+    window: Window | None = None  # None if the whole frame is encoded
 
 
 def first_query(

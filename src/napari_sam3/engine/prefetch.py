@@ -62,9 +62,8 @@ class Prefetch:
     @property
     def is_worth_recognising(self) -> bool:
         """Whether there may be embeddings on disk that are not known yet; see `recognise`."""
-        return not self._is_recognised and self._model.embeddings.disk_caches.has_folder(
-            self._stack
-        )
+        disk_caches = self._model.embeddings.disk_caches
+        return not self._is_recognised and disk_caches.has_folder(self._stack)
 
     def is_ready(self, frame: int) -> bool:
         """Whether the embedding of a frame is cached."""

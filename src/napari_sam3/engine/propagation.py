@@ -57,7 +57,7 @@ class Propagation:
     def masks(
         self, plan: Plan, prompted: Prompted, check: Callable[[int], object]
     ) -> Generator[list[Mask], None, None]:
-        """Yield the masks of one step of a plan after the other.
+        """Yield the masks of each step of a plan.
 
         Each frame is checked, by calling ``check`` with it, before it is read.
         """
@@ -96,7 +96,7 @@ class Propagation:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """The frames to which one object is propagated from a prompted one, in one direction."""
+    """The frames to which an object is propagated from a prompted frame, in one direction."""
 
     object_id: int
     start: int  # the prompted frame
@@ -200,7 +200,7 @@ def _backward_steps(stretches: Sequence[Stretch], frames: range) -> Iterator[Ste
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PropagationState:
-    """What is kept of one object from frame to frame."""
+    """What is kept of an object from frame to frame."""
 
     memory: Any  # the model's own; None if the object was never there
     window: Window | None = None  # to which it is propagated; None for the whole frame

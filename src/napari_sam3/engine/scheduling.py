@@ -91,7 +91,7 @@ class Turn:
         return replace(self, keys=frozenset(keys))
 
     def is_served_by(self, turn: Turn) -> bool:
-        """Whether another turn is for all embeddings that this one waits for."""
+        """Whether a turn is for all embeddings that this turn waits for."""
         return bool(self.keys) and self.keys <= turn.keys
 
     def __enter__(self) -> None:

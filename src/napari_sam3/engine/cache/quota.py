@@ -35,7 +35,7 @@ class Quota:
         return sum(self._measured().values())
 
     def draft_folder(self) -> Path:
-        """Return the path of a new folder beside the entries, which nobody reads."""
+        """Return the path of a new folder beside the entries, which is no entry."""
         return self._folder / f"{DRAFT}{os.getpid()}-{uuid.uuid4().hex}"
 
     def free(self, nbytes: int) -> None:

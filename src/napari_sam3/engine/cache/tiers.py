@@ -24,7 +24,7 @@ from .budgets import Budgets
 from .disk_cache import CacheLocation, DiskCaches
 
 MAX_PENDING_WRITES = 2
-"""One that is under way and one that waits; whoever submits another waits for the first."""
+"""One under way and one that waits; the next `submit` waits for the first."""
 
 
 @dataclass(slots=True, eq=False)
