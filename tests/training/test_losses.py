@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sam3.engine.backends.embedded.network import Decoded
+from napari_sam3.engine.backends.embedded.network import MultimaskOutput
 from napari_sam3.training.losses import dense_loss, prompt_loss
 
 
@@ -17,13 +17,13 @@ def targets() -> torch.Tensor:
 
 def decoded_squares(
     *shares: float, scores: tuple[float, float, float] = (0.9, 0.5, 0.1)
-) -> Decoded:
+) -> MultimaskOutput:
     """Three mask hypotheses, each a square with a share of the side of the crop."""
     logits = torch.full((1, 3, 56, 56), -8.0)
     for hypothesis, share in zip(logits[0], shares, strict=True):
         side = round(56 * share)
         hypothesis[:side, :side] = 8
-    return Decoded(logits, torch.tensor([scores]), torch.tensor([4.0]))
+    return MultimaskOutput(logits, torch.tensor([scores]), torch.tensor([4.0]))
 
 
 NO_BOX = torch.zeros(1, 56, 56)
@@ -49,9 +49,9 @@ def test_the_wrong_order_of_mask_hypotheses_costs(targets):
 def test_leaving_the_box_costs(targets):
     box = torch.zeros(1, 56, 56)
     box[:, :28, :28] = 1
-    decoded = decoded_squares(0.9, 0.9, 0.9)
+    output = decoded_squares(0.9, 0.9, 0.9)
 
-    assert prompt_loss(decoded, targets, box).total > prompt_loss(decoded, targets, NO_BOX).total
+    assert prompt_loss(output, targets, box).total > prompt_loss(output, targets, NO_BOX).total
 
 
 def test_calling_an_absent_object_present_costs():
@@ -59,7 +59,7 @@ def test_calling_an_absent_object_present_costs():
     present = decoded_squares(0, 0, 0)
     absent = present._replace(presence=-present.presence)
 
-    losses = [prompt_loss(decoded, nothing, NO_BOX).total for decoded in (absent, present)]
+    losses = [prompt_loss(output, nothing, NO_BOX).total for output in (absent, present)]
 
     assert losses[0] < losses[1]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam3.engine.backends.embedded.network import Decoded, Network
+from napari_sam3.engine.backends.embedded.network import MultimaskOutput, Network
 from napari_sam3.training.prompt_rounds import PromptRounds
 from napari_sam3.training.prompt_samples import PromptBatch, collate, draw_sample, fixed_view
 
@@ -31,7 +31,7 @@ class SquareNetwork(Network):
     def decode(self, fine, coarse, prompts, memory=None):
         logits = torch.full((len(prompts), 3, 56, 56), -5.0)
         logits[:, :, 10:30, 10:30] = 5
-        return Decoded(logits, torch.zeros(len(prompts), 3), torch.zeros(len(prompts)))
+        return MultimaskOutput(logits, torch.zeros(len(prompts), 3), torch.zeros(len(prompts)))
 
 
 def prompted(batch: PromptBatch) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +60,7 @@ def test_objects_are_propagated_from_their_mask_or_from_that_of_the_network(batc
 
 
 def test_an_object_the_network_does_not_detect_is_propagated_from_its_mask(batch, monkeypatch):
-    nothing = Decoded(torch.full((1, 3, 56, 56), -5.0), torch.zeros(1, 3), torch.zeros(1))
+    nothing = MultimaskOutput(torch.full((1, 3, 56, 56), -5.0), torch.zeros(1, 3), torch.zeros(1))
     decode = SquareNetwork.decode
     monkeypatch.setattr(
         SquareNetwork,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam3.engine.backends.embedded.decoder_queries import halved
-from napari_sam3.engine.backends.embedded.network import Decoded, Network
+from napari_sam3.engine.backends.embedded.network import MultimaskOutput, Network
+from napari_sam3.engine.backends.embedded.prompt_encoder import halved
 from napari_sam3.training import propagation_rounds
 from napari_sam3.training.metrics import RunningMetrics
 from napari_sam3.training.propagation_rounds import PropagationRound, PropagationRounds
@@ -43,7 +43,9 @@ class GrowingDecoder(torch.nn.Module):
         self.inputs.append((planes[:, 6].clone(), memory, first))
         larger = torch.nn.functional.max_pool2d(planes[:, 6:], 3, 1, 1)
         presence = torch.full((len(planes),), self.presence)
-        return Decoded((larger * 8).repeat(1, 3, 1, 1), torch.zeros(len(planes), 3), presence)
+        return MultimaskOutput(
+            (larger * 8).repeat(1, 3, 1, 1), torch.zeros(len(planes), 3), presence
+        )
 
 
 def network_of(propagation_decoder: torch.nn.Module) -> Network:

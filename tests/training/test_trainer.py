@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from tifffile import imwrite
 
-from napari_sam3.engine.backends.embedded.network import Decoded, Network
+from napari_sam3.engine.backends.embedded.network import MultimaskOutput, Network
 from napari_sam3.training.__main__ import main
 from napari_sam3.training.config import Config
 from napari_sam3.training.data_preparation import make_shards, pairs_folder, triplets_folder
@@ -30,10 +30,10 @@ def sample(kind: str, present: bool) -> PromptSample:
 
 def first_round(presence: float) -> PromptRound:
     """Return the first predictions for a prompt; the second mask hypothesis scores best."""
-    decoded = Decoded(torch.zeros(1, 3, 56, 56), torch.zeros(1, 3), torch.tensor([presence]))
+    output = MultimaskOutput(torch.zeros(1, 3, 56, 56), torch.zeros(1, 3), torch.tensor([presence]))
     ious = torch.tensor([[0.9, 0.6, 0.1]])
     return PromptRound(
-        0, decoded, PromptLoss(torch.tensor(1.0), ious, torch.tensor([0]), torch.tensor([1]))
+        0, output, PromptLoss(torch.tensor(1.0), ious, torch.tensor([0]), torch.tensor([1]))
     )
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..engine.backends.embedded.network import Decoded
+from ..engine.backends.embedded.network import MultimaskOutput
 
 GONE_WEIGHT = 3.0
 """Weight of objects that are gone, which are rare, in the loss of the presence."""
@@ -27,7 +27,7 @@ class PromptLoss(NamedTuple):
     """(N,) the mask hypothesis with the highest score."""
 
 
-def prompt_loss(decoded: Decoded, targets: Tensor, boxes: Tensor) -> PromptLoss:
+def prompt_loss(output: MultimaskOutput, targets: Tensor, boxes: Tensor) -> PromptLoss:
     """Return the loss of the masks predicted for a batch of prompts.
 
     Parameters
@@ -35,7 +35,7 @@ def prompt_loss(decoded: Decoded, targets: Tensor, boxes: Tensor) -> PromptLoss:
     targets : (N, 112, 112) bool.
     boxes : (N, 56, 56) the boxes as prompt planes; zeros for prompts without a box.
     """
-    logits, scores = decoded.logits.float(), decoded.scores.float()
+    logits, scores = output.logits.float(), output.scores.float()
     present = targets.flatten(1).any(1)
     losses, ious = _mask_losses(logits, targets)
     ranked = torch.softmax(scores.detach() / 0.08, dim=1)
@@ -44,7 +44,7 @@ def prompt_loss(decoded: Decoded, targets: Tensor, boxes: Tensor) -> PromptLoss:
     ranking = _mean_where(_score_losses(scores, ious), present)
     spill = _outside_box(logits, boxes).mean()
     rare = torch.where(present, 1.0, GONE_WEIGHT)
-    presence = F.binary_cross_entropy_with_logits(decoded.presence.float(), present.float(), rare)
+    presence = F.binary_cross_entropy_with_logits(output.presence.float(), present.float(), rare)
     total = masks + ranking + 0.2 * spill + 0.4 * presence
     return PromptLoss(total, ious, losses.argmin(1), scores.argmax(1))
 

@@ -21,7 +21,7 @@ class RunningMetrics:
         """Add the predictions for a batch: IoU of the first and of the best mask hypothesis."""
         ious = round_.loss.ious.detach().cpu().numpy()
         first = round_.loss.first.cpu().numpy()
-        presence = round_.decoded.presence.detach().float().cpu().numpy()
+        presence = round_.output.presence.detach().float().cpu().numpy()
         for index, sample in enumerate(samples):
             name = f"{sample.kind}{round_.number}"
             is_there = bool(sample.target.any())

@@ -11,17 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..engine.backends.embedded import decoder_queries
-from ..engine.backends.embedded.decoder_queries import Maps
+from ..engine.backends.embedded import prompt_encoder
 from ..engine.backends.embedded.network import (
     COARSE_STRIDE,
     CROP,
     FINE_STRIDE,
-    Decoded,
     Features,
     Memory,
+    MultimaskOutput,
     Network,
 )
+from ..engine.backends.embedded.prompt_encoder import PromptPlanes
 from .annotator import correcting_click
 from .losses import PromptLoss, dense_loss, prompt_loss
 from .prompt_samples import PromptBatch, PromptSample
@@ -45,7 +45,7 @@ class PromptRound:
     """The predictions for all prompts of a batch."""
 
     number: int
-    decoded: Decoded
+    output: MultimaskOutput
     loss: PromptLoss
 
 
@@ -78,13 +78,13 @@ class PromptRounds:
             prompts = self._tensor(planes)
             crops = self._crops
             with mixed_precision(self._device):
-                decoded = self._network.decode(
+                output = self._network.decode(
                     crops.fine, crops.coarse, _channels_last(prompts), crops.memory
                 )
-            loss = prompt_loss(decoded, crops.targets, prompts[:, 4])
-            yield PromptRound(number, decoded, loss)
+            loss = prompt_loss(output, crops.targets, prompts[:, 4])
+            yield PromptRound(number, output, loss)
             if number < count - 1:
-                logits = _logits_to_correct(rng, decoded, loss)
+                logits = _logits_to_correct(rng, output, loss)
                 planes = corrected_planes(rng, planes, self._samples, logits)
 
     def _encode_previous(self, batch: PromptBatch) -> Features | None:
@@ -108,10 +108,10 @@ class PromptRounds:
         origins = [sample.origin for sample in propagated]
         fine = cut_crops(previous.fine, origins, self._per_view, FINE_STRIDE)[indices]
         with mixed_precision(self._device):
-            decoded = self._network.decode(
+            output = self._network.decode(
                 fine, known.coarse, self._tensor(self._prompt_planes[indices]), known
             )
-        masks = F.avg_pool2d(first_masks(decoded), 2)
+        masks = F.avg_pool2d(first_masks(output), 2)
         is_there = masks.flatten(1).any(1)
         drawn = np.array(indices)[is_there.cpu().numpy()]
         for index, mask in zip(drawn, masks[is_there], strict=True):
@@ -158,10 +158,10 @@ def cut_crops(
     return torch.stack(crops)
 
 
-def first_masks(decoded: Decoded) -> Tensor:
+def first_masks(output: MultimaskOutput) -> Tensor:
     """Return the mask hypotheses with the highest scores, (N, 1, 112, 112), 0 or 1."""
-    first = decoded.scores.argmax(1)
-    logits = decoded.logits[torch.arange(len(first), device=first.device), first]
+    first = output.scores.argmax(1)
+    logits = output.logits[torch.arange(len(first), device=first.device), first]
     large = F.interpolate(logits[:, None].float(), scale_factor=2, mode="bilinear")
     return (large > 0).float()
 
@@ -190,25 +190,28 @@ def corrected_planes(
 
 
 def _add_correction(
-    rng: np.random.Generator, prompt: Maps, sample: PromptSample, logits: npt.NDArray[np.float32]
+    rng: np.random.Generator,
+    prompt: PromptPlanes,
+    sample: PromptSample,
+    logits: npt.NDArray[np.float32],
 ) -> None:
-    truth = decoder_queries.halved(sample.target) > 0.5
+    truth = prompt_encoder.halved(sample.target) > 0.5
     click = correcting_click(rng, logits > 0, truth)
     if click is not None:
         (row, col), adds = click
-        decoder_queries.add_click(prompt, (row * 2 + 0.5, col * 2 + 0.5), adds)
+        prompt_encoder.add_click(prompt, (row * 2 + 0.5, col * 2 + 0.5), adds)
     prompt[5] = np.tanh(logits / 4)
 
 
 def _logits_to_correct(
-    rng: np.random.Generator, decoded: Decoded, loss: PromptLoss
+    rng: np.random.Generator, output: MultimaskOutput, loss: PromptLoss
 ) -> npt.NDArray[np.float32]:
     """Return the logits of the mask hypothesis that the annotator corrects, (N, 56, 56)."""
     takes_first = torch.from_numpy(rng.random(len(loss.best)) < 0.6).to(loss.best.device)
     hypotheses = torch.where(takes_first, loss.first, loss.best)
     samples = torch.arange(len(hypotheses), device=hypotheses.device)
     logits: npt.NDArray[np.float32] = (
-        decoded.logits[samples, hypotheses].detach().float().cpu().numpy()
+        output.logits[samples, hypotheses].detach().float().cpu().numpy()
     )
     return logits
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from scipy import ndimage
 from torch.utils.data import IterableDataset, get_worker_info
 
-from ..engine.backends.embedded import decoder_queries
-from ..engine.backends.embedded.decoder_queries import Maps
+from ..engine.backends.embedded import prompt_encoder
 from ..engine.backends.embedded.network import COARSE_STRIDE, CROP
+from ..engine.backends.embedded.prompt_encoder import PromptPlanes
 from .annotator import click_inside, rough_copy
 from .augmentation import augmented
 from .label_images import Labels, Pixels
@@ -59,7 +59,7 @@ class PromptSample:
     """(row, col) of the crop in its view, multiples of 4; may be negative."""
     target: Pixels
     """(112, 112), the object on the crop; empty if it is gone."""
-    prompt_planes: Maps
+    prompt_planes: PromptPlanes
     memory_mask: npt.NDArray[np.float32]
     """(28, 28), where the object was on the previous frame; zeros unless it is propagated."""
     is_own_mask: bool = False
@@ -168,14 +168,15 @@ def _sample(
     is_own_mask = kind == "propagate" and rng.random() < OWN_MASK_SHARE
     if kind == "propagate":
         mask = rough_copy(rng, visible, rng.choice((0, 0.3, 0.6)))
-        prompt_planes = decoder_queries.render(mask=mask)
-        memory_mask = decoder_queries.halved(decoder_queries.halved(mask))
+        prompt_planes = prompt_encoder.encode_prompts(mask=mask)
+        memory_mask = prompt_encoder.halved(prompt_encoder.halved(mask))
     elif kind == "mask":
-        prompt_planes = decoder_queries.render(mask=rough_copy(rng, target, rng.uniform(0, 1)))
+        mask = rough_copy(rng, target, rng.uniform(0, 1))
+        prompt_planes = prompt_encoder.encode_prompts(mask=mask)
     else:
         box = _jittered_box(rng, rows - origin[0], cols - origin[1]) if kind != "click" else None
         clicks = [inside] if kind != "box" else []
-        prompt_planes = decoder_queries.render(clicks, [True] * len(clicks), box)
+        prompt_planes = prompt_encoder.encode_prompts(clicks, [True] * len(clicks), box)
     return PromptSample(kind, origin, target, prompt_planes, memory_mask, is_own_mask)
 
 

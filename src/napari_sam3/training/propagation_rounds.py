@@ -15,9 +15,9 @@ from ..engine.backends.embedded.network import (
     COARSE_STRIDE,
     CROP,
     FINE_STRIDE,
-    Decoded,
     Features,
     Memory,
+    MultimaskOutput,
     Network,
 )
 from .losses import PromptLoss, prompt_loss
@@ -38,7 +38,7 @@ class PropagationRound:
     step: int  # 0 to the previous frame, 1 to the current frame
     indices: npt.NDArray[np.intp]
     """(N,) the samples of the batch that are propagated."""
-    decoded: Decoded
+    output: MultimaskOutput
     loss: PromptLoss
     targets: Tensor
     """(N, 112, 112) bool"""
@@ -47,7 +47,7 @@ class PropagationRound:
         """Add the IoU of objects that are there, and how often presence and absence are right."""
         is_there = self.targets.flatten(1).any(1).cpu().numpy()
         first = self.loss.ious.gather(1, self.loss.first[:, None])[:, 0]
-        is_predicted = self.decoded.presence.detach().float().cpu().numpy() > 0
+        is_predicted = self.output.presence.detach().float().cpu().numpy() > 0
         metrics.add(f"propagate{self.step}", first.detach().cpu().numpy()[is_there])
         metrics.add(f"present{self.step}", is_predicted[is_there])
         metrics.add(f"absent{self.step}", ~is_predicted[~is_there])
@@ -103,18 +103,18 @@ class PropagationRounds:
         planes[:, 6] = F.avg_pool2d(masks[rows], 2)[:, 0] * 2 - 1
         last, first = (Memory(*(part[rows] for part in memory)) for memory in memories)
         with mixed_precision(self._device):
-            decoded = self._network.propagation_decoder(fine, coarse, planes, last, first)
+            output = self._network.propagation_decoder(fine, coarse, planes, last, first)
         targets = self._targets(step)[rows]
-        loss = prompt_loss(decoded, targets, planes[:, 4])
-        return PropagationRound(step, indices, decoded, loss, targets)
+        loss = prompt_loss(output, targets, planes[:, 4])
+        return PropagationRound(step, indices, output, loss, targets)
 
     @torch.no_grad()
     def _use_own_masks(
         self, masks: Tensor, round_: PropagationRound, rng: np.random.Generator
     ) -> None:
         """Replace some masks on the previous frame by those of the network; changes `masks`."""
-        is_predicted = round_.decoded.presence.float() > 0
-        own_masks = first_masks(round_.decoded) * is_predicted[:, None, None, None]
+        is_predicted = round_.output.presence.float() > 0
+        own_masks = first_masks(round_.output) * is_predicted[:, None, None, None]
         is_drawn = rng.random(len(round_.indices)) < OWN_MASK_SHARE
         for row in np.flatnonzero(is_drawn):
             index = int(round_.indices[row])
