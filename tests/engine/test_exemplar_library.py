@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_sam3.engine import Exemplar, Library, PromptError, StorageError
+from napari_sam3.engine import Exemplar, ExemplarLibrary, PromptError, StorageError
 from napari_sam3.engine.exemplar_library import file_name
 
 
@@ -16,14 +16,14 @@ def exemplar(value: float = 1, is_positive: bool = True) -> Exemplar:
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Library:
-    return Library(tmp_path / "library")
+def library(tmp_path: Path) -> ExemplarLibrary:
+    return ExemplarLibrary(tmp_path / "library")
 
 
 def test_exemplars_come_back_with_their_negatives_and_pictures(library):
     library.save("my nuclei", [exemplar(1), exemplar(2, is_positive=False)])
 
-    meant, other = Library(library.folder).load("my nuclei")
+    meant, other = ExemplarLibrary(library.folder).load("my nuclei")
 
     assert (meant.is_positive, other.is_positive) == (True, False)
     assert (meant.model, meant.revision, meant.box) == ("embedded", "abc-float32", (1, 2, 5.5, 6))
@@ -111,8 +111,8 @@ def test_nothing_is_kept_without_a_name_or_an_exemplar(library, name, exemplars)
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("in the way")
 
-    with pytest.raises(StorageError, match="cannot be used"):
-        Library(tmp_path / "file" / "library").save("cell", [exemplar()])
+    with pytest.raises(StorageError, match="cannot be read or written"):
+        ExemplarLibrary(tmp_path / "file" / "library").save("cell", [exemplar()])
 
 
 def test_no_part_of_a_file_is_left_behind(library, monkeypatch):

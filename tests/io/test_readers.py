@@ -11,7 +11,7 @@ from tifffile import TiffWriter, imwrite
 
 from napari_sam3.engine import FramesError
 from napari_sam3.engine.images.windows import Window
-from napari_sam3.io import OpenedImage, open_image
+from napari_sam3.io import OpenedImage, open_image, read_image
 
 
 @pytest.fixture
@@ -321,3 +321,16 @@ def test_a_file_that_is_no_image_is_said(tmp_path, name):
 
     with pytest.raises(FramesError, match=rf"{name} cannot be read as an image"):
         open_image(tmp_path / name)
+
+
+def test_colours_of_a_picture_are_kept(tmp_path):
+    imsave(tmp_path / "picture.png", np.full((8, 8, 3), 9, np.uint8), check_contrast=False)
+
+    assert read_image(tmp_path / "picture.png").shape == (8, 8, 3)
+
+
+def test_a_file_that_is_no_image_cannot_be_read(tmp_path):
+    (tmp_path / "text.tif").write_text("no image")
+
+    with pytest.raises(FramesError, match=r"text\.tif cannot be read"):
+        read_image(tmp_path / "text.tif")

@@ -18,11 +18,12 @@ from napari_sam3.engine import StorageError
 from napari_sam3.io.ome_zarr_labels import write_labels_zarr
 from napari_sam3.layers.candidate_layers import FaintOutlines
 from napari_sam3.layers.label_layers import Layout, ResultLayers, ScoreRow
+from napari_sam3.storage import CHOOSE_CACHE
 from napari_sam3.storage.hand_edits import LabelPlane
 from napari_sam3.storage.label_store import LabelArray, LabelStore
 from napari_sam3.values import Box, Mask
 from tests.large import SIDE, disk_at
-from tests.layers.results import BLUE, RED, seen
+from tests.layers.results import BLUE, RED, seen, session_folder
 
 
 @pytest.fixture
@@ -70,19 +71,19 @@ def test_a_frame_is_read_as_it_was_written(array: LabelArray) -> None:
     assert not array.read((2, 10)).shown.any()
 
 
-def test_places_are_those_written_on(array: LabelArray) -> None:
+def test_frames_with_labels_are_those_written_on(array: LabelArray) -> None:
     array.write((2, 11), plane(7))
     array.write((0, 3), plane(0, twin=7))
     array.write((0, 2), plane(7, twin=0))
 
-    assert array.places() == [(0, 2), (0, 3), (2, 11)]
+    assert array.frame_indices() == [(0, 2), (0, 3), (2, 11)]
 
 
-def test_a_single_image_has_the_empty_place(store: LabelStore) -> None:
+def test_a_single_image_has_the_empty_frame_index(store: LabelStore) -> None:
     array = store.create("object-1", (40, 50))
     array.write((), plane(7))
 
-    assert array.places() == [()]
+    assert array.frame_indices() == [()]
     assert (array.read(()).shown == 7).all()
 
 
@@ -101,7 +102,7 @@ def test_a_frame_that_becomes_empty_is_deleted(array: LabelArray) -> None:
     array.write((0, 0), plane(0))
 
     assert files_of(array) == []
-    assert array.places() == []
+    assert array.frame_indices() == []
 
 
 def test_a_full_disk_is_one_clear_sentence(
@@ -137,14 +138,14 @@ def test_an_array_that_cannot_be_made_leaves_nothing(
             store.create("object-1", (3, 40, 50))
 
     array = store.create("object-1", (3, 40, 50))
-    assert array.places() == []
+    assert array.frame_indices() == []
 
 
 def test_a_folder_that_cannot_be_written_names_the_reason(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file, no folder")
 
     with pytest.raises(StorageError, match="NAPARI_SAM3_CACHE set to another folder"):
-        LabelStore(tmp_path / "taken").create("object-1", (3, 40, 50))
+        LabelStore(tmp_path / "taken", remedy=CHOOSE_CACHE).create("object-1", (3, 40, 50))
 
 
 def test_labels_of_an_earlier_session_are_not_overwritten(store: LabelStore) -> None:
@@ -167,7 +168,7 @@ def test_a_deleted_array_can_be_made_again(store: LabelStore) -> None:
     store.create("object-1", (3, 40, 50)).write((0,), plane(7))
     store.delete("object-1")
 
-    assert store.create("object-1", (3, 40, 50)).places() == []
+    assert store.create("object-1", (3, 40, 50)).frame_indices() == []
 
 
 def test_labels_can_be_read_by_zarr_alone(store: LabelStore) -> None:
@@ -187,7 +188,8 @@ class LargeBench:
         first = (frames,) if frames else ()
         black = [np.broadcast_to(np.uint8(0), (*first, *(SIDE >> step,) * 2)) for step in range(5)]
         self.image = self.viewer.add_image(black, multiscale=True, contrast_limits=(0, 255))
-        self.results = ResultLayers(self.image, folder / "slide.sam3", layout)
+        path = folder / "slide.sam3"
+        self.results = ResultLayers(self.image, session_folder(self.image, path), layout)
         self.results.added.connect(self.viewer.add_layer)
         self.results.removed.connect(self.viewer.layers.remove)
         self.results.describe(1, "cell 1", RED)
@@ -273,7 +275,9 @@ def test_results_of_a_large_image_take_little_room_on_disk(bench: LargeBench) ->
     for index in range(20):
         bench.write(1, 30 + index % 2, 40)
 
-    size = sum(one.stat().st_size for one in bench.results.folder.rglob("*") if one.is_file())
+    size = sum(
+        file.stat().st_size for file in bench.results.folder.path.rglob("*") if file.is_file()
+    )
     assert size < 200_000
 
 

@@ -7,8 +7,8 @@ import json
 import re
 import struct
 import unicodedata
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
+from ..storage import storing_in, write_whole
 from ..values import Exemplar, PromptError, StorageError
 
 VERSION = "1"
@@ -28,7 +29,7 @@ Tensors = dict[str, NDArray[Any]]
 Facts = dict[str, Any]
 
 
-class Library:
+class ExemplarLibrary:
     """A folder with one file for every name.
 
     A file holds all exemplars of a name, the meant ones and the others, with their pictures. It is
@@ -46,7 +47,7 @@ class Library:
     def names(self) -> list[str]:
         """Return all names in their order; a file that cannot be read goes by its own."""
         with self._storing():
-            files = sorted(self.folder.glob(f"*{SUFFIX}")) if self.folder.exists() else []
+            files = sorted(self.folder.glob(f"[!.]*{SUFFIX}")) if self.folder.exists() else []
         return sorted((_name_in(path) for path in files), key=str.casefold)
 
     def save(self, name: str, exemplars: Sequence[Exemplar]) -> None:
@@ -62,13 +63,11 @@ class Library:
         if not name.strip() or not exemplars:
             raise PromptError("Give the exemplars a name, and draw at least one.")
         tensors, facts = _packed(exemplars)
-        said = {"version": VERSION, "name": name.strip(), "exemplars": json.dumps(facts)}
+        metadata = {"version": VERSION, "name": name.strip(), "exemplars": json.dumps(facts)}
         path = self.folder / f"{file_name(name)}{SUFFIX}"
-        draft = path.with_suffix(".partial")
         with self._storing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(save(tensors, said))
-            draft.replace(path)
+            write_whole(path, save(tensors, metadata))
 
     def load(self, name: str) -> list[Exemplar]:
         """Return the exemplars of a name.
@@ -104,15 +103,8 @@ class Library:
             f"There are no exemplars named {name!r} in {self.folder}: draw some and save them."
         )
 
-    @contextmanager
-    def _storing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(
-                f"The library {self.folder} cannot be used ({error}): free some space, or see to "
-                "it that you may write there."
-            ) from error
+    def _storing(self) -> AbstractContextManager[None]:
+        return storing_in(self.folder, "free some space, or see to it that you may write there.")
 
 
 def file_name(name: str) -> str:
@@ -154,9 +146,9 @@ def _packed(exemplars: Sequence[Exemplar]) -> tuple[Tensors, list[Facts]]:
     return tensors, facts
 
 
-def _unpacked(tensors: Tensors, said: dict[str, str]) -> list[Exemplar]:
-    if said["version"] != VERSION:
-        raise ValueError(f"they have the layout {said['version']} of another napari-sam3")
+def _unpacked(tensors: Tensors, metadata: dict[str, str]) -> list[Exemplar]:
+    if metadata["version"] != VERSION:
+        raise ValueError(f"they have the layout {metadata['version']} of another napari-sam3")
     return [
         Exemplar(
             {part: tensors[f"{number}/appearance/{part}"] for part in facts["appearance"]},
@@ -166,5 +158,5 @@ def _unpacked(tensors: Tensors, said: dict[str, str]) -> list[Exemplar]:
             tuple(facts["box"]),
             facts["is_positive"],
         )
-        for number, facts in enumerate(json.loads(said["exemplars"]))
+        for number, facts in enumerate(json.loads(metadata["exemplars"]))
     ]

@@ -1,9 +1,11 @@
-"""Images from files, and results as files: labels, tables, pictures."""
+"""Images from files, and results as files, one format a module."""
 
 from ..values import Geometry
-from .exports import Measurements, paint, read_image, write_labels, write_overview
-from .label_file import LabelFile
-from .readers import OpenedImage, open_image
+from .label_file import LabelFile, paint
+from .measurements import Measurements
+from .overview import write_overview
+from .readers import OpenedImage, open_image, read_image
+from .tiff_labels import write_labels
 
 __all__ = [
     "Geometry",

@@ -24,6 +24,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of the errors of a disk that takes no more."""
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError)
 """What zarr raises when a file is missing, cut off or changed."""
+UNWRITABLE = (OSError, ValueError)
+"""What libraries raise when a file cannot be written."""
 CHOOSE_FOLDER = "choose another folder; what is done is kept."
 CHOOSE_CACHE = "start napari with NAPARI_SAM3_CACHE set to another folder; what is done is kept."
 
@@ -58,7 +60,7 @@ def _sentence(path: Path, error: Exception, remedy: str) -> str:
         return f"{path} is damaged, or holds something else ({error}): {remedy}"
     if error.errno in DISK_FULL:
         return f"No room left on disk in {path}: free some space, or {remedy}"
-    return f"{path} cannot be written ({error.strerror or error}): {remedy}"
+    return f"{path} cannot be read or written ({error.strerror or error}): {remedy}"
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
