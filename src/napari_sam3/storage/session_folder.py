@@ -158,7 +158,7 @@ class SessionFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         version, stored = self._read_session(description)
         self._check_image(stored, description)
-        description = _at_shape(stored.shape, description)
+        description = replace(_at_shape(stored.shape, description), first_frame=stored.first_frame)
         with storing_in(self.path, self._remedy, UNREADABLE):
             shared_group(self.labels.path)
             if version < VERSION:
@@ -175,7 +175,9 @@ class SessionFolder:
                 return 0, replace(description, shape=shape or description.shape)
             session = json.loads(path.read_text(encoding="utf-8"))
             version = session["version"]
-            if type(version) is int and version > VERSION:
+            if type(version) is not int:
+                raise ValueError(f"its version is {version!r}")
+            if version > VERSION:
                 raise StorageError(
                     f"{self.path} was written by a newer napari-sam3: update it, or {self._remedy}"
                 )
