@@ -307,8 +307,8 @@ def test_mask_that_moves_leaves_nothing_behind(
     assert chunks_on_disk(folder) == {"1/4/0"}
 
 
-@pytest.mark.parametrize("object_id", [0, -1, 2**32])
-def test_an_object_that_labels_cannot_hold_is_refused(session: Session, object_id: int) -> None:
+@pytest.mark.parametrize("object_id", [0, -1, 2**32, "cell"])
+def test_an_object_that_labels_cannot_hold_is_refused(session: Session, object_id: Any) -> None:
     with pytest.raises(StorageError, match="number the objects from 1"):
         session.segment(0, CLICK, object_id=object_id)
 

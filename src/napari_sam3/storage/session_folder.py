@@ -117,11 +117,7 @@ class SessionFolder:
         It replaces an earlier mask; what was painted by hand stays. An object that shares its
         labels takes no pixels from the objects beside it.
         """
-        if not 0 < mask.object_id <= HIGHEST_ID:
-            raise StorageError(
-                f"Masks are kept of objects 1 to {HIGHEST_ID}, not of {mask.object_id}: number the "
-                "objects from 1."
-            )
+        _check_object(mask.object_id)
         with storing_in(self.path, self._remedy, UNREADABLE), self._lock:
             labels = self._labels_of(mask)
             if labels is not None:
@@ -201,6 +197,15 @@ class SessionFolder:
                 f"{self.path} holds results of another image, whose first frame differs from that "
                 f"of this image: {self._remedy}"
             )
+
+
+def _check_object(object_id: int) -> None:
+    """Refuse an id that is no label."""
+    if not isinstance(object_id, int | np.integer) or not 0 < object_id <= HIGHEST_ID:
+        raise StorageError(
+            f"Masks are kept of objects 1 to {HIGHEST_ID}, not of {object_id!r}: number the "
+            "objects from 1."
+        )
 
 
 def _image_in(session: Mapping[str, Any]) -> tuple[tuple[int, ...], str]:
