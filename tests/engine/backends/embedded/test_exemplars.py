@@ -5,16 +5,16 @@ import pytest
 
 from napari_sam3.engine import Candidates, Exemplar, ModelError
 from napari_sam3.engine.backends.embedded.exemplars import (
-    Eye,
-    Look,
-    compared,
-    distinct,
+    Descriptor,
+    DescriptorEncoder,
     innermost,
     leniency,
-    overlaps,
+    overlapping_pairs,
+    suppress_duplicates,
+    with_agreement,
 )
+from napari_sam3.engine.backends.embedded.feature_pyramid import ZOOM, FeaturePyramid
 from napari_sam3.engine.backends.embedded.model import EmbeddedBackend
-from napari_sam3.engine.backends.embedded.pyramid import ZOOM, Pyramid
 from napari_sam3.values import Concept, Mask
 from tests.backends import ellipse
 from tests.masks import mask_of
@@ -26,22 +26,22 @@ RADIUS, SPECK = 13, 4
 Image = np.ndarray
 
 
-def picture(bright: float = 0.75, speck: float = 0.6) -> Image:
+def cells_image(bright: float = 0.75, speck: float = 0.6) -> Image:
     grey = np.random.default_rng(0).normal(0.1, 0.02, SHAPE)
-    for place in CELLS:
-        grey[ellipse(SHAPE, place, (RADIUS, RADIUS))] = bright
-    for place in SPECKS:
-        grey[ellipse(SHAPE, place, (SPECK, SPECK))] = speck
+    for centre in CELLS:
+        grey[ellipse(SHAPE, centre, (RADIUS, RADIUS))] = bright
+    for centre in SPECKS:
+        grey[ellipse(SHAPE, centre, (SPECK, SPECK))] = speck
     return np.repeat(grey.clip(0, 1).astype(np.float32)[..., None], 3, axis=2)
 
 
-def box(place: tuple[int, int], radius: float) -> tuple[float, float, float, float]:
-    return place[0] - radius, place[1] - radius, place[0] + radius, place[1] + radius
+def box(centre: tuple[int, int], radius: float) -> tuple[float, float, float, float]:
+    return centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius
 
 
-def found_at(found: Candidates, place: tuple[int, int]) -> float:
-    """Return the best score of what lies at a place."""
-    row, col = place
+def found_at(found: Candidates, centre: tuple[int, int]) -> float:
+    """Return the best score of what lies at a point."""
+    row, col = centre
     scores = [
         score
         for (top, left, bottom, right), mask, score in zip(
@@ -52,7 +52,7 @@ def found_at(found: Candidates, place: tuple[int, int]) -> float:
     return max(scores, default=0.0)
 
 
-def piece(top: int, left: int, height: int, width: int, score: float = 0.5) -> Mask:
+def square(top: int, left: int, height: int, width: int, score: float = 0.5) -> Mask:
     return mask_of(np.ones((height, width), bool), score, corner=(top, left), shape=SHAPE)
 
 
@@ -62,29 +62,29 @@ def backend() -> EmbeddedBackend:
 
 
 @pytest.fixture(scope="module")
-def embedding(backend: EmbeddedBackend) -> Pyramid:
-    return backend.encode(picture())
+def embedding(backend: EmbeddedBackend) -> FeaturePyramid:
+    return backend.encode(cells_image())
 
 
-def exemplar(backend: EmbeddedBackend, embedding: Pyramid, *where) -> Exemplar:
-    appearance = backend.appearance(embedding, box(*where))
-    picture = np.zeros((9, 9, 3), np.uint8)
-    return Exemplar(appearance, backend.name, backend.revision, picture, (2, 2, 6, 6))
+def exemplar(backend: EmbeddedBackend, embedding: FeaturePyramid, *area) -> Exemplar:
+    appearance = backend.appearance(embedding, box(*area))
+    thumbnail = np.zeros((9, 9, 3), np.uint8)
+    return Exemplar(appearance, backend.name, backend.revision, thumbnail, (2, 2, 6, 6))
 
 
 def test_one_box_finds_all_cells_and_no_speck(backend, embedding):
     found = backend.find(embedding, Concept(exemplars=[box(CELLS[0], RADIUS)]))
 
-    assert all(found_at(found, place) >= 0.5 for place in CELLS)
-    assert all(found_at(found, place) < 0.5 for place in SPECKS)
+    assert all(found_at(found, centre) >= 0.5 for centre in CELLS)
+    assert all(found_at(found, centre) < 0.5 for centre in SPECKS)
     assert (np.diff(found.scores) <= 0).all()
 
 
 def test_a_box_around_a_speck_finds_the_specks_and_no_cell(backend, embedding):
     found = backend.find(embedding, Concept(exemplars=[box(SPECKS[0], SPECK + 0.5)]))
 
-    assert all(found_at(found, place) >= 0.5 for place in SPECKS)
-    assert all(found_at(found, place) < 0.5 for place in CELLS)
+    assert all(found_at(found, centre) >= 0.5 for centre in SPECKS)
+    assert all(found_at(found, centre) < 0.5 for centre in CELLS)
 
 
 def test_the_object_in_the_box_is_always_found(backend, embedding):
@@ -93,10 +93,10 @@ def test_the_object_in_the_box_is_always_found(backend, embedding):
     assert found_at(found, (60, 100)) > 0.9
 
 
-def test_what_is_like_a_negative_is_not_found(backend, embedding):
-    meant, other = box(CELLS[0], RADIUS), box(CELLS[1], RADIUS)
+def test_what_is_similar_to_a_negative_is_not_found(backend, embedding):
+    positive, negative = box(CELLS[0], RADIUS), box(CELLS[1], RADIUS)
 
-    found = backend.find(embedding, Concept(exemplars=[meant], negatives=[other]))
+    found = backend.find(embedding, Concept(exemplars=[positive], negatives=[negative]))
 
     assert found_at(found, CELLS[0]) > 0.9
     assert found_at(found, CELLS[1]) < 0.5
@@ -104,12 +104,12 @@ def test_what_is_like_a_negative_is_not_found(backend, embedding):
 
 def test_an_exemplar_of_one_image_finds_cells_on_another(backend, embedding):
     shown = exemplar(backend, embedding, CELLS[0], RADIUS)
-    dimmer = backend.encode(picture(0.5, 0.4)[:, ::-1].copy())
+    dimmer = backend.encode(cells_image(0.5, 0.4)[:, ::-1].copy())
 
     found = backend.find(dimmer, Concept(exemplars=[shown]))
 
     mirrored = [(row, SHAPE[1] - 1 - col) for row, col in CELLS]
-    assert all(found_at(found, place) >= 0.5 for place in mirrored)
+    assert all(found_at(found, centre) >= 0.5 for centre in mirrored)
 
 
 def test_an_exemplar_needs_no_box_to_be_a_negative(backend, embedding):
@@ -117,7 +117,7 @@ def test_an_exemplar_needs_no_box_to_be_a_negative(backend, embedding):
 
     found = backend.find(embedding, Concept(exemplars=[box(CELLS[0], RADIUS)], negatives=[speck]))
 
-    assert all(found_at(found, place) < 0.2 for place in SPECKS)
+    assert all(found_at(found, centre) < 0.2 for centre in SPECKS)
 
 
 def test_texts_are_refused(backend, embedding):
@@ -125,7 +125,7 @@ def test_texts_are_refused(backend, embedding):
         backend.find(embedding, Concept("cell", [box(CELLS[0], RADIUS)]))
 
 
-def test_a_box_on_a_constant_image_is_answered(backend):
+def test_a_box_on_a_constant_image_has_finite_scores(backend):
     flat = backend.encode(np.full((64, 64, 3), 0.5, np.float32))
 
     found = backend.find(flat, Concept(exemplars=[(20, 20, 30, 30)]))
@@ -143,7 +143,7 @@ def test_a_box_in_the_outer_half_of_a_last_pixel_holds_it(backend, first):
     assert all(np.isfinite(part).all() for part in appearance.values())
 
 
-def test_the_finest_scale_can_be_kept_beside_the_others(backend, embedding):
+def test_the_finest_scale_can_be_kept_beside_all_coarser_scales(backend, embedding):
     zoomed = embedding.with_zoom(backend._network)
 
     assert [level.scale for level in zoomed.levels] == embedding.scales
@@ -154,16 +154,16 @@ def test_the_finest_scale_can_be_kept_beside_the_others(backend, embedding):
 def test_an_appearance_is_a_few_numbers_that_stay(backend, embedding):
     kept = backend.appearance(embedding, box(CELLS[0], RADIUS))
 
-    look = Look.of(kept)
+    descriptor = Descriptor.of(kept)
 
     assert sum(part.nbytes for part in kept.values()) < 1000
-    assert look.similarity(look) == pytest.approx(2, abs=1e-4)
+    assert descriptor.similarity(descriptor) == pytest.approx(2, abs=1e-4)
 
 
-def test_unlike_objects_have_a_low_likeness(backend, embedding):
+def test_unlike_objects_have_a_low_similarity(backend, embedding):
     cell, same, speck = (
-        Look.of(backend.appearance(embedding, box(*where)))
-        for where in [(CELLS[0], RADIUS), (CELLS[2], RADIUS), (SPECKS[0], SPECK)]
+        Descriptor.of(backend.appearance(embedding, box(*area)))
+        for area in [(CELLS[0], RADIUS), (CELLS[2], RADIUS), (SPECKS[0], SPECK)]
     )
 
     assert cell.similarity(same) > 1
@@ -171,46 +171,48 @@ def test_unlike_objects_have_a_low_likeness(backend, embedding):
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
-def test_a_look_is_the_mean_inside(embedding, scale):
-    eye = Eye(embedding, scale)
+def test_a_descriptor_is_the_mean_inside(embedding, scale):
+    encoder = DescriptorEncoder(embedding, scale)
 
-    left, right = eye.look(piece(0, 0, 32, 16)), eye.look(piece(0, 16, 32, 16))
-    both = eye.look(piece(0, 0, 32, 32))
+    left, right = encoder.describe(square(0, 0, 32, 16)), encoder.describe(square(0, 16, 32, 16))
+    both = encoder.describe(square(0, 0, 32, 32))
 
     np.testing.assert_allclose(both.features, (left.features + right.features) / 2, atol=1e-4)
     assert both.elongation == pytest.approx(0)
     assert left.elongation == pytest.approx(np.log(2), abs=0.01)
 
 
-def test_agreement_is_with_what_was_drawn_the_other_way():
-    outlined = [piece(0, 0, 10, 10), piece(0, 1, 10, 10)]
-    clicked = [piece(0, 5, 10, 10), piece(50, 50, 10, 10)]
+def test_agreement_is_with_masks_proposed_the_other_way():
+    outlined = [square(0, 0, 10, 10), square(0, 1, 10, 10)]
+    clicked = [square(0, 5, 10, 10), square(50, 50, 10, 10)]
 
-    proposals = compared(outlined, clicked)
+    proposals = with_agreement(outlined, clicked)
 
-    agreements = [round(one.agreement, 3) for one in proposals]
+    agreements = [round(proposal.agreement, 3) for proposal in proposals]
     assert agreements == [round(5 / 15, 3), round(6 / 14, 3), round(6 / 14, 3), 0]
 
 
 def test_pairs_that_overlap_enough_are_compared():
-    pieces = [piece(0, 0, 10, 10), piece(0, 5, 10, 10), piece(0, 0, 4, 4), piece(0, 10, 10, 10)]
+    masks = [square(0, 0, 10, 10), square(0, 5, 10, 10), square(0, 0, 4, 4), square(0, 10, 10, 10)]
 
-    pairs = list(overlaps(pieces, least=0.3))
+    pairs = list(overlapping_pairs(masks, least_iou=0.3))
 
     assert [pair[:2] for pair in pairs] == [(0, 1), (1, 3)]
     assert [pair[2] for pair in pairs] == [pytest.approx(1 / 3)] * 2
 
 
 def test_of_two_nearly_equal_masks_the_better_one_is_kept():
-    kept = distinct([], [piece(0, 0, 10, 10, 0.6), piece(0, 1, 10, 10, 0.8), piece(0, 5, 10, 10)])
+    kept = suppress_duplicates(
+        [], [square(0, 0, 10, 10, 0.6), square(0, 1, 10, 10, 0.8), square(0, 5, 10, 10)]
+    )
 
-    assert [one.score for one in kept] == [0.8, 0.5]
+    assert [mask.score for mask in kept] == [0.8, 0.5]
 
 
-def test_a_shown_object_is_kept_before_all_others():
-    shown = piece(0, 0, 10, 10, 0.02)
+def test_an_exemplar_is_kept_before_all_candidates():
+    shown = square(0, 0, 10, 10, 0.02)
 
-    kept = distinct([shown], [piece(0, 0, 10, 9, 0.9), piece(30, 30, 10, 10, 0.001)])
+    kept = suppress_duplicates([shown], [square(0, 0, 10, 9, 0.9), square(30, 30, 10, 10, 0.001)])
 
     assert kept == [shown]
 
@@ -224,15 +226,15 @@ def test_the_innermost_pixel_of_a_mask_is_far_from_its_border():
     assert mask[innermost(mask)]
 
 
-def test_all_are_judged_more_gently_where_what_was_shown_is_hardly_recognised():
-    shown = [piece(0, 0, 10, 10)]
-    proposals = compared([piece(0, 0, 10, 9), piece(50, 50, 10, 10)], [])
+def test_all_scores_are_raised_where_the_exemplars_are_hardly_recognised():
+    shown = [square(0, 0, 10, 10)]
+    proposals = with_agreement([square(0, 0, 10, 9), square(50, 50, 10, 10)], [])
 
-    given = [leniency(shown, proposals, np.array([own, 9.0])) for own in (5.0, 3.6, -20.0)]
+    added = [leniency(shown, proposals, np.array([own, 9.0])) for own in (5.0, 3.6, -20.0)]
 
-    assert given == [0, pytest.approx(0.4), 1]
+    assert added == [0, pytest.approx(0.4), 1]
     assert leniency(shown, [], np.zeros(0)) == 1
 
 
-def test_exemplars_from_elsewhere_are_judged_as_usual():
-    assert 0 < leniency([], compared([piece(0, 0, 10, 9)], []), np.zeros(1)) < 1
+def test_exemplars_of_another_image_raise_scores_by_half_as_much():
+    assert 0 < leniency([], with_agreement([square(0, 0, 10, 9)], []), np.zeros(1)) < 1

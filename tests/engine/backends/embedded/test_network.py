@@ -5,7 +5,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from napari_sam3.engine.backends.embedded.model import shipped_weights
+from napari_sam3.engine.backends.embedded.model import current_name, shipped_weights
 from napari_sam3.engine.backends.embedded.network import (
     Memory,
     MemoryAttention,
@@ -33,9 +33,9 @@ def crops(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 @torch.inference_mode()
 def test_features_have_half_and_quarter_of_the_resolution(network):
-    picture = torch.rand(2, 3, 64, 96)
+    image = torch.rand(2, 3, 64, 96)
 
-    features = network.encode(picture)
+    features = network.encode(image)
 
     assert features.fine.shape == (2, 32, 32, 48)
     assert features.coarse.shape == (2, 64, 16, 24)
@@ -43,80 +43,80 @@ def test_features_have_half_and_quarter_of_the_resolution(network):
 
 
 @torch.inference_mode()
-def test_a_picture_is_encoded_the_same_in_any_company(network):
-    pictures = torch.rand(2, 3, 64, 64) * torch.tensor([1.0, 0.1])[:, None, None, None]
+def test_an_image_is_encoded_the_same_alone_and_in_a_batch(network):
+    images = torch.rand(2, 3, 64, 64) * torch.tensor([1.0, 0.1])[:, None, None, None]
 
-    alone = network.encode(pictures[:1])
-    together = network.encode(pictures)
+    alone = network.encode(images[:1])
+    together = network.encode(images)
 
     torch.testing.assert_close(alone.fine, together.fine[:1], atol=1e-4, rtol=1e-4)
 
 
-def test_a_grey_picture_has_no_colour_channels():
-    picture = torch.rand(1, 1, 32, 32).expand(-1, 3, -1, -1)
+def test_a_grey_image_has_no_colour_channels():
+    image = torch.rand(1, 1, 32, 32).expand(-1, 3, -1, -1)
 
-    prepared = prepare(picture)
+    prepared = prepare(image)
 
     assert prepared.shape == (1, 4, 32, 32)
     assert prepared[:, 2:].abs().max() < 1e-6
 
 
-def test_brightness_is_not_stretched_per_picture():
-    picture = torch.rand(1, 3, 32, 32)
+def test_brightness_is_not_stretched_per_image():
+    image = torch.rand(1, 3, 32, 32)
 
-    dim, full = prepare(picture * 0.5), prepare(picture)
+    dim, full = prepare(image * 0.5), prepare(image)
 
     torch.testing.assert_close((dim[:, 0] + 1) * 2, full[:, 0] + 1)
 
 
 @torch.inference_mode()
-def test_every_prompt_gets_three_scored_readings(network):
-    fine, coarse, maps = crops(4)
+def test_every_prompt_gets_three_scored_hypotheses(network):
+    fine, coarse, planes = crops(4)
 
-    decoded = network.decode(fine, coarse, maps)
+    output = network.decode(fine, coarse, planes)
 
-    assert decoded.logits.shape == (4, 3, 56, 56)
-    assert decoded.scores.shape == (4, 3)
-    assert decoded.presence.shape == (4,)
+    assert output.logits.shape == (4, 3, 56, 56)
+    assert output.scores.shape == (4, 3)
+    assert output.presence.shape == (4,)
 
 
 @torch.inference_mode()
 def test_an_empty_memory_is_no_memory(network):
-    fine, coarse, maps = crops(2)
+    fine, coarse, planes = crops(2)
     nothing = Memory(torch.zeros(2, 64, 28, 28), torch.zeros(2, 1, 28, 28))
 
-    without, with_nothing = (network.decode(fine, coarse, maps, m) for m in (None, nothing))
+    without, with_nothing = (network.decode(fine, coarse, planes, m) for m in (None, nothing))
 
     torch.testing.assert_close(without.logits, with_nothing.logits)
 
 
 @torch.inference_mode()
 def test_prompts_with_and_without_memory_share_a_batch(network):
-    fine, coarse, maps = crops(2)
+    fine, coarse, planes = crops(2)
     mask = torch.zeros(2, 1, 28, 28)
     mask[0, :, 10:18, 10:18] = 1
     memory = Memory(torch.rand(2, 64, 28, 28) * mask.amax((2, 3), keepdim=True), mask)
 
-    together = network.decode(fine, coarse, maps, memory)
-    alone = network.decode(fine[1:], coarse[1:], maps[1:])
+    together = network.decode(fine, coarse, planes, memory)
+    alone = network.decode(fine[1:], coarse[1:], planes[1:])
 
     torch.testing.assert_close(together.logits[1:], alone.logits, atol=1e-4, rtol=1e-4)
 
 
-def remembered(count: int) -> Memory:
+def memory_of(count: int) -> Memory:
     mask = torch.zeros(count, 1, 28, 28)
     mask[..., 10:18, 10:18] = 1
     return Memory(torch.rand(count, 64, 28, 28), mask)
 
 
 @torch.inference_mode()
-def test_what_is_followed_gets_three_scored_readings_in_any_company(network):
-    fine, coarse, maps = crops(3)
-    memory, first = remembered(3), remembered(3)
+def test_a_propagated_object_gets_three_scored_hypotheses_alone_and_in_a_batch(network):
+    fine, coarse, planes = crops(3)
+    memory, first = memory_of(3), memory_of(3)
 
-    together = network.propagate(fine, coarse, maps, memory, first)
-    last, origin = (Memory(one.coarse[2:], one.mask[2:]) for one in (memory, first))
-    alone = network.propagate(fine[2:], coarse[2:], maps[2:], last, origin)
+    together = network.propagate(fine, coarse, planes, memory, first)
+    last, origin = (Memory(part.coarse[2:], part.mask[2:]) for part in (memory, first))
+    alone = network.propagate(fine[2:], coarse[2:], planes[2:], last, origin)
 
     assert together.logits.shape == (3, 3, 56, 56)
     assert together.scores.shape == (3, 3)
@@ -126,35 +126,38 @@ def test_what_is_followed_gets_three_scored_readings_in_any_company(network):
 
 
 @torch.inference_mode()
-def test_decoder_and_follower_count_alike_where_both_follow(network):
-    fine, coarse, maps = crops(1)
-    memory, first = remembered(1), remembered(1)
+def test_both_decoders_count_the_same_in_a_propagation(network):
+    fine, coarse, planes = crops(1)
+    memory, first = memory_of(1), memory_of(1)
 
-    both = network.propagate(fine, coarse, maps, memory, first)
+    both = network.propagate(fine, coarse, planes, memory, first)
 
-    one = network.decoder(fine, coarse, maps, memory)
-    other = network.propagation_decoder(fine, coarse, maps, memory, first)
-    torch.testing.assert_close(both.logits, (one.logits + other.logits) / 2)
-    torch.testing.assert_close(both.presence, (one.presence + other.presence) / 2)
+    prompted = network.decoder(fine, coarse, planes, memory)
+    propagated = network.propagation_decoder(fine, coarse, planes, memory, first)
+    torch.testing.assert_close(both.logits, (prompted.logits + propagated.logits) / 2)
+    torch.testing.assert_close(both.presence, (prompted.presence + propagated.presence) / 2)
 
 
 @torch.inference_mode()
 def test_the_first_frame_tells_an_object_from_what_surrounds_it():
     torch.manual_seed(0)
     inside, outside = torch.randn(2, 1, 64, 1, 1)
-    mask = remembered(1).mask
+    mask = memory_of(1).mask
     frame = inside * mask + outside * (1 - mask)
 
-    carried, object_like, ground_like = MemoryAttention(64).compared(frame, Memory(frame, mask))[0]
+    carried, object_similarity, ground_similarity = MemoryAttention(64).compare(
+        frame, Memory(frame, mask)
+    )[0]
 
+    carried, object_similarity, ground_similarity = attended
     there = mask[0, 0] > 0
-    assert object_like[there].min() > object_like[~there].max()
-    assert ground_like[there].max() < ground_like[~there].min()
+    assert object_similarity[there].min() > object_similarity[~there].max()
+    assert ground_similarity[there].max() < ground_similarity[~there].min()
     assert carried[there].mean() > 0.9
 
 
 @torch.inference_mode()
-def test_recall_finds_a_moved_object():
+def test_memory_attention_finds_a_moved_object():
     torch.manual_seed(0)
     before = torch.randn(1, 64, 14, 14).repeat_interleave(2, 2).repeat_interleave(2, 3)
     mask = torch.zeros(1, 1, 28, 28)
@@ -169,12 +172,12 @@ def test_recall_finds_a_moved_object():
 
 
 @torch.inference_mode()
-def test_folding_changes_no_answer(network):
+def test_folding_changes_no_features(network):
     load_weights(network)
-    picture = torch.rand(1, 3, 64, 64)
-    before = network.encode(picture)
+    image = torch.rand(1, 3, 64, 64)
+    before = network.encode(image)
 
-    after = fold_batchnorm(network).encode(picture)
+    after = fold_batchnorm(network).encode(image)
 
     torch.testing.assert_close(before.dense, after.dense, atol=1e-3, rtol=1e-3)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
@@ -191,4 +194,5 @@ def test_weights_in_the_wheel_fit_the_network(network):
 
 
 def load_weights(network: Network) -> None:
-    network.load_state_dict({name: tensor.float() for name, tensor in load_file(WEIGHTS).items()})
+    tensors = load_file(WEIGHTS)
+    network.load_state_dict({current_name(name): tensors[name].float() for name in tensors})

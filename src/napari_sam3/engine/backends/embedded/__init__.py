@@ -1,3 +1,3 @@
-"""The network in the package: its layers, how it is asked, and how its answers are drawn."""
+"""The embedded model: its network, prompt encoder, mask hypotheses, memory bank and detection."""
 
 from __future__ import annotations

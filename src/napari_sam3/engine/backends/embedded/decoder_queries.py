@@ -1,4 +1,4 @@
-"""Asking the embedded network about crops of an image."""
+"""Decoder queries on crops of a feature pyramid, and the outputs that the network decodes."""
 
 from __future__ import annotations
 
@@ -6,110 +6,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from .network import Decoded, Features, Memory, Network
-from .pyramid import Crop, Pyramid
+from .feature_pyramid import Crop, FeaturePyramid
+from .network import Features, Memory, MultimaskOutput, Network
 
-SIDE = 56
-"""Rows and columns of a map: half the crop."""
-NARROW, WIDE = 2.5, 12.0
-"""Radii of the two spots drawn for a click, in pixels."""
-
-Maps = npt.NDArray[np.float32]
-_CENTRES = np.arange(SIDE, dtype=np.float32) * 2 + 0.5
-
-
-def render(
-    points: Sequence[tuple[float, float]] = (),
-    positive: Sequence[bool] = (),
-    box: tuple[float, float, float, float] | None = None,
-    previous_logits: npt.NDArray[np.floating] | None = None,
-    mask: npt.NDArray[np.bool_ | np.floating] | None = None,
-) -> Maps:
-    """Draw all prompts on one crop.
-
-    Parameters
-    ----------
-    points : clicks, (row, col).
-    positive : for every click, whether it lies inside the object.
-    box : row0, col0, row1, col1 of its edges: around pixels 3..7 they are 2.5 and 7.5.
-    previous_logits : (56, 56) the reading that these prompts correct.
-    mask : (112, 112) the object, or a guess at it, on the pixels of the crop.
-
-    Returns
-    -------
-    (7, 56, 56): clicks inside narrow, wide; outside narrow, wide; box; correction; mask.
-    """
-    maps = np.zeros((7, SIDE, SIDE), np.float32)
-    for point, inside in zip(points, positive, strict=True):
-        add_click(maps, point, inside)
-    if box is not None:
-        maps[4] = _box(box)
-    if previous_logits is not None:
-        maps[5] = np.tanh(previous_logits / 4)
-    if mask is not None:
-        maps[6] = halved(mask) * 2 - 1
-    return maps
-
-
-def add_click(maps: Maps, point: tuple[float, float], inside: bool) -> None:
-    """Draw one more click into `maps`, in place."""
-    row, col = point
-    squared = (_CENTRES[:, None] - row) ** 2 + (_CENTRES - col) ** 2
-    first = 0 if inside else 2
-    for plane, radius in zip(maps[first : first + 2], (NARROW, WIDE), strict=True):
-        np.maximum(plane, np.exp(-squared / (2 * radius**2)), out=plane)
-
-
-def halved(mask: npt.NDArray[np.bool_ | np.floating]) -> npt.NDArray[np.float32]:
-    """Average `mask` over 2 x 2 pixels."""
-    rows, cols = mask.shape
-    blocks = mask.astype(np.float32).reshape(rows // 2, 2, cols // 2, 2)
-    return blocks.mean((1, 3), dtype=np.float32)
-
-
-def _box(box: tuple[float, float, float, float]) -> npt.NDArray[np.float32]:
-    row0, col0, row1, col1 = box
-    rows = _soft_inside(row0, row1)
-    cols = _soft_inside(col0, col1)
-    return np.asarray(rows[:, None] * cols, np.float32)
-
-
-def _soft_inside(start: float, stop: float) -> npt.NDArray[np.float32]:
-    depth = np.clip(np.minimum(_CENTRES - start, stop - _CENTRES), -8, 8)
-    return np.asarray(1 / (1 + np.exp(-depth)), np.float32)
-
-
+PLANE_SIDE = 56
+"""Rows and columns of prompt planes and mask logits: half the crop."""
 BATCH = 16
-"""How many questions are decoded at once: as many as stay in the cache of a processor."""
+"""How many queries are decoded at once: as many as stay in the cache of a processor."""
 OUTSIDE = -10.0
 """Logit where a crop ends."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecoderQuery:
-    """What is asked on one crop."""
+    """The prompts of one object on one crop, and its memory if it is propagated."""
 
     crop: Crop
-    maps: Maps  # (7, 56, 56) the prompts, drawn
+    planes: NDArray[np.float32]  # (7, 56, 56) the encoded prompts
     memory: Memory | None = None  # of one object: (1, 64, 28, 28) and (1, 1, 28, 28)
     first: Memory | None = None  # of the same object on the frame it was outlined on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecoderOutput:
-    """One reading of one crop."""
+    """One mask hypothesis on one crop."""
 
     crop: Crop
     logits: NDArray[np.float32]  # (56, 56), positive inside the mask
     score: float  # predicted intersection over union, 0..1
     presence: float = 1.0  # how sure the network is that the object is there, 0..1
-    middle: float = 1.0  # how clearly the dense head sees the middle of an object in it, 0..1
+    centre: float = 1.0  # highest centre distance of the dense head inside the mask, 0..1
 
     @property
     def nbytes(self) -> int:
@@ -131,89 +62,94 @@ class DecoderOutput:
         """Side of a square as large as the mask, in pixels of the image."""
         return float(np.sqrt(np.count_nonzero(self.logits > 0))) * 2 / self.crop.scale
 
-    @property
-    def cut_share(self) -> float:
-        """Share of the crop's border that the mask touches."""
-        inside = self.logits > 0
-        return float(np.mean([inside[0], inside[-1], inside[:, 0], inside[:, -1]]))
-
-    def at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Logits at points of the image, (N, 2)."""
-        places = ((self.crop.points(points) - 0.5) / 2).T
-        values = ndimage.map_coordinates(
-            self.logits, places, order=1, mode="constant", cval=OUTSIDE
-        )
+    def logits_at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Interpolate the logits at points of the image, (N, 2)."""
+        cells = ((self.crop.points(points) - 0.5) / 2).T
+        values = ndimage.map_coordinates(self.logits, cells, order=1, mode="constant", cval=OUTSIDE)
         return np.asarray(values, np.float64)
 
-    def seen_from(self, crop: Crop) -> NDArray[np.float32]:
-        """Logits on another crop, (56, 56)."""
+    def logits_on(self, crop: Crop) -> NDArray[np.float32]:
+        """Interpolate the logits on another crop, (56, 56)."""
         if crop == self.crop:
             return self.logits
         step = self.crop.scale / crop.scale
         corner = np.array([crop.row, crop.col], np.float64)
         first = ((corner + 1) * step - 1 - [self.crop.row, self.crop.col]) / 2
         moved = ndimage.affine_transform(
-            self.logits, [step, step], first, (SIDE, SIDE), order=1, cval=OUTSIDE
+            self.logits, [step, step], first, (PLANE_SIDE, PLANE_SIDE), order=1, cval=OUTSIDE
         )
         return np.asarray(moved, np.float32)
 
 
-def ask(
-    network: Network, pyramid: Pyramid, questions: Sequence[DecoderQuery]
+def decode_objects(
+    network: Network, pyramid: FeaturePyramid, queries: Sequence[Sequence[DecoderQuery]]
 ) -> list[list[DecoderOutput]]:
-    """Answer questions on one image: for each, its three readings.
+    """Decode several queries of each of several objects, and return the outputs by object."""
+    outputs = iter(decode_queries(network, pyramid, [query for own in queries for query in own]))
+    return [[output for _ in own for output in next(outputs)] for own in queries]
 
-    Either all questions come with a memory or none does.
+
+def decode_queries(
+    network: Network, pyramid: FeaturePyramid, queries: Sequence[DecoderQuery]
+) -> list[list[DecoderOutput]]:
+    """Decode queries on one image, and return the three mask hypotheses of each.
+
+    Either all queries come with a memory or none does.
     """
-    answers: list[list[DecoderOutput]] = []
-    for start in range(0, len(questions), BATCH):
-        batch = questions[start : start + BATCH]
-        features = pyramid.cut(network, [question.crop for question in batch])
-        decoded = _decode(network, features, batch)
-        answers += _guesses(batch, decoded, _middles(features, decoded))
-    return answers
+    outputs: list[list[DecoderOutput]] = []
+    for start in range(0, len(queries), BATCH):
+        batch = queries[start : start + BATCH]
+        features = pyramid.cut_crops(network, [query.crop for query in batch])
+        masks = _decode_batch(network, features, batch)
+        outputs += _split(batch, masks, _highest_centres(features, masks))
+    return outputs
 
 
-def _decode(network: Network, features: Features, batch: Sequence[DecoderQuery]) -> Decoded:
-    maps = torch.from_numpy(np.stack([question.maps for question in batch]))
-    fine, coarse, maps = map(_last, (features.fine, features.coarse, maps.to(features.fine.device)))
-    memories = [question.memory for question in batch if question.memory is not None]
-    firsts = [question.first for question in batch if question.first is not None]
+def _decode_batch(
+    network: Network, features: Features, batch: Sequence[DecoderQuery]
+) -> MultimaskOutput:
+    planes = torch.from_numpy(np.stack([query.planes for query in batch]))
+    fine, coarse, planes = map(
+        _channels_last, (features.fine, features.coarse, planes.to(features.fine.device))
+    )
+    memories = [query.memory for query in batch if query.memory is not None]
+    firsts = [query.first for query in batch if query.first is not None]
     if memories:
-        return network.propagate(fine, coarse, maps, _together(memories), _together(firsts))
-    return network.decode(fine, coarse, maps)
+        return network.propagate(fine, coarse, planes, _stacked(memories), _stacked(firsts))
+    return network.decode(fine, coarse, planes)
 
 
-def _together(memories: Sequence[Memory]) -> Memory:
-    return Memory(*(torch.cat(parts).float() for parts in zip(*memories, strict=True)))
-
-
-def _middles(features: Features, decoded: Decoded) -> Tensor:
-    """Return the highest centre distance inside each reading, (N, 3)."""
-    centre = torch.sigmoid(features.dense[:, 1:2].float())
-    return (centre * (decoded.logits > 0)).amax((2, 3))
-
-
-def _last(tensor: Tensor) -> Tensor:
+def _channels_last(tensor: Tensor) -> Tensor:
     return tensor.float().contiguous(memory_format=torch.channels_last)
 
 
-def _guesses(
-    batch: Sequence[DecoderQuery], decoded: Decoded, middles: Tensor
+def _stacked(memories: Sequence[Memory]) -> Memory:
+    return Memory(*(torch.cat(parts).float() for parts in zip(*memories, strict=True)))
+
+
+def _highest_centres(features: Features, masks: MultimaskOutput) -> Tensor:
+    """Return the highest centre distance inside each mask hypothesis, (N, 3)."""
+    centre = torch.sigmoid(features.dense[:, 1:2].float())
+    return (centre * (masks.logits > 0)).amax((2, 3))
+
+
+def _split(
+    batch: Sequence[DecoderQuery], masks: MultimaskOutput, centres: Tensor
 ) -> list[list[DecoderOutput]]:
-    logits = decoded.logits.float().cpu().numpy()
-    scores = decoded.scores.float().clamp(0, 1).cpu().numpy()
-    presence = torch.sigmoid(decoded.presence.float()).cpu().numpy()
+    """Return the outputs of a batch query by query."""
+    logits = masks.logits.float().cpu().numpy()
+    scores = masks.scores.float().clamp(0, 1).cpu().numpy()
+    presence = torch.sigmoid(masks.presence.float()).cpu().numpy()
     return [
         [
             DecoderOutput(
-                question.crop,
-                logits[n, k].copy(),  # so that one guess does not keep those of its whole batch
+                query.crop,
+                logits[n, k].copy(),  # so that no output keeps those of its whole batch
                 float(scores[n, k]),
                 float(presence[n]),
-                float(middles[n, k]),
+                float(centres[n, k]),
             )
             for k in range(logits.shape[1])
         ]
-        for n, question in enumerate(batch)
+        for n, query in enumerate(batch)
     ]

@@ -1,4 +1,4 @@
-"""The model in the package: a small network that answers at once, on any computer."""
+"""The embedded model: a small network in the package that segments at once, on any computer."""
 
 from __future__ import annotations
 
@@ -18,37 +18,121 @@ from ...devices import checked_device, compute_dtype, synchronize
 from ..base import Backend, Embedding, Packed, Prediction, own, reads_no_text
 from ..micro_batches import enough_memory
 from ..tensors import packed_tensors, unpacked_tensors
-from .automatic_masks import find_everything
-from .exemplars import appearance_in, find_similar
-from .memory_bank import Track, start_track
+from .automatic_mask_generation import generate_masks
+from .exemplars import describe_exemplar, detect_similar
+from .feature_pyramid import FeatureLevel, FeaturePyramid, encode_pyramids
+from .memory_bank import MemoryBank, predict_propagated, updated_memory
+from .multimask_output import predict_prompted
 from .network import Network, fold_batchnorm
-from .prediction import predict_prompted, predict_propagated
-from .pyramid import Level, Pyramid, encode_pyramids
-
-PARTS = ("fine", "coarse", "dense")
-
-
-def packed_pyramid(pyramid: Pyramid) -> Packed:
-    """Pack an image and its levels."""
-    tensors = {"image": pyramid.image}
-    for number, level in enumerate(pyramid.levels):
-        tensors |= {f"{part}{number}": getattr(level, part) for part in PARTS}
-    return packed_tensors(tensors, {"scales": [level.scale for level in pyramid.levels]})
-
-
-def unpacked_pyramid(packed: Packed, device: str) -> Pyramid:
-    """Return the pyramid that was packed."""
-    tensors = unpacked_tensors(packed, device)
-    levels = tuple(
-        Level(scale, *(tensors[f"{part}{number}"] for part in PARTS))
-        for number, scale in enumerate(packed.facts["scales"])
-    )
-    return Pyramid(tensors["image"], levels)
-
 
 FORMAT = "napari-sam3 embedded 2"
 CODE_REVISION = 1
-"""Goes up whenever the code would embed the same image differently."""
+"""Goes up whenever the code would encode the same image differently."""
+PARTS = ("fine", "coarse", "dense")
+"""The tensors of a level of the feature pyramid."""
+
+_ADVICE = "choose another file, or reinstall napari-sam3 to get its own weights back."
+
+
+class EmbeddedBackend(Backend):
+    """Segments by clicks, boxes and outlines, propagates objects, and detects all of them.
+
+    Use `load`.
+    """
+
+    name = "embedded"
+    reads_exemplars = True
+
+    def __init__(self, network: Network, device: str, revision: str) -> None:
+        self.device = device
+        self.revision = revision
+        self._network = network.to(device)
+
+    @classmethod
+    def load(cls, path: Path | None = None, device: str = "auto") -> Self:
+        """Load weights, by default those of the package.
+
+        Raises
+        ------
+        WeightsError
+            If the file of weights cannot be used.
+        ModelError
+            If there is no such device.
+        """
+        path = path or shipped_weights()
+        device = checked_device(device)
+        network = load_network(path)
+        return cls(network, device, f"{weights_revision(path)}-{compute_dtype(device)}")
+
+    @torch.inference_mode()
+    def encode(self, image: NDArray[np.float32]) -> FeaturePyramid:
+        """Encode one image, (H, W, 3)."""
+        return encode_pyramids(self._network, [image], self.device)[0]
+
+    @torch.inference_mode()
+    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[FeaturePyramid]:
+        """Encode several images, each (H, W, 3); those of one shape go together."""
+        with enough_memory():
+            pyramids = encode_pyramids(self._network, images, self.device)
+        synchronize(self.device)
+        return pyramids
+
+    def pack(self, embedding: Embedding) -> Packed:
+        """Return an embedding as plain arrays in the main memory."""
+        pyramid = own(embedding, FeaturePyramid)
+        tensors = {"image": pyramid.image}
+        for number, level in enumerate(pyramid.levels):
+            tensors |= {f"{part}{number}": getattr(level, part) for part in PARTS}
+        return packed_tensors(tensors, {"scales": [level.scale for level in pyramid.levels]})
+
+    def unpack(self, packed: Packed) -> FeaturePyramid:
+        """Return the embedding that was packed, as it was."""
+        tensors = unpacked_tensors(packed, self.device)
+        levels = tuple(
+            FeatureLevel(scale, *(tensors[f"{part}{number}"] for part in PARTS))
+            for number, scale in enumerate(packed.facts["scales"])
+        )
+        return FeaturePyramid(tensors["image"], levels)
+
+    @torch.inference_mode()
+    def segment(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompts],
+        previous: Sequence[Prediction | None],
+    ) -> list[Prediction]:
+        """Segment several objects by their prompts, in one batch."""
+        return predict_prompted(self._network, own(embedding, FeaturePyramid), prompts, previous)
+
+    @torch.inference_mode()
+    def everything(self, embedding: Embedding) -> Candidates:
+        """Detect all objects of the image, without prompts."""
+        return generate_masks(self._network, own(embedding, FeaturePyramid))
+
+    @torch.inference_mode()
+    def find(self, embedding: Embedding, concept: Concept) -> Candidates:
+        """Detect all objects of the image that are similar to exemplars; texts are refused."""
+        if concept.has_text:
+            raise reads_no_text(self.name)
+        return detect_similar(self._network, own(embedding, FeaturePyramid), concept)
+
+    @torch.inference_mode()
+    def appearance(self, embedding: Embedding, box: Corners) -> Appearance:
+        """Return the appearance descriptor of the object in a box of the image."""
+        return describe_exemplar(self._network, own(embedding, FeaturePyramid), box)
+
+    @torch.inference_mode()
+    def update_memory(
+        self, memory: MemoryBank | None, embedding: Embedding, prediction: Prediction
+    ) -> MemoryBank:
+        """Return the memory of an object after the encoded image, on which it is as predicted."""
+        pyramid = own(embedding, FeaturePyramid)
+        return updated_memory(self._network, memory, pyramid, prediction.hypotheses[0])
+
+    @torch.inference_mode()
+    def propagate(self, embedding: Embedding, memories: Sequence[MemoryBank]) -> list[Prediction]:
+        """Segment objects on the next image by their memories, in one batch."""
+        return predict_propagated(self._network, own(embedding, FeaturePyramid), memories)
 
 
 def shipped_weights() -> Path:
@@ -64,9 +148,9 @@ def load_network(path: Path) -> Network:
     WeightsError
         If the file is missing, broken, or made for another network.
     """
-    tensors = _read(path)
+    tensors = _read_tensors(path)
     network = Network()
-    _check(path, tensors, network.state_dict())
+    _check_tensors(path, tensors, network.state_dict())
     network.load_state_dict(tensors)
     fold_batchnorm(network).requires_grad_(False)
     for tensor in (*network.parameters(), *network.buffers()):
@@ -81,7 +165,7 @@ def weights_revision(path: Path) -> str:
     return f"embedded-{CODE_REVISION}-{digest[:12]}"
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         file = safe_open(path, framework="pt")
     except OSError as error:
@@ -92,11 +176,11 @@ def _read(path: Path) -> dict[str, Tensor]:
         ) from error
     with file:
         _check_format(path, file.metadata() or {})
-        return {_current_name(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return {current_name(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-def _current_name(name: str) -> str:
-    """Return how a tensor is called today: earlier files name the propagation decoder otherwise."""
+def current_name(name: str) -> str:
+    """Return the name of a tensor in the network; files name the propagation decoder otherwise."""
     return name.replace("follower.", "propagation_decoder.", 1)
 
 
@@ -108,19 +192,19 @@ def _check_format(path: Path, facts: dict[str, str]) -> None:
         )
 
 
-def _check(path: Path, found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+def _check_tensors(path: Path, found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
     missing = sorted(set(wanted) - set(found))
     unexpected = sorted(set(found) - set(wanted))
     pairs = {name: (wanted[name], found[name]) for name in wanted if name in found}
-    misshapen = [name for name, (own, other) in pairs.items() if own.shape != other.shape]
+    misshapen = [name for name, pair in pairs.items() if pair[0].shape != pair[1].shape]
     rounded = [name for name, pair in pairs.items() if _is_rounded(*pair)]
-    spoiled = [name for name, (_, other) in pairs.items() if not other.isfinite().all()]
+    not_finite = [name for name, (_, tensor) in pairs.items() if not tensor.isfinite().all()]
     problems = [
         ("lacks", missing),
         ("does not know", unexpected),
         ("misshapes", misshapen),
         ("holds whole numbers in", rounded),
-        ("holds values that are no numbers in", spoiled),
+        ("holds values that are no numbers in", not_finite),
     ]
     for verb, names in problems:
         if names:
@@ -134,94 +218,3 @@ def _is_rounded(wanted: Tensor, found: Tensor) -> bool:
 def _listed(names: list[str]) -> str:
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + rest
-
-
-_ADVICE = "choose another file, or reinstall napari-sam3 to get its own weights back."
-
-
-class EmbeddedBackend(Backend):
-    """Answers clicks, boxes and outlines, follows objects, and finds all of them.
-
-    Use `load`.
-    """
-
-    name = "embedded"
-    reads_exemplars = True
-
-    def __init__(self, network: Network, device: str, revision: str) -> None:
-        self.device = device
-        self.revision = revision
-        self._network = network.to(device)
-
-    @classmethod
-    def load(cls, path: Path | None = None, device: str = "auto") -> Self:
-        """Load weights, those of the package unless others are named.
-
-        Raises
-        ------
-        WeightsError
-            If the file of weights cannot be used.
-        ModelError
-            If there is no such device.
-        """
-        path = path or shipped_weights()
-        chosen = checked_device(device)
-        return cls(load_network(path), chosen, f"{weights_revision(path)}-{compute_dtype(chosen)}")
-
-    @torch.inference_mode()
-    def encode(self, image: NDArray[np.float32]) -> Pyramid:
-        """Embed one image, (H, W, 3)."""
-        return encode_pyramids(self._network, [image], self.device)[0]
-
-    @torch.inference_mode()
-    def encode_batch(self, images: Sequence[NDArray[np.float32]]) -> list[Pyramid]:
-        """Embed several images, each (H, W, 3); those of one shape go together."""
-        with enough_memory():
-            made = encode_pyramids(self._network, images, self.device)
-        synchronize(self.device)
-        return made
-
-    def pack(self, embedding: Embedding) -> Packed:
-        """Return an embedding as plain arrays in the main memory."""
-        return packed_pyramid(own(embedding, Pyramid))
-
-    def unpack(self, packed: Packed) -> Pyramid:
-        """Return the embedding that was packed, as it was."""
-        return unpacked_pyramid(packed, self.device)
-
-    @torch.inference_mode()
-    def segment(
-        self,
-        embedding: Embedding,
-        prompts: Sequence[Prompts],
-        previous: Sequence[Prediction | None],
-    ) -> list[Prediction]:
-        """Answer the prompts of several objects in one pass."""
-        return predict_prompted(self._network, own(embedding, Pyramid), prompts, previous)
-
-    @torch.inference_mode()
-    def everything(self, embedding: Embedding) -> Candidates:
-        """Find all objects of the image, without prompts."""
-        return find_everything(self._network, own(embedding, Pyramid))
-
-    @torch.inference_mode()
-    def find(self, embedding: Embedding, concept: Concept) -> Candidates:
-        """Find all objects of the image that are like exemplars; texts are refused."""
-        if concept.has_text:
-            raise reads_no_text(self.name)
-        return find_similar(self._network, own(embedding, Pyramid), concept)
-
-    @torch.inference_mode()
-    def appearance(self, embedding: Embedding, box: Corners) -> Appearance:
-        """Return what objects like the one in a box of the image are recognised by elsewhere."""
-        return appearance_in(self._network, own(embedding, Pyramid), box)
-
-    @torch.inference_mode()
-    def update_memory(self, track: Track | None, embedding: Embedding, answer: Prediction) -> Track:
-        """Return the track of an object that is on the embedded image as answered."""
-        return start_track(self._network, track, own(embedding, Pyramid), answer.hypotheses[0])
-
-    @torch.inference_mode()
-    def propagate(self, embedding: Embedding, tracks: Sequence[Track]) -> list[Prediction]:
-        """Find the tracked objects on the next image, in one pass."""
-        return predict_propagated(self._network, own(embedding, Pyramid), tracks)
