@@ -21,7 +21,6 @@ from transformers import (
 )
 
 from ..engine.backends.base import Backend, Embedding, Prediction
-from ..engine.backends.registry import EMBEDDED
 from ..engine.backends.sam.concepts import TextEncoder
 from ..engine.backends.sam.loading import load_model, model_name
 from ..engine.backends.sam.memory_bank import PropagatedMask
@@ -31,6 +30,7 @@ from ..engine.backends.sam.sam3 import Sam3Backend
 from ..engine.backends.sam.sam3_model import Sam3
 from ..engine.devices import Precision, checked_device
 from ..engine.loading import load_backend
+from ..engine.weights.catalog import EMBEDDED
 from ..engine.weights.checkpoints import recognise
 from ..engine.weights.local_models import local_path
 from ..values import Concept, ModelError, Prompts

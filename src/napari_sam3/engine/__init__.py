@@ -20,7 +20,6 @@ from ..values import (
 )
 from .backends.clip.clip import TEXT_IS_WEAK, Clip, Phrase, TextWeights, split_phrases
 from .backends.clip.enhanced_phrases import EnhancedPhrases, editable_phrases
-from .backends.registry import CatalogModel
 from .cache.budgets import Budgets, cache_folder
 from .cache.content_hash import first_frame_digest
 from .cache.tiers import Embeddings
@@ -28,14 +27,21 @@ from .engine import Engine, shared_engine
 from .exemplar_library import ExemplarLibrary
 from .images.contrast import SHADES, Blending, Channel, Contrast, describe_contrast
 from .images.frames import FrameLevel, Frames
-from .loading import downloaded, recommended_here
+from .loading import converted, downloaded, recommended_here, suggested_folder
 from .progress import EncodingProgress
 from .scheduling import Cost
 from .selection import CandidateFilter, KeptCandidates, Selection, filter_candidates, position_at
 from .session import Session
-from .weights.catalog import CATALOG, CLIPS, Recommendation, known_clip, known_model, wait_hint
+from .weights.catalog import (
+    CATALOG,
+    CLIPS,
+    CatalogModel,
+    Recommendation,
+    known_clip,
+    known_model,
+    wait_hint,
+)
 from .weights.checkpoints import Checkpoint, recognise
-from .weights.conversion import converted, suggested_folder
 from .weights.local_models import hub_folder, is_clip_here, is_here
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""From the name of a model to the model, loaded on a device."""
+"""From the name or the files of a model to the model, loaded on a device."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ import psutil
 
 from ..values import WeightsError
 from .backends.base import Backend
-from .backends.registry import EMBEDDED, EMBEDDED_KIND, OPEN_CLIP_FILES, TRANSFORMERS_FILES
-from .weights.catalog import Recommendation, known_clip, known_model, recommended
+from .weights.catalog import (
+    EMBEDDED,
+    EMBEDDED_KIND,
+    OPEN_CLIP_FILES,
+    TRANSFORMERS_FILES,
+    Recommendation,
+    known_clip,
+    known_model,
+    recommended,
+)
 from .weights.checkpoints import Checkpoint, recognise
-from .weights.conversion import suggested_folder
 from .weights.local_models import local_path
 
 
@@ -62,6 +69,46 @@ def _load(loader: str, path: Path | None, device: str) -> Backend:
     """Load weights with a class that is imported only now: torch and transformers take seconds."""
     backend: Backend = resolve_name(loader).load(path, device)
     return backend
+
+
+def suggested_folder(path: str | Path) -> Path:
+    """Return where the converted weights of a file go, unless another folder is given."""
+    file = Path(path).expanduser()
+    return file.with_name(f"{file.stem}-converted")
+
+
+def converted(
+    path: str | Path,
+    folder: str | Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Convert SAM 3 or SAM 1, as published in a .pt file, and return the folder.
+
+    Parameters
+    ----------
+    path : path
+        ``sam3.pt``, or a file of SAM 1 or micro-sam.
+    folder : path, optional
+        Where to write; beside the file when left out. Nothing is left there if it fails.
+    progress : callable
+        Called with the bytes that are written and the bytes there are. What it raises ends the
+        conversion.
+
+    Raises
+    ------
+    WeightsError
+        If the file is not one of these, or not whole.
+    StorageError
+        If the folder cannot be written.
+    """
+    checkpoint = recognise(path)
+    kind = checkpoint.kind
+    if not kind.is_convertible:
+        raise WeightsError(f"{checkpoint.path} needs no conversion: it is {kind.title}.")
+    target = suggested_folder(checkpoint.path) if folder is None else Path(folder).expanduser()
+    convert = resolve_name(kind.converter)  # imports torch and transformers, which takes seconds
+    written: Path = convert(checkpoint.path, target, progress)
+    return written
 
 
 def recommended_here() -> Recommendation:

@@ -15,10 +15,9 @@ from torch import Tensor
 from transformers import Sam3VideoConfig, Sam3VideoModel, SamConfig, SamModel
 
 from napari_sam3.engine import ModelError, Prompts, StorageError, WeightsError
-from napari_sam3.engine.loading import load_backend
+from napari_sam3.engine.loading import converted, load_backend, suggested_folder
 from napari_sam3.engine.weights import conversion_sam1, conversion_sam3
 from napari_sam3.engine.weights.checkpoints import recognise
-from napari_sam3.engine.weights.conversion import converted, suggested_folder
 from napari_sam3.engine.weights.state_dicts import origin_of
 from tests.engine.published import as_published, weights_of
 

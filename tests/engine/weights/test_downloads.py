@@ -20,8 +20,8 @@ from huggingface_hub.errors import (
 )
 
 from napari_sam3.engine import ModelError, StorageError
-from napari_sam3.engine.backends.registry import OPEN_CLIP_FILES
 from napari_sam3.engine.weights import downloads
+from napari_sam3.engine.weights.catalog import OPEN_CLIP_FILES
 from napari_sam3.engine.weights.downloads import NETWORK_ERROR, StoppedError, download
 
 NAME = "facebook/sam2.1-hiera-tiny"

@@ -8,7 +8,7 @@ import huggingface_hub
 import pytest
 
 from napari_sam3.engine import ModelError
-from napari_sam3.engine.backends.registry import BIOMED_CLIP
+from napari_sam3.engine.weights.catalog import BIOMED_CLIP
 from napari_sam3.engine.weights.local_models import is_clip_here, local_clip_path
 
 CONFIG = "open_clip_config.json"

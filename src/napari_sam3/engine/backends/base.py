@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...values import Appearance, Candidates, Concept, Corners, Mask, ModelError, Prompts
-from .registry import Ability, models_with
+from ..weights.catalog import Ability, models_with
 
 
 class Embedding(Protocol):
@@ -70,7 +70,7 @@ class Backend(ABC):
     """A model, loaded on a device.
 
     A model overrides what it can do; all else refuses with a sentence that names a model which can.
-    Its kind has a record in `registry`.
+    Its kind has a record in `weights.catalog`.
 
     Images are (H, W, 3) float32 arrays in 0..1, as the user sees them. Methods are called by one
     thread at a time. A memory is what the model keeps of one object from frame to frame; it is

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...values import WeightsError
-from ..backends.registry import (
+from .catalog import (
     CLIP_KIND,
     KINDS,
     OPEN_CLIP_FILES,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ...values import WeightsError
-from ..backends.registry import OPEN_CLIP_FILES
+from .catalog import OPEN_CLIP_FILES
 
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model")
 MULTILINGUAL = ("xlm", "mt5", "nllb", "m2m", "multilingual", "gemma", "siglip2")

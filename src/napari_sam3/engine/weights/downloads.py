@@ -26,7 +26,7 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from ...storage import check_free_space
 from ...values import ModelError, Sam3Error, StorageError
-from ..backends.registry import HUB, TRANSFORMERS_FILES, ModelFiles
+from .catalog import HUB, TRANSFORMERS_FILES, ModelFiles
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are done and the bytes there are."""

@@ -6,15 +6,16 @@ import re
 from pathlib import Path
 
 from ...values import ModelError
-from ..backends.registry import (
+from .catalog import (
     BIOMED_CLIP,
     EMBEDDED,
     OPEN_CLIP_FILES,
     SAM3,
     TRANSFORMERS_FILES,
     ModelFiles,
+    known_clip,
+    known_model,
 )
-from .catalog import known_clip, known_model
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 

@@ -157,12 +157,7 @@ def converted_tensors(
     """
     origins = {name: origin_of(name, rules) for name in shapes}
     used = {name for origin in origins.values() if origin for name in origin.names}
-    ignored = [re.compile(pattern) for pattern in unused]
-    unknown = {
-        name
-        for name in published.keys() - used
-        if not any(pattern.match(name) for pattern in ignored)
-    }
+    unknown = _without(published.keys() - used, unused)
     _refuse(path, "lacks", sorted(used - published.keys()))
     _refuse(path, "lacks what is needed for", [name for name in origins if origins[name] is None])
     _refuse(path, "holds unknown", sorted(unknown))
@@ -181,6 +176,12 @@ def origin_of(name: str, rules: Sequence[KeyRule]) -> Origin | None:
         if match is not None:
             return Origin(tuple(_listed(_filled(rule.source, match.groups()))), rule.cut)
     return None
+
+
+def _without(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    """Return the names that no pattern begins."""
+    compiled = [re.compile(pattern) for pattern in patterns]
+    return [name for name in names if not any(pattern.match(name) for pattern in compiled)]
 
 
 def _cut(origin: Origin, published: Mapping[str, Tensor], shape: tuple[int, ...]) -> Tensor:
