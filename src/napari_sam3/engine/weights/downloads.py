@@ -66,9 +66,9 @@ def download(
         listed = huggingface_hub.snapshot_download(
             model_id, allow_patterns=files.patterns, dry_run=True
         )
-        weights, chosen = _without_alternatives(files, listed)
-        _check_complete(model_id, files, {file.filename for file in chosen})
-        _fetch(model_id, chosen, weights, _Callbacks(progress, is_cancelled))
+        weights, files_to_fetch = _without_alternatives(files, listed)
+        _check_complete(model_id, files, {file.filename for file in files_to_fetch})
+        _fetch(model_id, files_to_fetch, weights, _Callbacks(progress, is_cancelled))
         return Path(
             huggingface_hub.snapshot_download(
                 model_id, allow_patterns=files.patterns, local_files_only=True
