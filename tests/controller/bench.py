@@ -56,19 +56,19 @@ class Bench:
 
     @property
     def workspace(self) -> Workspace:
-        assert self.controller.work is not None
-        return self.controller.work.workspace
+        assert self.controller.annotation is not None
+        return self.controller.annotation.workspace
 
     @property
     def asked(self) -> list[Prompts]:
-        return self.backend.asked
+        return self.backend.prompts
 
     @property
     def labels(self) -> list[Labels]:
         return [layer for layer in self.viewer.layers if isinstance(layer, Labels)]
 
-    def go_to(self, *place: int) -> None:
-        for axis, index in enumerate(place):
+    def go_to(self, *frame_index: int) -> None:
+        for axis, index in enumerate(frame_index):
             self.viewer.dims.set_current_step(axis, index)
 
     def click(self, *position: float, is_positive: bool = True) -> None:
@@ -82,12 +82,12 @@ class Bench:
     def next_object(self) -> None:
         self.controller.start_next_object()
 
-    def mask(self, *place: int, object_id: int = 1) -> NDArray[np.bool_]:
+    def mask(self, *frame_index: int, object_id: int = 1) -> NDArray[np.bool_]:
         """Return what the viewer shows of an object on a frame."""
         layer = self.workspace.results.layer_of(object_id)
         assert layer is not None
         assert layer in self.viewer.layers
-        return np.asarray(layer.data[place]) == object_id
+        return np.asarray(layer.data[frame_index]) == object_id
 
     def frames_with(self, object_id: int = 1) -> list[int]:
         """Name the frames of a time-lapse on which the viewer shows an object."""
@@ -100,16 +100,16 @@ class Bench:
         last: int | None = None,
         only: int = 0,
     ) -> None:
-        """Follow all objects, or one."""
+        """Propagate all objects, or a single object."""
         axes = self.controller.focus.axes
         assert axes is not None
         last = axes.count - 1 if last is None else last
         ids = frozenset(self.controller.starts) if not only else frozenset({only})
         self.controller.run(Reach(direction, first, last, ids))
 
-    def paint(self, place: tuple[int, ...], row: int, col: int, object_id: int = 1) -> None:
+    def paint(self, frame_index: tuple[int, ...], row: int, col: int, object_id: int = 1) -> None:
         """Paint a little square by hand, as a user does with napari's brush."""
         layer = self.workspace.results.layer_of(object_id)
         assert layer is not None
         layer.brush_size = 3
-        layer.paint((*place, row, col), object_id)
+        layer.paint((*frame_index, row, col), object_id)

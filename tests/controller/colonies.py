@@ -47,9 +47,9 @@ class Colony(Bench):
         """Draw a box around a disk, as a user does."""
         self.controller.choose_tool(sign)
         layer = self.search.concepts.exemplars.layer
-        place = self.controller.focus.place
+        frame_index = self.controller.focus.frame_index
         corners = [np.array(centre) + shift for shift in (-8, -4, 8)]
-        mouse.drag(layer, [(*place, *corner) for corner in corners])
+        mouse.drag(layer, [(*frame_index, *corner) for corner in corners])
 
     def select(self, **levels: Any) -> None:
         self.search.select(Selection(**levels))
@@ -57,7 +57,7 @@ class Colony(Bench):
     def pick(self, centre: tuple[int, int]) -> None:
         """Click on a candidate."""
         self.controller.choose_tool("pick")
-        self.click(*self.controller.focus.place, *centre)
+        self.click(*self.controller.focus.frame_index, *centre)
 
     def layer(self, concept: ConceptState | None = None) -> Labels:
         """Return the layer of the current concept, or of another one."""

@@ -22,7 +22,7 @@ def test_masks_outlive_their_image(bench: Bench) -> None:
 
     assert labels in bench.viewer.layers
     assert labels.data[0].any()
-    assert bench.controller.work is None
+    assert bench.controller.annotation is None
 
 
 def test_image_that_was_removed_can_be_worked_on_again(bench: Bench) -> None:
@@ -130,19 +130,19 @@ def test_layers_follow_their_image_when_it_is_given_a_pixel_size(bench: Bench) -
 
 def test_prompts_of_another_image_run_along_its_own_axis(bench: Bench) -> None:
     bench.click_disk(0)
-    work = bench.controller.work
+    annotation = bench.controller.annotation
     other = bench.add_image(np.repeat(MOVIE[None], 2, axis=0))
     bench.controller.focus.choose_image(other)
 
-    work.workspace.prompts.points.add((3, *PATH[3]))
+    annotation.workspace.prompts.points.add((3, *PATH[3]))
 
     assert bench.messages == []
-    assert np.asarray(work.workspace.results.layer_of(1).data[3])[PATH[3]]
+    assert np.asarray(annotation.workspace.results.layer_of(1).data[3])[PATH[3]]
 
 
 def stored(bench: Bench) -> list[np.ndarray]:
     """Read the labels that lie on disk, whoever still knows of them."""
-    group = zarr.open_group(bench.workspace.results.folder / "labels.zarr", mode="r")
+    group = zarr.open_group(bench.workspace.folder.path / "labels.zarr", mode="r")
     return [np.asarray(group[name]["0"]) for name in sorted(group.group_keys())]
 
 
@@ -151,7 +151,7 @@ def test_masks_stay_on_disk_when_all_layers_are_taken_away(bench: Bench, layout:
     bench.controller.choose_layout(layout)
     bench.click_disk(0)
     seen = bench.mask(0)
-    folder = bench.workspace.results.folder
+    folder = bench.workspace.folder.path
 
     bench.viewer.layers.clear()
 
@@ -283,7 +283,7 @@ def test_layout_stays_when_there_is_no_room_for_another(bench: Bench, disk: Disk
     bench.controller.choose_layout("one layer")
 
     assert len(bench.messages) == 1
-    assert bench.controller.works.layout == "layer per object"
+    assert bench.controller.annotations.layout == "layer per object"
     assert bench.mask(0)[20, 20]
 
 

@@ -43,11 +43,11 @@ def test_everything_is_found_on_the_frame_that_is_looked_at(colony: Colony) -> N
 def test_counts_are_told(colony: Colony) -> None:
     colony.search.find_everything()
 
-    tally = colony.search.tally
-    assert tally.shown == SURE
-    assert tally.told == "3 found, 2 below"
-    assert tally.scores == (pytest.approx(0.6), pytest.approx(0.9))
-    assert tally.windows == 1
+    candidate_count = colony.search.candidate_count
+    assert candidate_count.shown == SURE
+    assert candidate_count.summary == "3 found, 2 below"
+    assert candidate_count.scores == (pytest.approx(0.6), pytest.approx(0.9))
+    assert candidate_count.windows == 1
 
 
 def test_nothing_is_told_of_a_frame_that_was_not_looked_at(colony: Colony) -> None:
@@ -55,7 +55,7 @@ def test_nothing_is_told_of_a_frame_that_was_not_looked_at(colony: Colony) -> No
 
     colony.go_to(1)
 
-    assert colony.search.tally is None
+    assert colony.search.candidate_count is None
 
 
 def test_threshold_moves_without_the_model(colony: Colony) -> None:
@@ -67,13 +67,13 @@ def test_threshold_moves_without_the_model(colony: Colony) -> None:
         assert colony.shown() == shown
 
     assert colony.backend.encoded == encoded
-    assert colony.backend.found == []
+    assert colony.backend.concepts == []
 
 
 def test_drawn_exemplar_is_answered_when_the_mouse_is_released(colony: Colony) -> None:
     colony.draw_box(CENTRES[0])
 
-    (asked,) = colony.backend.found
+    (asked,) = colony.backend.concepts
     np.testing.assert_allclose(asked.exemplars[0], (4, 4, 20, 20))
     assert colony.shown() == list(range(SURE))
     assert colony.controller.tool == "exemplar"
@@ -92,7 +92,7 @@ def test_negative_exemplars_are_sent_as_such(colony: Colony) -> None:
     colony.draw_box(CENTRES[0])
     colony.draw_box(CENTRES[1], "counterexample")
 
-    asked = colony.backend.found[-1]
+    asked = colony.backend.concepts[-1]
     assert (len(asked.exemplars), len(asked.negatives)) == (1, 1)
 
 
@@ -104,19 +104,19 @@ def test_removed_exemplar_is_no_longer_sent(colony: Colony) -> None:
     layer.selected_data = {0}
     layer.remove_selected()
 
-    assert len(colony.backend.found[-1].exemplars) == 1
+    assert len(colony.backend.concepts[-1].exemplars) == 1
 
 
 def test_nothing_is_left_when_the_last_exemplar_is_removed(colony: Colony) -> None:
     colony.draw_box(CENTRES[0])
     layer = colony.search.concepts.exemplars.layer
-    asked = len(colony.backend.found)
+    asked = len(colony.backend.concepts)
 
     layer.selected_data = {0}
     layer.remove_selected()
 
     assert colony.shown() == []
-    assert len(colony.backend.found) == asked
+    assert len(colony.backend.concepts) == asked
 
 
 def test_exemplar_of_one_frame_finds_on_another(colony: Colony) -> None:
@@ -126,7 +126,7 @@ def test_exemplar_of_one_frame_finds_on_another(colony: Colony) -> None:
     colony.search.find_again()
 
     assert colony.shown(2) == list(range(SURE))
-    asked = colony.backend.found[-1]
+    asked = colony.backend.concepts[-1]
     assert asked.boxes == []
     assert len(asked.shown) == 1
 
@@ -134,7 +134,7 @@ def test_exemplar_of_one_frame_finds_on_another(colony: Colony) -> None:
 def test_two_phrases_make_two_layers(colony: Colony) -> None:
     colony.search.find_texts(["nucleus", "yeast"])
 
-    assert [asked.text for asked in colony.backend.found] == ["nucleus", "yeast"]
+    assert [asked.text for asked in colony.backend.concepts] == ["nucleus", "yeast"]
     names = [layer.name for layer in colony.viewer.layers if isinstance(layer, Labels)]
     assert {"nucleus", "yeast"} <= set(names)
 
@@ -171,7 +171,7 @@ def test_stopped_stack_keeps_its_frames(held: Colony) -> None:
     held.search.stop()
     stream.finish()
 
-    assert not held.controller.work.detection.is_busy
+    assert not held.controller.annotation.detection.is_busy
     assert [bool(held.shown(frame)) for frame in range(4)] == [True, True, False, False]
 
 
@@ -181,7 +181,7 @@ def test_progress_of_a_stack_is_counted(held: Colony) -> None:
 
     held.jobs.streams[0].advance(3)
 
-    progress = held.controller.work.detection.progress
+    progress = held.controller.annotation.detection.progress
     assert (progress.done, progress.total) == (3, 4)
 
 
@@ -191,14 +191,14 @@ def test_newest_question_about_a_concept_wins(held: Colony) -> None:
 
     held.jobs.run_all()
 
-    assert [len(asked.exemplars) for asked in held.backend.found] == [2]
+    assert [len(asked.exemplars) for asked in held.backend.concepts] == [2]
 
 
 def test_questions_about_two_frames_are_both_answered(held: Colony) -> None:
     held.search.find_everything()
     held.go_to(2)
     held.search.find_again()
-    detection = held.controller.work.detection
+    detection = held.controller.annotation.detection
 
     held.jobs.run_next()
     was_busy = detection.is_busy
@@ -217,7 +217,7 @@ def test_stop_drops_the_questions_about_all_frames(held: Colony) -> None:
     held.search.stop()
 
     assert held.jobs.waiting == {}
-    assert not held.controller.work.detection.is_busy
+    assert not held.controller.annotation.detection.is_busy
 
 
 def test_other_frames_are_drawn_anew_when_sliding_ends(colony: Colony) -> None:
@@ -252,7 +252,7 @@ def test_frames_whose_candidates_made_room_stay_as_they_were_drawn(colony: Colon
     for frame in (1, 2, 3, 0):
         colony.go_to(frame)
 
-    assert len(colony.concept.store.places()) == 1
+    assert len(colony.concept.store.frame_indices()) == 1
     assert [colony.shown(frame) for frame in range(4)] == [list(range(SURE))] * 4
 
 
@@ -276,7 +276,7 @@ def test_only_what_is_visible_is_found(colony: Colony) -> None:
 
     colony.search.find_everything()
 
-    assert colony.search.tally.shown == 0
+    assert colony.search.candidate_count.shown == 0
 
 
 @pytest.fixture
@@ -296,10 +296,10 @@ def test_what_was_found_elsewhere_stays(colony: Colony, look: Callable[..., None
     look(0, 24, 24, 64)
 
     colony.select(threshold=0)
-    assert colony.search.tally.shown == 2
-    place = colony.controller.focus.place
-    assert colony.concept.position_at(place, *CENTRES[0]) is not None
-    assert colony.concept.position_at(place, *CENTRES[1]) is not None
+    assert colony.search.candidate_count.shown == 2
+    frame_index = colony.controller.focus.frame_index
+    assert colony.concept.position_at(frame_index, *CENTRES[0]) is not None
+    assert colony.concept.position_at(frame_index, *CENTRES[1]) is not None
 
 
 def test_what_is_found_again_counts_once(colony: Colony, look: Callable[..., None]) -> None:
@@ -307,7 +307,7 @@ def test_what_is_found_again_counts_once(colony: Colony, look: Callable[..., Non
     look(0, 24, 24, 64)
 
     colony.select(threshold=0)
-    assert colony.search.tally.shown == 2
+    assert colony.search.candidate_count.shown == 2
 
 
 def test_what_was_thrown_out_stays_so_when_more_is_found(
@@ -319,7 +319,7 @@ def test_what_was_thrown_out_stays_so_when_more_is_found(
     look(0, 24, 24, 64)
 
     colony.select(threshold=0)
-    assert colony.search.tally.shown == 1
+    assert colony.search.candidate_count.shown == 1
 
 
 def test_painted_pixels_stay_with_their_candidate(
@@ -356,7 +356,7 @@ def test_frame_is_found_anew_as_a_whole(colony: Colony, look: Callable[..., None
     colony.search.find_everything()
 
     colony.select(threshold=0)
-    assert colony.search.tally.shown == len(CENTRES)
+    assert colony.search.candidate_count.shown == len(CENTRES)
 
 
 def test_chosen_concept_shows_its_own_exemplars(colony: Colony) -> None:
@@ -370,7 +370,7 @@ def test_chosen_concept_shows_its_own_exemplars(colony: Colony) -> None:
 
     assert of_yeast == ()
     assert len(exemplars.boxes()) == 1
-    assert len(colony.backend.found) == 2
+    assert len(colony.backend.concepts) == 2
 
 
 def test_box_drawn_while_everything_is_current_begins_a_concept(colony: Colony) -> None:
@@ -390,19 +390,19 @@ def test_box_on_another_image_is_looked_for_there(colony: Colony) -> None:
     exemplars.layer.add_rectangles(np.array(CORNERS))
 
     assert colony.controller.focus.image is image
-    assert len(colony.backend.found[-1].exemplars) == 2
+    assert len(colony.backend.concepts[-1].exemplars) == 2
     assert colony.messages == []
 
 
 def test_box_for_an_image_that_is_gone_finds_nothing(colony: Colony) -> None:
     colony.draw_box(CENTRES[0])
-    exemplars, asked = colony.search.concepts.exemplars, len(colony.backend.found)
+    exemplars, asked = colony.search.concepts.exemplars, len(colony.backend.concepts)
     colony.viewer.layers.remove(colony.image)
     colony.add_image(COLONY)
 
     exemplars.layer.add_rectangles(np.array(CORNERS))
 
-    assert len(colony.backend.found) == asked
+    assert len(colony.backend.concepts) == asked
 
 
 def test_removed_concept_takes_its_layer_along(colony: Colony) -> None:
@@ -455,7 +455,7 @@ def test_model_that_reads_no_exemplars_says_so(colony: Colony) -> None:
 
     assert len(colony.messages) == 1
     assert "exemplar" in colony.messages[0]
-    assert not colony.controller.work.detection.is_busy
+    assert not colony.controller.annotation.detection.is_busy
 
 
 def test_new_concepts_take_over_the_levels(colony: Colony) -> None:
@@ -472,12 +472,12 @@ def test_a_disk_that_is_full_is_told_and_survived(colony: Colony, disk: Disk) ->
     colony.draw_box(CENTRES[0])
     disk.is_full = True
     colony.select(threshold=0.8)
-    told = list(colony.messages)
+    summary = list(colony.messages)
     disk.is_full = False
 
     colony.select(threshold=0.7)
 
-    assert "No room left" in told[0]
+    assert "No room left" in summary[0]
     assert colony.shown() == [0, 1]
 
 

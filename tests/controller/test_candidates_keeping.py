@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_sam3.engine import Library
+from napari_sam3.engine import ExemplarLibrary
 from tests.controller.colonies import CENTRES, SURE, Colony
 
 
@@ -15,7 +15,7 @@ from tests.controller.colonies import CENTRES, SURE, Colony
 def colony(tmp_path: Path) -> Colony:
     """Disks, one of which is boxed, and one that is not meant."""
     made = Colony()
-    made.controller.keeping.library = Library(tmp_path / "library")
+    made.controller.keeping.library = ExemplarLibrary(tmp_path / "library")
     made.draw_box(CENTRES[0])
     made.draw_box(CENTRES[1], "counterexample")
     return made
@@ -35,13 +35,13 @@ def test_exemplars_are_kept_with_their_signs_and_pictures(colony: Colony) -> Non
 def test_kept_exemplars_find_on_another_image(colony: Colony, tmp_path: Path) -> None:
     colony.controller.keeping.keep("my disks")
     other = Colony()
-    other.controller.keeping.library = Library(tmp_path / "library")
+    other.controller.keeping.library = ExemplarLibrary(tmp_path / "library")
 
     other.controller.keeping.use("my disks")
 
     assert other.shown() == list(range(SURE))
     assert other.layer().name == "my disks"
-    assert [one.is_positive for one in other.backend.found[-1].shown] == [True, False]
+    assert [one.is_positive for one in other.backend.concepts[-1].shown] == [True, False]
 
 
 def test_kept_exemplars_are_removed(colony: Colony) -> None:

@@ -34,14 +34,14 @@ def test_rejected_candidate_is_clicked_back_in(colony: Colony) -> None:
     colony.pick(CENTRES[4])
 
     assert colony.shown() == [0, 1, 2, 4]
-    assert colony.workspace.prompts.snapshot().keys == frozenset()
+    assert colony.workspace.prompts.snapshot.keys == frozenset()
 
 
 def test_accepted_candidate_is_thrown_out(colony: Colony) -> None:
     colony.pick(CENTRES[0])
 
     assert colony.shown() == [1, 2]
-    assert colony.search.tally.told == "2 found, 2 below, 1 rejected"
+    assert colony.search.candidate_count.summary == "2 found, 2 below, 1 rejected"
 
 
 def test_picks_survive_the_sliders(colony: Colony) -> None:
@@ -290,7 +290,7 @@ def test_many_objects_share_one_layer() -> None:
     many.picking.make_objects()
 
     assert len(objects(many)) > MANY
-    assert many.controller.works.layout == "one layer"
+    assert many.controller.annotations.layout == "one layer"
     assert len(told) == 1
 
 
@@ -299,7 +299,7 @@ def test_candidate_becomes_an_exemplar(colony: Colony) -> None:
 
     colony.picking.use_as_exemplar()
 
-    (asked,) = colony.backend.found
+    (asked,) = colony.backend.concepts
     np.testing.assert_allclose(asked.exemplars[0], (43.5, 41.5, 56.5, 54.5))
     assert [one.name for one in colony.search.concepts] == ["everything", "concept 2"]
 
@@ -311,8 +311,8 @@ def test_candidate_thrown_out_becomes_a_negative_exemplar() -> None:
 
     colony.picking.use_as_exemplar()
 
-    assert len(colony.backend.found[-1].exemplars) == 1
-    assert len(colony.backend.found[-1].negatives) == 1
+    assert len(colony.backend.concepts[-1].exemplars) == 1
+    assert len(colony.backend.concepts[-1].negatives) == 1
 
 
 def test_click_on_a_candidate_goes_before_a_stack_that_is_looked_through() -> None:
@@ -324,7 +324,7 @@ def test_click_on_a_candidate_goes_before_a_stack_that_is_looked_through() -> No
     held.pick(CENTRES[0])
 
     assert held.shown(0) == [1, 2]
-    assert held.controller.work.detection.is_busy
+    assert held.controller.annotation.detection.is_busy
 
 
 def test_a_full_disk_leaves_candidates_as_they_were(colony: Colony, disk: Disk) -> None:
@@ -335,7 +335,7 @@ def test_a_full_disk_leaves_candidates_as_they_were(colony: Colony, disk: Disk) 
 
     assert objects(colony) == []
     assert any("No room left" in message for message in colony.messages)
-    assert colony.search.tally.shown == SURE
+    assert colony.search.candidate_count.shown == SURE
 
 
 def test_prompts_on_an_adopted_frame_are_prompts(colony: Colony) -> None:

@@ -47,7 +47,7 @@ def test_frames_unused_for_longest_make_room():
 
     store.put((2,), candidates(5))
 
-    assert sorted(store.places()) == [(0,), (2,)]
+    assert sorted(store.frame_indices()) == [(0,), (2,)]
 
 
 def test_frame_that_was_not_looked_at_has_no_sieve():
@@ -75,7 +75,7 @@ def test_picks_follow_their_objects_to_new_positions():
 
     assert picks.accepted == {1}
     assert picks.rejected == {0}
-    assert picks.taken == {}
+    assert picks.promoted == {}
 
 
 def test_box_elsewhere_is_no_counterpart():
@@ -95,6 +95,6 @@ def test_what_became_an_object_is_not_shown():
 
 
 def test_object_that_is_gone_is_a_candidate_again():
-    picks = Picks(taken={2: 7, 3: 8}).without_objects({7})
+    picks = Picks(promoted={2: 7, 3: 8}).without_objects({7})
 
-    assert picks.taken == {3: 8}
+    assert picks.promoted == {3: 8}

@@ -23,7 +23,7 @@ def test_first_click_makes_prompt_layers_and_a_labels_layer(bench: Bench) -> Non
 
 def test_nothing_is_added_before_the_first_click(bench: Bench) -> None:
     assert len(bench.viewer.layers) == 1
-    assert bench.controller.work is None
+    assert bench.controller.annotation is None
 
 
 def test_labels_and_prompts_lie_exactly_on_the_image(bench_of: Callable[..., Bench]) -> None:
@@ -219,7 +219,7 @@ def test_undo_passes_over_an_object_that_was_removed(bench: Bench) -> None:
 
     bench.controller.undo()
 
-    assert bench.workspace.prompts.snapshot().keys == frozenset()
+    assert bench.workspace.prompts.snapshot.keys == frozenset()
     assert bench.controller.starts == {}
 
 

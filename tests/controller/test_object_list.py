@@ -47,7 +47,7 @@ def test_removed_object_leaves_nothing_behind(bench: Bench) -> None:
 
     assert [obj.id for obj in bench.workspace.objects] == [2]
     assert [layer.name for layer in bench.labels] == ["cell 2"]
-    assert bench.workspace.prompts.snapshot().objects.tolist() == [2]
+    assert bench.workspace.prompts.snapshot.objects.tolist() == [2]
     assert bench.mask(0, object_id=2)[40, 40]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from napari_sam3.controller import prefetch as neighbours
-from napari_sam3.controller.prefetch import AT_ONCE, Prefetch
+from napari_sam3.controller.prefetch import CHECKED_AT_ONCE, Prefetch
 from napari_sam3.engine import ModelError
 from napari_sam3.engine import prefetch as engine_ahead
 from tests.backends import disk_frames
@@ -27,7 +27,7 @@ def ready(bench: Bench) -> list[int]:
     """Name the frames that are shown as ready."""
     readiness = bench.controller.prefetch.readiness
     readiness.unsettle()
-    readiness.look()
+    readiness.check_next()
     return readiness.flags.nonzero()[0].tolist()
 
 
@@ -36,7 +36,7 @@ def prefetch(bench: Bench) -> Prefetch:
 
 
 def test_neighbours_are_embedded_nearest_first(rested: Bench) -> None:
-    prefetch(rested).look_around()
+    prefetch(rested).encode_neighbours()
 
     rested.jobs.streams[0].advance(4)
 
@@ -46,7 +46,7 @@ def test_neighbours_are_embedded_nearest_first(rested: Bench) -> None:
 def test_frames_ahead_in_the_direction_of_travel_come_first(rested: Bench) -> None:
     rested.go_to(8)
     rested.go_to(4)
-    prefetch(rested).look_around()
+    prefetch(rested).encode_neighbours()
 
     rested.jobs.streams[0].advance(2)
 
@@ -56,7 +56,7 @@ def test_frames_ahead_in_the_direction_of_travel_come_first(rested: Bench) -> No
 def test_nothing_is_embedded_before_the_first_click(held: Bench) -> None:
     held.go_to(3)
 
-    prefetch(held).look_around()
+    prefetch(held).encode_neighbours()
 
     assert held.jobs.streams == []
 
@@ -66,7 +66,7 @@ def test_slow_models_embed_nothing_nobody_asked_for(
 ) -> None:
     monkeypatch.setattr(neighbours, "CHEAP_SECONDS", 0)
 
-    prefetch(rested).look_around()
+    prefetch(rested).encode_neighbours()
 
     assert rested.jobs.streams == []
 
@@ -74,7 +74,7 @@ def test_slow_models_embed_nothing_nobody_asked_for(
 def test_model_that_turns_out_slow_embeds_one_frame_and_no_more(
     rested: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prefetch(rested).look_around()
+    prefetch(rested).encode_neighbours()
     monkeypatch.setattr(neighbours, "CHEAP_SECONDS", 0)
 
     rested.jobs.streams[0].finish()
@@ -87,7 +87,7 @@ def test_no_more_is_embedded_than_fits_into_half_of_the_memory(rested: Bench) ->
     embeddings = rested.engine._model.embeddings
     embeddings.on_device.max_bytes = 2 * 3 * frame_bytes
 
-    prefetch(rested).look_around()
+    prefetch(rested).encode_neighbours()
 
     rested.jobs.streams[0].finish()
     assert ready(rested) == [4, 5, 6]
@@ -103,7 +103,7 @@ def test_no_more_is_embedded_than_fits_into_half_of_the_memory(rested: Bench) ->
     ],
 )
 def test_moving_prompting_and_running_stop_it(rested: Bench, disturb) -> None:
-    prefetch(rested).look_around()
+    prefetch(rested).encode_neighbours()
 
     disturb(rested)
 
@@ -113,15 +113,15 @@ def test_moving_prompting_and_running_stop_it(rested: Bench, disturb) -> None:
 def test_nothing_is_embedded_while_objects_are_followed(rested: Bench) -> None:
     rested.run()
 
-    prefetch(rested).look_around()
+    prefetch(rested).encode_neighbours()
 
     assert len(rested.jobs.streams) == 1
 
 
 def test_rest_after_a_stop_begins_again(rested: Bench) -> None:
-    prefetch(rested).look_around()
+    prefetch(rested).encode_neighbours()
     rested.go_to(6)
-    prefetch(rested).look_around()
+    prefetch(rested).encode_neighbours()
 
     for stream in rested.jobs.streams:
         stream.finish()
@@ -132,7 +132,7 @@ def test_rest_after_a_stop_begins_again(rested: Bench) -> None:
 
 
 def test_click_next_door_encodes_nothing(rested: Bench) -> None:
-    prefetch(rested).look_around()
+    prefetch(rested).encode_neighbours()
     rested.jobs.streams[0].finish()
 
     rested.click_disk(6)
@@ -151,13 +151,13 @@ def test_stack_is_encoded_from_the_frame_that_is_looked_at_on(held: Bench) -> No
 
 
 def test_outlook_tells_time_and_memory_after_the_first_frame(held: Bench) -> None:
-    prefetch(held).readiness.look()
-    before = prefetch(held).stack.outlook
+    prefetch(held).readiness.check_next()
+    before = prefetch(held).stack.forecast
     prefetch(held).encode_stack()
 
     held.jobs.streams[0].advance(1)
 
-    after = prefetch(held).stack.outlook
+    after = prefetch(held).stack.forecast
     assert before is not None
     assert after is not None
     assert (before.seconds, before.nbytes) == (None, None)
@@ -206,7 +206,7 @@ def test_as_many_frames_as_fit_are_encoded_when_that_is_asked_for(held: Bench) -
     held.engine._model.embeddings.on_device.max_bytes = 4 * MOVIE[0].size * 4
     held.click_disk(2)
     held.jobs.run_all()
-    prefetch(held).readiness.look()
+    prefetch(held).readiness.check_next()
 
     prefetch(held).encode_stack(prefetch(held).stack.fitting)
     held.jobs.streams[0].finish()
@@ -248,13 +248,13 @@ def test_what_ends_encoding_is_told(held: Bench, monkeypatch: pytest.MonkeyPatch
 
 
 def test_thousands_of_frames_are_looked_up_some_at_a_time(bench_of) -> None:
-    bench = bench_of(disk_frames([(8, 8)] * (AT_ONCE + 50), shape=(16, 16)))
+    bench = bench_of(disk_frames([(8, 8)] * (CHECKED_AT_ONCE + 50), shape=(16, 16)))
     bench.click(3, 8, 8)
     readiness = bench.controller.prefetch.readiness
 
-    readiness.look()
+    readiness.check_next()
     is_settled = readiness.is_settled
-    readiness.look()
+    readiness.check_next()
 
     assert not is_settled
     assert readiness.is_settled
@@ -269,7 +269,7 @@ def test_what_was_kept_of_a_stack_is_shown_when_it_is_opened_again(
     benches = []
     for _ in range(2):
         bench = Bench(HeldJobs())
-        bench.engine.embeddings.keep_others(tmp_path)
+        bench.engine.embeddings.set_default_folder(tmp_path)
         bench.add_image(MOVIE)
         bench.click_disk(5)
         bench.jobs.run_all()
@@ -283,9 +283,9 @@ def test_what_was_kept_of_a_stack_is_shown_when_it_is_opened_again(
     encoded = again.backend.encoded
 
     before = ready(again)
-    prefetch(again).look_around()
+    prefetch(again).encode_neighbours()
     again.jobs.streams[-1].finish()
-    prefetch(again).look_around()
+    prefetch(again).encode_neighbours()
 
     assert before == [5]
     assert ready(again) == list(range(10))

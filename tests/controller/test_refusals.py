@@ -47,7 +47,7 @@ def test_click_without_an_image_says_what_to_do() -> None:
 def test_run_without_an_object_says_what_to_do(bench: Bench) -> None:
     bench.run()
 
-    assert bench.messages == ["There is nothing to follow yet: click an object first."]
+    assert bench.messages == ["There is nothing to propagate yet: click an object first."]
 
 
 def test_image_of_one_row_is_refused_in_a_sentence(bench_of: Callable[..., Bench]) -> None:

@@ -27,7 +27,7 @@ def test_nothing_is_looked_at_without_an_image(bench: Bench) -> None:
     bench.viewer.layers.clear()
 
     focus = bench.controller.focus
-    assert (focus.image, focus.place, focus.axes, focus.frame_axes) == (None, None, None, [])
+    assert (focus.image, focus.frame_index, focus.axes, focus.frame_axes) == (None, None, None, [])
 
 
 def test_time_is_followed_before_depth(bench_of: Callable[..., Bench]) -> None:
@@ -42,7 +42,7 @@ def test_place_is_that_of_the_sliders(bench_of: Callable[..., Bench]) -> None:
 
     bench.go_to(2, 3)
 
-    assert bench.controller.focus.place == (2, 3)
+    assert bench.controller.focus.frame_index == (2, 3)
 
 
 def test_place_beyond_the_image_is_its_nearest_frame(bench: Bench) -> None:
@@ -50,7 +50,7 @@ def test_place_beyond_the_image_is_its_nearest_frame(bench: Bench) -> None:
 
     bench.go_to(15)
 
-    assert bench.controller.focus.place == (9,)
+    assert bench.controller.focus.frame_index == (9,)
 
 
 def test_going_to_a_place_leaves_no_slider_behind(bench_of: Callable[..., Bench]) -> None:
@@ -58,7 +58,7 @@ def test_going_to_a_place_leaves_no_slider_behind(bench_of: Callable[..., Bench]
 
     bench.controller.focus.go_to((1, 2))
 
-    assert bench.controller.focus.place == (1, 2)
+    assert bench.controller.focus.frame_index == (1, 2)
     assert bench.viewer.dims.current_step[:2] == (1, 2)
 
 

@@ -23,7 +23,7 @@ class PromptBench:
         self.viewer.add_layer(self.prompts.shapes)
         self.heard: list[list[Any]] = []
         self.refusals: list[str] = []
-        self.prompts.changed.connect(lambda keys: self.heard.append(sorted(keys)))
+        self.prompts.changed.connect(lambda change: self.heard.append(sorted(change.keys)))
         self.prompts.refused.connect(self.refusals.append)
 
     def draw(self, mode: str) -> None:

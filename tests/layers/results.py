@@ -9,14 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from zarr.storage import LocalStore
 
+from napari_sam3.layers.image_stack import session_description
 from napari_sam3.layers.label_layers import Layout, ResultLayers
+from napari_sam3.storage import CHOOSE_CACHE, SessionFolder
 
 RED = (1.0, 0.0, 0.0, 1.0)
 BLUE = (0.0, 0.0, 1.0, 1.0)
 HERE, THERE = (1, 2), (0, 3)
+
+
+def session_folder(image: Image, path: Path) -> SessionFolder:
+    """Return the folder of an image, as the dock makes it."""
+    return SessionFolder(path, lambda: session_description(image, [image], {}), CHOOSE_CACHE)
 
 
 class ResultBench:
@@ -28,7 +35,9 @@ class ResultBench:
             np.zeros((3, 4, 60, 80)), scale=(1, 3, 0.5, 0.5), translate=(0, 7, -3, 2)
         )
         self.viewer.dims.set_current_step((0, 1), HERE)
-        self.results = ResultLayers(self.image, folder / "movie.sam3", layout)
+        self.results = ResultLayers(
+            self.image, session_folder(self.image, folder / "movie.sam3"), layout
+        )
         self.results.added.connect(self.viewer.add_layer)
         self.results.removed.connect(self.viewer.layers.remove)
         self.results.describe(1, "cell 1", RED)

@@ -110,7 +110,7 @@ def test_the_stack_is_taken_where_the_viewer_stands() -> None:
     assert axes.position == (3,)
     assert axes.count == 6
     assert axes.plane == (20, 30)
-    assert axes.place(4) == (3, 4)
+    assert axes.frame_index(4) == (3, 4)
     assert axes.frame_of((3, 4)) == 4
 
 
@@ -121,7 +121,7 @@ def test_a_viewer_with_more_axes_than_the_image_is_understood() -> None:
 
     assert axes.position == (3,)
     assert axes.count == 1
-    assert axes.place(0) == (3,)
+    assert axes.frame_index(0) == (3,)
 
 
 def test_a_viewer_beyond_the_image_stands_at_its_edge() -> None:
@@ -151,22 +151,22 @@ def test_a_single_image_holds_the_empty_place() -> None:
     axes = StackAxes((20, 30), None, ())
 
     assert axes.holds(())
-    assert axes.place(0) == ()
+    assert axes.frame_index(0) == ()
 
 
 def test_coordinates_are_split_at_the_nearest_frame() -> None:
     axes = StackAxes((5, 6, 20, 30), 1, (3,))
 
-    places, rows_cols = axes.split([(2.6, 0.4, 7.5, 8.25), (0, 5, 1, 2)])
+    frame_indices, rows_cols = axes.split([(2.6, 0.4, 7.5, 8.25), (0, 5, 1, 2)])
 
-    assert places == [(3, 0), (0, 5)]
+    assert frame_indices == [(3, 0), (0, 5)]
     np.testing.assert_array_equal(rows_cols, [(7.5, 8.25), (1, 2)])
 
 
 def test_what_is_not_a_number_is_on_no_frame() -> None:
-    places, _ = split_coordinates([(np.nan, 1, 1), (np.inf, 1, 1)])
+    frame_indices, _ = split_coordinates([(np.nan, 1, 1), (np.inf, 1, 1)])
 
-    assert places == [(-1,), (-1,)]
+    assert frame_indices == [(-1,), (-1,)]
 
 
 @pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")

@@ -10,7 +10,17 @@ from napari_sam3.engine import StorageError
 from napari_sam3.layers.label_layers import Layout, ResultLayers, ScoreRow, default_folder
 from napari_sam3.storage.label_store import LabelArray
 from napari_sam3.values.boxes import FrameIndex
-from tests.layers.results import BLUE, HERE, RED, THERE, ResultBench, disk, fill_disk, seen
+from tests.layers.results import (
+    BLUE,
+    HERE,
+    RED,
+    THERE,
+    ResultBench,
+    disk,
+    fill_disk,
+    seen,
+    session_folder,
+)
 from tests.masks import mask_of
 
 
@@ -152,7 +162,7 @@ def test_an_empty_mask_makes_no_layer(bench: ResultBench) -> None:
     bench.results.write(HERE, 1, mask_of(np.zeros((60, 80), bool)))
 
     assert bench.labels == []
-    assert not bench.results.folder.exists()
+    assert not bench.results.folder.path.exists()
 
 
 def test_objects_with_their_own_layers_overlap(bench: ResultBench) -> None:
@@ -217,16 +227,16 @@ def test_a_frame_that_is_not_in_view_is_written_but_not_drawn(
 @pytest.mark.parametrize("layout", ["layer per object", "one layer"])
 def test_a_removed_object_is_gone_from_all_frames(tmp_path: Path, layout: Layout) -> None:
     bench = ResultBench(tmp_path, layout)
-    for place in (HERE, THERE):
-        bench.results.write(place, 1, mask_of(disk(20, 30)))
-        bench.results.write(place, 2, mask_of(disk(40, 60)))
+    for frame_index in (HERE, THERE):
+        bench.results.write(frame_index, 1, mask_of(disk(20, 30)))
+        bench.results.write(frame_index, 2, mask_of(disk(40, 60)))
     bench.results.layer_of(1).paint((*HERE, 5, 5), 1)
 
     bench.results.remove_objects([1])
 
-    for place in (HERE, THERE):
-        assert not bench.results.mask(place, 1).pixels.any()
-        np.testing.assert_array_equal(bench.results.mask(place, 2).pixels, disk(40, 60))
+    for frame_index in (HERE, THERE):
+        assert not bench.results.mask(frame_index, 1).pixels.any()
+        np.testing.assert_array_equal(bench.results.mask(frame_index, 2).pixels, disk(40, 60))
     assert len(bench.labels) == 1
 
 
@@ -265,7 +275,7 @@ def test_every_layer_tells_the_score_of_its_own_object(bench: ResultBench) -> No
 def test_a_single_image_holds_results_too(tmp_path: Path) -> None:
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((60, 80)), rotate=30, shear=[0.2])
-    results = ResultLayers(image, tmp_path / "one.sam3")
+    results = ResultLayers(image, session_folder(image, tmp_path / "one.sam3"))
     results.added.connect(viewer.add_layer)
 
     results.write((), 1, mask_of(disk(20, 30)))
@@ -276,7 +286,7 @@ def test_a_single_image_holds_results_too(tmp_path: Path) -> None:
 
 def test_results_of_a_color_image_have_no_color_axis(tmp_path: Path) -> None:
     image = ViewerModel().add_image(np.zeros((5, 60, 80, 3), np.uint8), rgb=True)
-    results = ResultLayers(image, tmp_path / "photo.sam3")
+    results = ResultLayers(image, session_folder(image, tmp_path / "photo.sam3"))
 
     results.write((3,), 1, mask_of(disk(20, 30)))
 

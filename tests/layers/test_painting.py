@@ -54,8 +54,8 @@ def test_a_stroke_undone_in_napari_is_no_hand_edit(bench: ResultBench) -> None:
 
 
 def test_edited_frames_are_known(bench: ResultBench) -> None:
-    for place in (HERE, THERE, (2, 2)):
-        bench.results.write(place, 1, mask_of(disk(20, 30)))
+    for frame_index in (HERE, THERE, (2, 2)):
+        bench.results.write(frame_index, 1, mask_of(disk(20, 30)))
     bench.labels[0].paint((*HERE, 45, 60), 1)
     bench.viewer.dims.set_current_step((0, 1), (2, 0))
     bench.labels[0].paint((2, 0, 5, 5), 1)

@@ -17,7 +17,7 @@ def test_a_click_of_napari_is_a_prompt_of_the_current_object(deep: PromptBench) 
     mouse.click(deep.prompts.points, (1, 2, 40, 50))
 
     assert deep.heard == [[((1, 2), 7)]]
-    prompts = deep.prompts.prompts()[(1, 2), 7]
+    prompts = deep.prompts.snapshot.prompts()[(1, 2), 7]
     np.testing.assert_allclose(prompts.points, [(40, 50)])
     assert prompts.positive.all()
 
@@ -28,7 +28,7 @@ def test_the_sign_governs_the_clicks_of_napari(flat: PromptBench) -> None:
 
     mouse.click(flat.prompts.points, (40, 50))
 
-    assert flat.prompts.prompts()[(), 1].positive.tolist() == [False]
+    assert flat.prompts.snapshot.prompts()[(), 1].positive.tolist() == [False]
 
 
 def test_selecting_a_point_changes_neither_sign_nor_object_of_the_next(flat: PromptBench) -> None:
@@ -39,7 +39,7 @@ def test_selecting_a_point_changes_neither_sign_nor_object_of_the_next(flat: Pro
 
     flat.prompts.points.add((30, 30))
 
-    assert flat.prompts.prompts()[(), 2].positive.tolist() == [False, True]
+    assert flat.prompts.snapshot.prompts()[(), 2].positive.tolist() == [False, True]
 
 
 def test_an_added_point_leaves_the_sign_of_the_next_as_it_was(flat: PromptBench) -> None:
@@ -64,7 +64,7 @@ def test_points_of_other_objects_and_frames_are_kept_apart(deep: PromptBench) ->
     deep.prompts.current_object = 2
     deep.prompts.add_point((1, 2, 12, 12), True)
 
-    prompts = deep.prompts.prompts()
+    prompts = deep.prompts.snapshot.prompts()
 
     assert {key: value.points.tolist() for key, value in prompts.items()} == {
         ((1, 2), 1): [[10, 10]],
@@ -77,7 +77,7 @@ def test_only_the_prompts_that_are_asked_for_are_read(deep: PromptBench) -> None
     deep.prompts.add_point((1, 2, 10, 10), True)
     deep.prompts.add_point((1, 3, 11, 11), True)
 
-    assert list(deep.prompts.prompts([((1, 3), 1), ((9, 9), 9)])) == [((1, 3), 1)]
+    assert list(deep.prompts.snapshot.prompts([((1, 3), 1), ((9, 9), 9)])) == [((1, 3), 1)]
 
 
 @pytest.mark.parametrize("bench", ["flat", "deep"])
@@ -85,15 +85,15 @@ def test_points_of_other_objects_are_neither_seen_nor_found(
     bench: str, request: pytest.FixtureRequest
 ) -> None:
     bench = request.getfixturevalue(bench)
-    place = (1, 2)[: bench.prompts.image.ndim - 2]
-    bench.prompts.add_point((*place, 10, 10), True)
+    frame_index = (1, 2)[: bench.prompts.image.ndim - 2]
+    bench.prompts.add_point((*frame_index, 10, 10), True)
 
     bench.prompts.current_object = 2
 
     points = bench.prompts.points
     assert not points.face_color[:, 3].any()
     assert not points.border_color[:, 3].any()
-    assert points.get_value((*place, 10.1, 10.1)) is None
+    assert points.get_value((*frame_index, 10.1, 10.1)) is None
 
 
 def test_points_come_back_with_their_object(flat: PromptBench) -> None:
@@ -115,7 +115,7 @@ def test_a_dragged_point_is_announced_once_when_it_is_let_go(deep: PromptBench) 
         assert deep.heard == []
 
     assert deep.heard == [[((1, 2), 1)]]
-    np.testing.assert_allclose(deep.prompts.prompts()[(1, 2), 1].points, [(20, 25)])
+    np.testing.assert_allclose(deep.prompts.snapshot.prompts()[(1, 2), 1].points, [(20, 25)])
 
 
 def test_points_moved_by_a_program_are_announced(flat: PromptBench) -> None:
@@ -138,7 +138,7 @@ def test_a_deleted_point_is_announced(flat: PromptBench) -> None:
     flat.prompts.points.remove_selected()
 
     assert flat.heard == [[((), 1)]]
-    assert flat.prompts.prompts()[(), 1].points.tolist() == [[20, 20]]
+    assert flat.prompts.snapshot.prompts()[(), 1].points.tolist() == [[20, 20]]
 
 
 def test_the_last_point_leaves_no_prompts(flat: PromptBench) -> None:
@@ -148,7 +148,7 @@ def test_the_last_point_leaves_no_prompts(flat: PromptBench) -> None:
     flat.prompts.points.data = np.zeros((0, 2))
 
     assert flat.heard == [[((), 1)]]
-    assert flat.prompts.prompts() == {}
+    assert flat.prompts.snapshot.prompts() == {}
 
 
 def test_pasted_points_belong_to_the_current_object(flat: PromptBench) -> None:
@@ -161,7 +161,7 @@ def test_pasted_points_belong_to_the_current_object(flat: PromptBench) -> None:
     flat.prompts.points._paste_data()
 
     assert flat.heard == [[((), 2)]]
-    assert flat.prompts.prompts()[(), 2].positive.tolist() == [False]
+    assert flat.prompts.snapshot.prompts()[(), 2].positive.tolist() == [False]
     assert flat.prompts.points.shown.tolist() == [False, True]
 
 
@@ -214,7 +214,7 @@ def test_prompts_lie_on_a_rotated_image() -> None:
 
     mouse.click(bench.prompts.points, (40, 50))
 
-    np.testing.assert_allclose(bench.prompts.prompts()[(), 1].points, [(40, 50)])
+    np.testing.assert_allclose(bench.prompts.snapshot.prompts()[(), 1].points, [(40, 50)])
 
 
 def test_prompts_of_a_color_image_have_no_color_axis() -> None:
@@ -223,4 +223,4 @@ def test_prompts_of_a_color_image_have_no_color_axis() -> None:
 
     prompts.add_point((2, 10, 10), True)
 
-    assert list(prompts.prompts()) == [((2,), 1)]
+    assert list(prompts.snapshot.prompts()) == [((2,), 1)]

@@ -38,11 +38,11 @@ def test_a_rectangle_is_announced_when_it_is_finished(deep: PromptBench) -> None
     path = [(1, 2, 10, 12), (1, 2, 20, 22), (1, 2, 30, 42)]
     for _ in mouse.dragging(deep.prompts.shapes, path):
         assert deep.heard == []
-        assert deep.prompts.prompts() == {}
+        assert deep.prompts.snapshot.prompts() == {}
 
     assert deep.heard == [[((1, 2), 1)]]
     np.testing.assert_allclose(
-        deep.prompts.prompts()[(1, 2), 1].boxes, [(10, 12, 30, 42)], atol=0.1
+        deep.prompts.snapshot.prompts()[(1, 2), 1].boxes, [(10, 12, 30, 42)], atol=0.1
     )
 
 
@@ -52,7 +52,7 @@ def test_an_ellipse_is_a_mask(flat: PromptBench) -> None:
     mouse.drag(flat.prompts.shapes, [(10, 10), (20, 20), (50, 50)])
 
     assert flat.heard == [[((), 1)]]
-    mask = flat.prompts.prompts()[(), 1].mask
+    mask = flat.prompts.snapshot.prompts()[(), 1].mask
     assert mask is not None
     assert mask.shape == (100, 120)
     assert mask.sum() == pytest.approx(np.pi * 20**2, rel=0.05)
@@ -70,7 +70,7 @@ def test_a_polygon_is_announced_when_it_is_closed(flat: PromptBench) -> None:
     mouse.double_click(shapes, SQUARE[-1])
 
     assert flat.heard == [[((), 3)]]
-    mask = flat.prompts.prompts()[(), 3].mask
+    mask = flat.prompts.snapshot.prompts()[(), 3].mask
     assert mask is not None
     assert mask[20, 20]
     assert not mask[50, 50]
@@ -84,7 +84,7 @@ def test_a_lasso_is_a_mask(flat: PromptBench) -> None:
     mouse.drag(flat.prompts.shapes, circle)
 
     assert flat.heard == [[((), 1)]]
-    mask = flat.prompts.prompts()[(), 1].mask
+    mask = flat.prompts.snapshot.prompts()[(), 1].mask
     assert mask is not None
     assert mask.sum() == pytest.approx(np.pi * 20**2, rel=0.1)
 
@@ -112,7 +112,7 @@ def test_a_click_is_announced_while_a_polygon_is_being_drawn(flat: PromptBench) 
     flat.prompts.add_point((50, 50), True)
 
     assert flat.heard == [[((), 1)]]
-    assert flat.prompts.prompts()[(), 1].mask is None
+    assert flat.prompts.snapshot.prompts()[(), 1].mask is None
 
 
 def test_choosing_another_object_closes_the_polygon_being_drawn(flat: PromptBench) -> None:
@@ -125,7 +125,7 @@ def test_choosing_another_object_closes_the_polygon_being_drawn(flat: PromptBenc
     mouse.move(flat.prompts.shapes, (70, 70))
 
     assert flat.heard == [[((), 1)]]
-    assert flat.prompts.prompts()[(), 1].mask is not None
+    assert flat.prompts.snapshot.prompts()[(), 1].mask is not None
     assert not flat.prompts.shapes.selected_data
 
 
@@ -138,7 +138,9 @@ def test_a_moved_shape_is_announced_when_it_is_let_go(flat: PromptBench) -> None
         assert flat.heard == []
 
     assert flat.heard == [[((), 1)]]
-    np.testing.assert_allclose(flat.prompts.prompts()[(), 1].boxes, [(20, 30, 40, 50)], atol=0.1)
+    np.testing.assert_allclose(
+        flat.prompts.snapshot.prompts()[(), 1].boxes, [(20, 30, 40, 50)], atol=0.1
+    )
 
 
 def test_a_shape_deleted_by_its_vertices_takes_its_features_along(flat: PromptBench) -> None:
@@ -155,7 +157,7 @@ def test_a_shape_deleted_by_its_vertices_takes_its_features_along(flat: PromptBe
     mouse.click(flat.prompts.shapes, (10, 10))
 
     assert flat.heard == [[((), 1)]]
-    assert list(flat.prompts.prompts()) == [((), 2)]
+    assert list(flat.prompts.snapshot.prompts()) == [((), 2)]
     assert flat.prompts.shapes.edge_color.shape == (1, 4)
 
 
@@ -179,7 +181,7 @@ def test_a_shape_across_frames_is_left_out(deep: PromptBench) -> None:
 
     deep.prompts.shapes.add(tilted, shape_type="polygon")
 
-    assert deep.prompts.prompts() == {}
+    assert deep.prompts.snapshot.prompts() == {}
 
 
 def test_points_and_outlines_of_a_frame_are_one_prompt(flat: PromptBench) -> None:
@@ -187,7 +189,7 @@ def test_points_and_outlines_of_a_frame_are_one_prompt(flat: PromptBench) -> Non
     flat.prompts.shapes.add(SQUARE, shape_type="rectangle")
     flat.prompts.shapes.add(SQUARE, shape_type="polygon")
 
-    prompts = flat.prompts.prompts()[(), 1]
+    prompts = flat.prompts.snapshot.prompts()[(), 1]
 
     assert (len(prompts.points), len(prompts.boxes)) == (1, 1)
     assert prompts.mask is not None

@@ -1,12 +1,12 @@
 """What happens when a prompt, a frame or an object changes; no Qt."""
 
-from .annotations import Tool, Works
+from .annotations import Annotations, Tool
 from .candidates import EXTENTS
 from .concept import CandidateCount, ConceptState
 from .controller import Controller
 from .jobs import Jobs, Stream
 from .models import DEFAULT_MODEL, Models, Transfer, size_text
-from .prefetch import Outlook, State
+from .prefetch import EncodingForecast, State
 from .propagation import Direction, Progress, Reach
 from .segmentation import ShownHypothesis
 from .why_disabled import (
@@ -23,14 +23,15 @@ __all__ = [
     "DEFAULT_MODEL",
     "EXTENTS",
     "NO_IMAGE",
+    "Annotations",
     "CandidateCount",
     "ConceptState",
     "Controller",
     "Direction",
+    "EncodingForecast",
     "FindAction",
     "Jobs",
     "Models",
-    "Outlook",
     "Progress",
     "Reach",
     "ShownHypothesis",
@@ -38,7 +39,6 @@ __all__ = [
     "Stream",
     "Tool",
     "Transfer",
-    "Works",
     "hint",
     "is_busy",
     "size_text",

@@ -1,4 +1,4 @@
-"""The work on each image of a viewer, begun with its first prompt and ended with its layer."""
+"""What is annotated on each image of a viewer, from its first prompt until its layer is removed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,18 @@ from napari.layers import Image, Labels, Layer, Points, Shapes
 from psygnal import Signal
 
 from ..engine import EncodingProgress, Engine, Session
-from ..layers import GEOMETRY, Layout, StackAxes, data_shape, give_own_files, lay_on, visible_box
-from ..storage import LabelStore
+from ..layers import (
+    GEOMETRY,
+    Layout,
+    StackAxes,
+    data_shape,
+    give_own_files,
+    lay_on,
+    session_description,
+    visible_box,
+    visible_channels,
+)
+from ..storage import LabelStore, SessionDescription
 from ..values import FrameIndex, StorageError
 from .concepts import Concepts
 from .detection import Detection
@@ -24,9 +34,9 @@ from .segmentation import Segmentation
 from .view import Focus, Sessions, View, Views
 from .workspace import Workspace
 
-FindTool = Literal["exemplar", "counterexample", "pick"]
-Tool = Literal["positive", "negative", "box", "outline"] | FindTool
-FIND_TOOLS: tuple[FindTool, ...] = ("exemplar", "counterexample", "pick")
+ConceptTool = Literal["exemplar", "counterexample", "pick"]
+Tool = Literal["positive", "negative", "box", "outline"] | ConceptTool
+CONCEPT_TOOLS: tuple[ConceptTool, ...] = ("exemplar", "counterexample", "pick")
 SHAPE_MODES = {"box": "add_rectangle", "outline": "add_polygon_lasso"}
 
 
@@ -87,7 +97,7 @@ class Arrangement:
         points.mode = "add"
 
     def lay_down(self, image: Image, *drawn_on: Points | Shapes) -> None:
-        """Let clicks on layers that are no longer answered draw nothing, but fall on the image."""
+        """Let clicks on layers that no longer take prompts draw nothing, but fall on the image."""
         for layer in drawn_on:
             layer.mode = "pan_zoom"
         layers = self._viewer.layers
@@ -95,11 +105,11 @@ class Arrangement:
             layers.selection.active = image
 
     def _below_prompts(self, workspace: Workspace) -> int:
-        """Return where the layers that are drawn on begin above the image."""
+        """Return the index at which the layers that are drawn on begin above the image."""
         layers = list(self._viewer.layers)
         image = layers.index(workspace.image) if workspace.image in layers else -1
-        drawn_on = [index for index, one in enumerate(layers) if isinstance(one, Points | Shapes)]
-        return min((index for index in drawn_on if index > image), default=len(layers))
+        drawn_on = [i for i, layer in enumerate(layers) if isinstance(layer, Points | Shapes)]
+        return min((i for i in drawn_on if i > image), default=len(layers))
 
 
 OVERLAPPED = (
@@ -109,8 +119,8 @@ OVERLAPPED = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Work:
-    """The work on one image, and those who do it."""
+class ImageAnnotation:
+    """Objects and concepts of one image, and what segments, propagates and detects them."""
 
     workspace: Workspace
     segmentation: Segmentation
@@ -119,11 +129,12 @@ class Work:
     detection: Detection
 
 
-class Works:
-    """Begins and ends the work on images, and keeps their layers in order."""
+class Annotations:
+    """The annotations of all images, whose layers it keeps in order."""
 
-    begun = Signal(Work)
-    changed = Signal()
+    begun = Signal(ImageAnnotation)
+    prompted = Signal()  # prompts changed, and their masks are yet to come
+    changed = Signal()  # masks, candidates, or what runs
     failed = Signal(str)
 
     def __init__(
@@ -137,7 +148,7 @@ class Works:
         self._jobs = jobs
         self._views = Views()
         self._sessions = Sessions(load)
-        self._works: dict[Image, Work] = {}
+        self._annotations: dict[Image, ImageAnnotation] = {}
         self._engine: Callable[[], Engine | None] = lambda: None
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
         viewer.layers.events.removed.connect(self._on_layer_removed)
@@ -146,27 +157,28 @@ class Works:
         """Stop what runs and let go of the viewer; its layers stay."""
         self._viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
-        for work in self:
-            work.propagation.stop()
-            work.detection.close()
+        for annotation in self:
+            annotation.propagation.stop()
+            annotation.detection.close()
 
-    def __iter__(self) -> Iterator[Work]:
-        return iter(tuple(self._works.values()))
+    def __iter__(self) -> Iterator[ImageAnnotation]:
+        return iter(tuple(self._annotations.values()))
 
-    def of(self, image: Image | None) -> Work | None:
-        """Return the work on an image, if it has begun."""
-        return None if image is None else self._works.get(image)
+    def of(self, image: Image | None) -> ImageAnnotation | None:
+        """Return the annotation of an image, if it has begun."""
+        return None if image is None else self._annotations.get(image)
 
-    def begin(self, image: Image) -> Work:
-        """Return the work on an image, begun if need be."""
-        if image not in self._works:
-            self._works[image] = self._new_work(image)
-            self.begun.emit(self._works[image])
-        return self._works[image]
+    def begin(self, image: Image) -> ImageAnnotation:
+        """Return the annotation of an image, begun if need be."""
+        annotation = self._annotations.get(image)
+        if annotation is None:
+            annotation = self._annotations[image] = self._new_annotation(image)
+            self.begun.emit(annotation)
+        return annotation
 
-    def view(self, image: Image, place: FrameIndex) -> View:
-        """Return the stack through a place of an image, as it is displayed now."""
-        axes = StackAxes.through(image, self._focus.axis_of(image), place)
+    def view(self, image: Image, frame_index: FrameIndex) -> View:
+        """Return the stack through a frame of an image, as it is displayed now."""
+        axes = StackAxes.through(image, self._focus.axis_of(image), frame_index)
         return self._views.of(self._viewer.layers, image, axes)
 
     def session(self, view: View) -> Session:
@@ -174,33 +186,31 @@ class Works:
         return self._sessions.of(view)
 
     def known_session(self, view: View) -> Session | None:
-        """Return the session of a view if something was asked in it before."""
+        """Return the session of a view if it was opened before."""
         return self._sessions.known(view)
 
     @property
     def is_busy(self) -> bool:
-        """Whether objects are being followed or looked for."""
-        return any(work.propagation.is_running or work.detection.is_busy for work in self)
+        """Whether objects are being propagated or detected."""
+        return any(
+            annotation.propagation.is_running or annotation.detection.is_busy for annotation in self
+        )
 
     @property
     def encoding_progress(self) -> EncodingProgress | None:
-        """How far the model has come with an image that it looks at for long."""
-        encoding_progress = self._sessions.encoding_progress
-        return (
-            encoding_progress
-            if encoding_progress is not None and encoding_progress.is_long
-            else None
-        )
+        """How far the encoding of an image has come, if it takes long."""
+        progress = self._sessions.encoding_progress
+        return progress if progress is not None and progress.is_long else None
 
     def stop_encoding(self) -> None:
-        """End looking at an image, long or not."""
+        """Stop encoding an image, whether it takes long or not."""
         self._sessions.stop_encoding()
 
     def drop_requests(self) -> None:
-        """Leave all prompts and concepts that wait for an answer without one."""
-        for work in self:
-            work.segmentation.drop_requests()
-            work.detection.drop_requests()
+        """Drop all prompts and concepts that wait for the model."""
+        for annotation in self:
+            annotation.segmentation.drop_requests()
+            annotation.detection.drop_requests()
 
     def load_with(self, load: Callable[[], Engine]) -> Engine:
         """Load another engine and use it from now on; called by a worker."""
@@ -211,7 +221,7 @@ class Works:
 
     @property
     def engine(self) -> Engine | None:
-        """The engine at work, once one was loaded; who loaded it keeps it in memory."""
+        """The engine in use, once one was loaded; who loaded it keeps it in memory."""
         engine = self._engine()
         return None if engine is None or engine.is_closed else engine
 
@@ -219,8 +229,8 @@ class Works:
         """Move all masks to a layer for each object, or to one layer for all."""
         lost = 0
         try:
-            for work in self:
-                lost += work.workspace.results.change_layout(layout)
+            for annotation in self:
+                lost += annotation.workspace.change_layout(layout)
         except StorageError as error:
             self.failed.emit(str(error))
             return
@@ -231,16 +241,16 @@ class Works:
     def keep_committed(self, keeps: bool) -> None:
         """In one layer, let objects leave pixels to those that have them, or take them."""
         self.keeps_committed = keeps
-        for work in self:
-            work.workspace.results.keeps_committed = keeps
+        for annotation in self:
+            annotation.workspace.results.keeps_committed = keeps
 
     def lay_down(self) -> None:
         """Let clicks draw no prompts any more, until a tool is taken up again."""
-        for work in self:
-            self._lay_down(work)
+        for annotation in self:
+            self._lay_down(annotation)
 
-    def _new_work(self, image: Image) -> Work:
-        workspace = Workspace(image, self.layout)
+    def _new_annotation(self, image: Image) -> ImageAnnotation:
+        workspace = Workspace(image, self.layout, partial(self._describe, image))
         workspace.results.keeps_committed = self.keeps_committed
         segmentation = Segmentation(
             workspace,
@@ -251,11 +261,12 @@ class Works:
         )
         propagation = Propagation(workspace, segmentation, self._jobs, self._sessions)
         workspace.results.added.connect(partial(self.arrangement.show_result, workspace))
-        workspace.results.added.connect(workspace.track_name)
+        workspace.results.added.connect(workspace.watch_layer)
         workspace.results.removed.connect(self.arrangement.hide_result)
         workspace.objects.changed.connect(partial(self._on_object_changed, workspace))
         workspace.prompts.refused.connect(self._on_failed)
         workspace.removed.connect(self._on_objects_removed)
+        segmentation.prompted.connect(self._on_prompted)
         segmentation.changed.connect(self._on_changed)
         segmentation.failed.connect(self._on_failed)
         propagation.advanced.connect(self._on_changed)
@@ -267,24 +278,29 @@ class Works:
         detection = Detection(concepts, self._jobs, self._sessions, partial(self.view, image))
         detection.changed.connect(self._on_changed)
         detection.failed.connect(self._on_failed)
-        return Work(workspace, segmentation, propagation, concepts, detection)
+        return ImageAnnotation(workspace, segmentation, propagation, concepts, detection)
 
     def _new_concepts(self, workspace: Workspace) -> Concepts:
-        concepts = Concepts(workspace.image, LabelStore(workspace.results.folder))
+        concepts = Concepts(workspace.image, workspace.folder.labels)
         concepts.added.connect(partial(self.arrangement.show_result, workspace))
         concepts.removed.connect(self.arrangement.hide_result)
         concepts.changed.connect(self._on_changed)
         concepts.failed.connect(self._on_failed)
         return concepts
 
-    def _on_layer_inserted(self, event: Any) -> None:
-        """Let a layer that was duplicated from one of results go its own way."""
-        layer = event.value
-        for work in self if isinstance(layer, Labels) else ():
-            if layer not in (*work.workspace.layers(), *work.concepts.layers()):
-                self._part(layer, LabelStore(work.workspace.results.folder))
+    def _describe(self, image: Image) -> SessionDescription:
+        """Describe what the masks of an image are made from."""
+        channels = visible_channels(self._viewer.layers, image)
+        return session_description(image, channels, self._sessions.model_description)
 
-    def _part(self, layer: Labels, store: LabelStore) -> None:
+    def _on_layer_inserted(self, event: Any) -> None:
+        """Give a layer that was duplicated from one of masks files of its own."""
+        layer = event.value
+        for annotation in self if isinstance(layer, Labels) else ():
+            if layer not in (*annotation.workspace.layers(), *annotation.concepts.layers()):
+                self._give_own_files(layer, annotation.workspace.folder.labels)
+
+    def _give_own_files(self, layer: Labels, store: LabelStore) -> None:
         try:
             give_own_files(layer, store)
         except StorageError as error:
@@ -292,48 +308,48 @@ class Works:
 
     def _on_layer_removed(self, event: Any) -> None:
         match event.value:
-            case Image() as image if image in self._works:
+            case Image() as image if image in self._annotations:
                 self._end(image, "removed")
             case Labels() as labels:
                 self._forget_objects_of(labels)
 
     def _on_pixels_replaced(self, event: Any) -> None:
         image = event.source
-        work = self._works.get(image)
-        if work is None:
+        annotation = self._annotations.get(image)
+        if annotation is None:
             return
-        if data_shape(image) != work.workspace.shape:
+        if data_shape(image) != annotation.workspace.shape:
             self._end(image, "replaced by one of another size")
             return
-        work.propagation.stop(_ending(image, "replaced"))
+        annotation.propagation.stop(_ending(image, "replaced"))
 
     def _on_image_moved(self, event: Any) -> None:
-        """Keep all layers of an image on it, whose pixels were given another size, or place."""
-        work = self._works.get(event.source)
-        if work is not None:
-            for layer in (*work.workspace.layers(), *work.concepts.layers()):
+        """Keep all layers of an image on it when its scale or its translation changes."""
+        annotation = self._annotations.get(event.source)
+        if annotation is not None:
+            for layer in (*annotation.workspace.layers(), *annotation.concepts.layers()):
                 lay_on(layer, event.source)
 
     def _end(self, image: Image, what_happened: str) -> None:
-        work = self._works.pop(image)
+        annotation = self._annotations.pop(image)
         image.events.data.disconnect(self._on_pixels_replaced)
         for name in GEOMETRY:
             getattr(image.events, name).disconnect(self._on_image_moved)
-        work.segmentation.close()
-        work.detection.close()
-        self._lay_down(work)
-        work.propagation.stop(_ending(image, what_happened))
+        annotation.segmentation.close()
+        annotation.detection.close()
+        self._lay_down(annotation)
+        annotation.propagation.stop(_ending(image, what_happened))
 
-    def _lay_down(self, work: Work) -> None:
-        prompts, boxes = work.workspace.prompts, work.concepts.exemplars.layer
-        self.arrangement.lay_down(work.workspace.image, prompts.points, prompts.shapes, boxes)
+    def _lay_down(self, annotation: ImageAnnotation) -> None:
+        prompts, boxes = annotation.workspace.prompts, annotation.concepts.exemplars.layer
+        self.arrangement.lay_down(annotation.workspace.image, prompts.points, prompts.shapes, boxes)
 
     def _forget_objects_of(self, labels: Labels) -> None:
-        for work in self:
-            concept = work.concepts.of_layer(labels)
+        for annotation in self:
+            concept = annotation.concepts.of_layer(labels)
             if concept is not None:
-                work.concepts.let_go(concept)
-            work.workspace.let_go_of(labels)
+                annotation.concepts.let_go(concept)
+            annotation.workspace.let_go_of(labels)
         self.changed.emit()
 
     def _on_object_changed(self, workspace: Workspace) -> None:
@@ -344,6 +360,9 @@ class Works:
     def _on_objects_removed(self, object_ids: frozenset[int]) -> None:
         forget = partial(self._sessions.forget_objects, object_ids)
         self._jobs.submit(("forget", object_ids), forget, lambda _: None, lambda _: None)
+
+    def _on_prompted(self) -> None:
+        self.prompted.emit()
 
     def _on_changed(self) -> None:
         self.changed.emit()
@@ -359,5 +378,6 @@ class Works:
 
 def _ending(image: Image, what_happened: str) -> str:
     return (
-        f"{image.name} was {what_happened}, so following ended; the masks that were done are kept."
+        f"{image.name} was {what_happened}, so the propagation ended; the masks that were done are "
+        "kept."
     )

@@ -1,4 +1,4 @@
-"""One concept: what describes it, what was found of it, and what of that is shown."""
+"""One concept: its description, its candidates on each frame, and which of them are shown."""
 
 from __future__ import annotations
 
@@ -11,57 +11,58 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import CandidateFilter, KeptCandidates, Selection, choose, position_at
+from ..engine import CandidateFilter, KeptCandidates, Selection, filter_candidates, position_at
 from ..layers import ConceptSheet, DrawnBox
-from ..values import LARGE_FRAME, Box, Candidates, Exemplar, FrameIndex, Mask
+from ..values import LARGE_FRAME, Box, Candidates, Corners, Exemplar, FrameIndex, Mask
 
-SAME = 0.7  # intersection over union of two boxes around what must be one object
+SAME_BOX_IOU = 0.7
+"""Boxes that overlap at least so much are around the same object."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picks:
-    """Positions of candidates that were clicked in or thrown out, or that became objects."""
+    """Positions of candidates that a click kept or rejected, or that were promoted to objects."""
 
     accepted: frozenset[int] = frozenset()
     rejected: frozenset[int] = frozenset()
-    taken: Mapping[int, int] = field(default_factory=dict)  # ids of the objects they became
+    promoted: Mapping[int, int] = field(default_factory=dict)  # ids of their objects
 
     def applied(self, levels: Selection) -> Selection:
-        """Return a selection with these levels and picks; what became an object is not shown."""
-        taken = frozenset(self.taken)
-        return replace(levels, accepted=self.accepted - taken, rejected=self.rejected | taken)
+        """Return a selection with these levels and picks; promoted candidates are not shown."""
+        promoted = frozenset(self.promoted)
+        return replace(levels, accepted=self.accepted - promoted, rejected=self.rejected | promoted)
 
     def after(self, selection: Selection) -> Self:
-        """Return the picks of a selection, besides what became an object."""
-        taken = frozenset(self.taken)
+        """Return the picks of a selection, and what was promoted."""
+        promoted = frozenset(self.promoted)
         return replace(
-            self, accepted=selection.accepted - taken, rejected=selection.rejected - taken
+            self, accepted=selection.accepted - promoted, rejected=selection.rejected - promoted
         )
 
-    def taking(self, positions: Mapping[int, int]) -> Self:
-        """Note that candidates became objects of these ids."""
-        return replace(self, taken={**self.taken, **positions})
+    def with_promoted(self, positions: Mapping[int, int]) -> Self:
+        """Return the picks after candidates became objects of these ids."""
+        return replace(self, promoted={**self.promoted, **positions})
 
     def without_objects(self, object_ids: Set[int]) -> Self:
-        """Give candidates back whose objects are gone."""
-        left = {position: one for position, one in self.taken.items() if one not in object_ids}
-        return replace(self, taken=left)
+        """Return the picks after objects were removed, which are candidates again."""
+        left = {position: i for position, i in self.promoted.items() if i not in object_ids}
+        return replace(self, promoted=left)
 
     def carried(self, before: Candidates, after: Candidates) -> Self:
-        """Return the same picks among candidates that were found anew."""
-        picked = np.array(sorted({*self.accepted, *self.rejected, *self.taken}), np.int64)
-        found = counterparts(before.boxes[picked], after.boxes)
-        same = {int(picked[one]): other for one, other in found.items()}
+        """Return the same picks among candidates that were detected anew."""
+        picked = np.array(sorted({*self.accepted, *self.rejected, *self.promoted}), np.int64)
+        matches = counterparts(before.boxes[picked], after.boxes)
+        same = {int(picked[old]): new for old, new in matches.items()}
         return replace(
             self,
-            accepted=frozenset(same[one] for one in self.accepted if one in same),
-            rejected=frozenset(same[one] for one in self.rejected if one in same),
-            taken={same[one]: obj for one, obj in self.taken.items() if one in same},
+            accepted=frozenset(same[old] for old in self.accepted if old in same),
+            rejected=frozenset(same[old] for old in self.rejected if old in same),
+            promoted={same[old]: obj for old, obj in self.promoted.items() if old in same},
         )
 
 
 def counterparts(before: NDArray[np.int64], after: NDArray[np.int64]) -> dict[int, int]:
-    """Return which of the boxes after, (M, 4), is each of those before, (N, 4), if one is."""
+    """Return which of the boxes after, (M, 4), matches each of those before, (N, 4), if any."""
     if not len(before) or not len(after):
         return {}
     first = np.maximum(before[:, None, :2], after[None, :, :2])
@@ -70,12 +71,12 @@ def counterparts(before: NDArray[np.int64], after: NDArray[np.int64]) -> dict[in
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (before, after)]
     overlap = shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1)
     best = overlap.argmax(axis=1)
-    return {one: int(other) for one, other in enumerate(best) if overlap[one, other] >= SAME}
+    return {old: int(new) for old, new in enumerate(best) if overlap[old, new] >= SAME_BOX_IOU}
 
 
 STORE_BYTES = 2**28
 """What the candidates of one concept may occupy on all frames together."""
-SIEVES_KEPT = 3  # frames whose sliders move at once
+FILTERS_KEPT = 3  # frames whose candidates are unpacked
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +84,7 @@ class PackedCandidates:
     """Candidates whose masks take one bit a pixel."""
 
     bare: Candidates  # without masks
-    bits: NDArray[np.uint8]  # all masks one after the other, row by row, eight pixels in one
+    bits: NDArray[np.uint8]  # all masks in order, row by row, eight pixels in a byte
 
     @classmethod
     def of(cls, candidates: Candidates) -> Self:
@@ -106,7 +107,7 @@ class PackedCandidates:
 
 
 class CandidateStore:
-    """Candidates by the place of their frame; the ones unused for longest make room.
+    """Candidates by the index of their frame; the least recently used are evicted.
 
     Parameters
     ----------
@@ -118,53 +119,53 @@ class CandidateStore:
         self._max_bytes = max_bytes
         self._nbytes = 0
         self._packed: OrderedDict[FrameIndex, PackedCandidates] = OrderedDict()
-        self._sieves: OrderedDict[FrameIndex, CandidateFilter] = OrderedDict()
+        self._filters: OrderedDict[FrameIndex, CandidateFilter] = OrderedDict()
 
-    def __contains__(self, place: FrameIndex) -> bool:
-        return place in self._packed
+    def __contains__(self, frame_index: FrameIndex) -> bool:
+        return frame_index in self._packed
 
-    def places(self) -> list[FrameIndex]:
-        """Return where there are candidates, or may be none but were looked for."""
+    def frame_indices(self) -> list[FrameIndex]:
+        """Return the frames that were searched, even if they have no candidate."""
         return list(self._packed)
 
-    def put(self, place: FrameIndex, candidates: Candidates) -> None:
-        """Keep the candidates of a frame, in place of earlier ones."""
-        self.drop(place)
-        packed = self._packed[place] = PackedCandidates.of(candidates)
+    def put(self, frame_index: FrameIndex, candidates: Candidates) -> None:
+        """Keep the candidates of a frame instead of earlier candidates."""
+        self.drop(frame_index)
+        packed = self._packed[frame_index] = PackedCandidates.of(candidates)
         self._nbytes += packed.nbytes
         while self._nbytes > self._max_bytes and len(self._packed) > 1:
             self.drop(next(iter(self._packed)))
 
-    def packed(self, place: FrameIndex) -> PackedCandidates:
+    def packed(self, frame_index: FrameIndex) -> PackedCandidates:
         """Return the candidates of a frame as a worker may take them."""
-        return self._packed[place]
+        return self._packed[frame_index]
 
-    def candidate_filter(self, place: FrameIndex) -> CandidateFilter | None:
-        """Return what chooses among the candidates of a frame, if there are any."""
-        if place not in self._packed:
+    def candidate_filter(self, frame_index: FrameIndex) -> CandidateFilter | None:
+        """Return the filter of the candidates of a frame, if it was searched."""
+        if frame_index not in self._packed:
             return None
-        self._packed.move_to_end(place)
-        if place not in self._sieves:
-            self._sieves[place] = CandidateFilter(self._packed[place].unpacked())
-        self._sieves.move_to_end(place)
-        while len(self._sieves) > SIEVES_KEPT:
-            self._sieves.popitem(last=False)
-        return self._sieves[place]
+        self._packed.move_to_end(frame_index)
+        if frame_index not in self._filters:
+            self._filters[frame_index] = CandidateFilter(self._packed[frame_index].unpacked())
+        self._filters.move_to_end(frame_index)
+        while len(self._filters) > FILTERS_KEPT:
+            self._filters.popitem(last=False)
+        return self._filters[frame_index]
 
-    def drop(self, place: FrameIndex) -> None:
+    def drop(self, frame_index: FrameIndex) -> None:
         """Keep the candidates of a frame no longer."""
-        gone = self._packed.pop(place, None)
+        gone = self._packed.pop(frame_index, None)
         self._nbytes -= 0 if gone is None else gone.nbytes
-        self._sieves.pop(place, None)
+        self._filters.pop(frame_index, None)
 
 
-Region = tuple[float, float, float, float]
-"""Row, col, row, col of two opposite corners, in pixels of the frame."""
+Region = Corners
+"""The part of a frame that is searched."""
 
-WORTH_A_GLANCE = 0.1
-"""Candidates of a lower score are outlined nowhere; a click still finds them."""
-MOSTLY = 0.5
-"""A candidate that shown ones cover by more than this share is not outlined either."""
+OUTLINED_SCORE = 0.1
+"""Candidates of a lower score have no outline; a click still picks them."""
+MOST_OVERLAP = 0.5
+"""A candidate of which kept candidates cover more than this share has no outline either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,31 +175,31 @@ class Description:
     text: str = ""
     is_everything: bool = False  # nothing but being an object
     boxes: tuple[DrawnBox, ...] = ()
-    borrowed: tuple[Exemplar, ...] = ()  # from a library
+    library_exemplars: tuple[Exemplar, ...] = ()  # from a library
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing says what is meant."""
-        is_shown = any(box.is_positive for box in self.boxes) or len(self.borrowed)
+        """Whether it describes no object."""
+        is_shown = any(box.is_positive for box in self.boxes) or len(self.library_exemplars)
         return not (self.text or self.is_everything or is_shown)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateCount:
-    """What there is to tell of a concept on one frame."""
+    """How many candidates of a concept a frame has."""
 
     shown: int
     below: int  # the threshold
-    told: str  # "37 found, 12 below"
+    summary: str  # "37 found, 12 below"
     scores: tuple[float, float] | None  # lowest and highest of those shown, 0..1
-    windows: int  # pictures that the model was asked about
-    is_saturated: bool  # whether some may be missing
-    is_current: bool  # whether it was found with the description as it is now
+    windows: int  # tiles that were searched
+    is_saturated: bool  # whether candidates may be missing
+    is_current: bool  # whether they were detected with the description as it is now
 
 
 @dataclass(slots=True, eq=False)
 class ConceptState:
-    """A concept of one image; frames are named by their places."""
+    """A concept of one image; frames are given by their index in the layer."""
 
     id: int
     name: str
@@ -208,183 +209,195 @@ class ConceptState:
     store: CandidateStore = field(default_factory=CandidateStore)
     picks: dict[FrameIndex, Picks] = field(default_factory=dict)
     drawn: dict[FrameIndex, Selection] = field(default_factory=dict)  # how frames were last drawn
-    described: dict[FrameIndex, Description] = field(default_factory=dict)  # when they were asked
-    _chosen: tuple[FrameIndex, Selection, KeptCandidates] | None = None
+    described: dict[FrameIndex, Description] = field(default_factory=dict)  # when searched
+    _kept: tuple[FrameIndex, Selection, KeptCandidates] | None = None
 
     def put(
         self,
-        place: FrameIndex,
+        frame_index: FrameIndex,
         description: Description,
         candidates: Candidates,
         region: Region | None = None,
     ) -> None:
-        """Take what was found on a frame; what was picked there before stays picked.
+        """Keep the candidates of a frame; what was picked there before stays picked.
 
-        So does what was found beside the region that was looked at, unless something else is
-        meant by now.
+        Candidates beside the region that was searched are kept, too, unless the description is
+        another one by now.
         """
-        before = self.store.candidate_filter(place)
-        if before is not None and region and self.described.get(place) == description:
+        before = self.store.candidate_filter(frame_index)
+        if before is not None and region and self.described.get(frame_index) == description:
             candidates = candidates.replacing(before.candidates, region)
-        if before is not None and place in self.picks:
-            self.picks[place] = self.picks[place].carried(before.candidates, candidates)
-        self.store.put(place, candidates)
-        self.described[place] = description
-        self.drawn.pop(place, None)
-        self._chosen = None
+        if before is not None and frame_index in self.picks:
+            self.picks[frame_index] = self.picks[frame_index].carried(before.candidates, candidates)
+        self.store.put(frame_index, candidates)
+        self.described[frame_index] = description
+        self.drawn.pop(frame_index, None)
+        self._kept = None
 
     def clear(self) -> None:
         """Forget all candidates and picks; frames that were drawn are to be drawn empty."""
-        for place in self.store.places():
-            self.store.drop(place)
+        for frame_index in self.store.frame_indices():
+            self.store.drop(frame_index)
         self.picks.clear()
         self.described.clear()
-        self._chosen = None
+        self._kept = None
 
-    def selection_at(self, place: FrameIndex) -> Selection:
+    def selection_at(self, frame_index: FrameIndex) -> Selection:
         """Return the levels with what was picked on a frame."""
-        return self.picks.get(place, Picks()).applied(self.levels)
+        return self.picks.get(frame_index, Picks()).applied(self.levels)
 
-    def chosen_at(self, place: FrameIndex) -> KeptCandidates | None:
-        """Choose among the candidates of a frame; None where nothing was looked for."""
-        candidate_filter = self.store.candidate_filter(place)
+    def kept_at(self, frame_index: FrameIndex) -> KeptCandidates | None:
+        """Filter the candidates of a frame; None where it was not searched."""
+        candidate_filter = self.store.candidate_filter(frame_index)
         if candidate_filter is None:
             return None
-        selection = self.selection_at(place)
-        if self._chosen is None or self._chosen[:2] != (place, selection):
-            self._chosen = place, selection, choose(candidate_filter, selection)
-        return self._chosen[2]
+        selection = self.selection_at(frame_index)
+        if self._kept is None or self._kept[:2] != (frame_index, selection):
+            self._kept = frame_index, selection, filter_candidates(candidate_filter, selection)
+        return self._kept[2]
 
-    def position_at(self, place: FrameIndex, row: float, col: float) -> int | None:
-        """Return which candidate is at a pixel, the shown ones first, unless it is an object."""
-        candidate_filter = self.store.candidate_filter(place)
+    def position_at(self, frame_index: FrameIndex, row: float, col: float) -> int | None:
+        """Return which candidate is at a pixel, kept candidates first, unless it was promoted."""
+        candidate_filter = self.store.candidate_filter(frame_index)
         if candidate_filter is None:
             return None
-        position = position_at(candidate_filter, self.selection_at(place), row, col)
-        return None if position in self.picks.get(place, Picks()).taken else position
+        position = position_at(candidate_filter, self.selection_at(frame_index), row, col)
+        return None if position in self.picks.get(frame_index, Picks()).promoted else position
 
-    def toggle(self, place: FrameIndex, position: int) -> None:
-        """Throw a shown candidate out, or take a hidden one in."""
-        candidate_filter = self.store.candidate_filter(place)
+    def toggle(self, frame_index: FrameIndex, position: int) -> None:
+        """Reject a candidate that is shown, or keep one that is hidden."""
+        candidate_filter = self.store.candidate_filter(frame_index)
         if candidate_filter is None:
             return
-        toggled = self.selection_at(place).toggled(candidate_filter, position)
-        self.picks[place] = self.picks.get(place, Picks()).after(toggled)
+        toggled = self.selection_at(frame_index).toggled(candidate_filter, position)
+        self.picks[frame_index] = self.picks.get(frame_index, Picks()).after(toggled)
 
-    def take(self, place: FrameIndex, objects: dict[int, int]) -> None:
-        """Note which candidates became which objects; they are shown no longer."""
-        self.picks[place] = self.picks.get(place, Picks()).taking(objects)
+    def promote(self, frame_index: FrameIndex, objects: dict[int, int]) -> None:
+        """Note which candidates became which objects; they are candidates no longer."""
+        self.picks[frame_index] = self.picks.get(frame_index, Picks()).with_promoted(objects)
 
-    def give_back(self, object_ids: Set[int]) -> list[FrameIndex]:
-        """Let candidates count again whose objects are gone, and return where they are."""
-        places = [
-            place
-            for place, one in self.picks.items()
-            if not object_ids.isdisjoint(one.taken.values())
+    def demote(self, object_ids: Set[int]) -> list[FrameIndex]:
+        """Let objects that are gone be candidates again, and return their frames."""
+        frame_indices = [
+            frame_index
+            for frame_index, picks in self.picks.items()
+            if not object_ids.isdisjoint(picks.promoted.values())
         ]
-        for place in places:
-            self.picks[place] = self.picks[place].without_objects(object_ids)
-        return places
+        for frame_index in frame_indices:
+            self.picks[frame_index] = self.picks[frame_index].without_objects(object_ids)
+        return frame_indices
 
     def outdated(self) -> list[FrameIndex]:
         """Return the frames that are drawn with other levels than they should be."""
-        places = self.store.places()
-        return [place for place in places if self.drawn.get(place) != self.selection_at(place)]
+        frame_indices = self.store.frame_indices()
+        return [
+            frame_index
+            for frame_index in frame_indices
+            if self.drawn.get(frame_index) != self.selection_at(frame_index)
+        ]
 
-    def is_candidate(self, place: FrameIndex, position: int) -> bool:
-        """Whether there is such a candidate on a frame, and it is no object."""
-        candidate_filter = self.store.candidate_filter(place)
+    def is_candidate(self, frame_index: FrameIndex, position: int) -> bool:
+        """Whether there is such a candidate on a frame, and it was not promoted."""
+        candidate_filter = self.store.candidate_filter(frame_index)
         is_there = candidate_filter is not None and position < len(candidate_filter.candidates)
-        return is_there and position not in self.picks.get(place, Picks()).taken
+        return is_there and position not in self.picks.get(frame_index, Picks()).promoted
 
-    def is_shown(self, place: FrameIndex, position: int) -> bool:
-        """Whether a candidate counts."""
-        chosen = self.chosen_at(place)
-        return chosen is not None and position in chosen.positions
+    def is_shown(self, frame_index: FrameIndex, position: int) -> bool:
+        """Whether a candidate is kept."""
+        kept = self.kept_at(frame_index)
+        return kept is not None and position in kept.positions
 
-    def score(self, place: FrameIndex, position: int) -> float:
+    def score(self, frame_index: FrameIndex, position: int) -> float:
         """Return how sure the model is of a candidate, 0..1."""
-        return float(self.store.packed(place).bare.scores[position])
+        return float(self.store.packed(frame_index).bare.scores[position])
 
-    def box(self, place: FrameIndex, position: int) -> tuple[float, float, float, float]:
+    def box(self, frame_index: FrameIndex, position: int) -> Corners:
         """Return the box around a candidate: row, col, row, col of its outer edges."""
-        top, left, bottom, right = self.store.packed(place).bare.boxes[position].tolist()
+        top, left, bottom, right = self.store.packed(frame_index).bare.boxes[position].tolist()
         return top - 0.5, left - 0.5, bottom - 0.5, right - 0.5
 
-    def mask(self, place: FrameIndex, position: int) -> Mask:
+    def mask(self, frame_index: FrameIndex, position: int) -> Mask:
         """Return the pixels of a candidate, as shown or to be shown."""
-        chosen = self.chosen_at(place)
-        if chosen is None:
-            raise KeyError(place)
-        mask = chosen.mask(position)
-        if position not in chosen.positions:
+        kept = self.kept_at(frame_index)
+        if kept is None:
+            raise KeyError(frame_index)
+        mask = kept.mask(position)
+        if position not in kept.positions:
             return mask
-        return replace(mask, crop=np.asarray(chosen.labels_in(mask.box) == position + 1))
+        return replace(mask, crop=np.asarray(kept.labels_in(mask.box) == position + 1))
 
-    def hidden_labels(self, place: FrameIndex) -> NDArray[np.int32] | None:
-        """Draw candidates that do not count but might, (H, W): value = position + 1."""
-        chosen = self.chosen_at(place)
-        if chosen is None:
+    def hidden_labels(self, frame_index: FrameIndex) -> NDArray[np.int32] | None:
+        """Draw candidates that are not kept but might be, (H, W): value = position + 1."""
+        kept = self.kept_at(frame_index)
+        if kept is None:
             return None
-        candidates = chosen.candidate_filter.candidates
+        candidates = kept.candidate_filter.candidates
         labels = np.zeros(candidates.shape, np.int32)
-        for position in self._worth_a_glance(place, chosen)[::-1].tolist():
+        for position in self._outlined_positions(frame_index, kept)[::-1].tolist():
             mask = candidates.mask(position)
             labels[mask.box.slices][mask.crop] = position + 1
         return labels
 
-    def tally(self, place: FrameIndex) -> CandidateCount | None:
-        """Tell what was found on a frame, or None where nothing was looked for."""
-        chosen = self.chosen_at(place)
-        if chosen is None:
+    def candidate_count(self, frame_index: FrameIndex) -> CandidateCount | None:
+        """Count the candidates of a frame; None where it was not searched."""
+        kept = self.kept_at(frame_index)
+        if kept is None:
             return None
-        candidates = chosen.candidate_filter.candidates
-        scores = candidates.scores[chosen.positions]
+        candidates = kept.candidate_filter.candidates
+        scores = candidates.scores[kept.positions]
         return CandidateCount(
-            chosen.found,
-            chosen.below,
-            chosen.told,
+            kept.found,
+            kept.below,
+            kept.summary,
             (float(scores.min()), float(scores.max())) if len(scores) else None,
             candidates.tiles_searched,
             candidates.is_saturated,
-            self.described.get(place) == self.description,
+            self.described.get(frame_index) == self.description,
         )
 
-    def _worth_a_glance(self, place: FrameIndex, chosen: KeptCandidates) -> NDArray[np.int64]:
-        candidate_filter, taken = chosen.candidate_filter, self.picks.get(place, Picks()).taken
+    def _outlined_positions(
+        self, frame_index: FrameIndex, kept: KeptCandidates
+    ) -> NDArray[np.int64]:
+        candidate_filter = kept.candidate_filter
+        promoted = self.picks.get(frame_index, Picks()).promoted
         is_shown = np.zeros(len(candidate_filter.candidates), bool)
-        is_shown[chosen.positions] = True
-        is_hidden = ~is_shown & (candidate_filter.candidates.scores >= WORTH_A_GLANCE)
-        is_hidden[list(taken)] = False
+        is_shown[kept.positions] = True
+        is_hidden = ~is_shown & (candidate_filter.candidates.scores >= OUTLINED_SCORE)
+        is_hidden[list(promoted)] = False
         hidden = np.flatnonzero(is_hidden)
-        seen = [one for one in hidden.tolist() if _share(candidate_filter, one, is_shown) <= MOSTLY]
-        return np.array(
-            sorted(seen, key=lambda one: -candidate_filter.candidates.scores[one]), np.int64
-        )
+        scores = candidate_filter.candidates.scores
+        outlined = [
+            position
+            for position in hidden.tolist()
+            if _overlapped_share(candidate_filter, position, is_shown) <= MOST_OVERLAP
+        ]
+        return np.array(sorted(outlined, key=lambda position: -scores[position]), np.int64)
 
 
-def _share(candidate_filter: CandidateFilter, position: int, is_shown: NDArray[np.bool_]) -> float:
-    """Return how much of a candidate those cover that are shown, (N,)."""
-    others = candidate_filter.neighbours[position]
-    return candidate_filter.overlapped_share(position, others[is_shown[others]])
+def _overlapped_share(
+    candidate_filter: CandidateFilter, position: int, is_shown: NDArray[np.bool_]
+) -> float:
+    """Return which share of a candidate the kept candidates, (N,), cover."""
+    neighbours = candidate_filter.neighbours[position]
+    return candidate_filter.overlapped_share(position, neighbours[is_shown[neighbours]])
 
 
 BLOCK = 1024
-"""Rows and columns of a piece of a large frame."""
+"""Rows and columns of a part of a large frame that is drawn at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
     """What a frame is to show of a concept."""
 
-    selection: Selection  # by which it was chosen
-    chosen: KeptCandidates | None  # None: nothing
-    labels: NDArray[np.int32] | None = None  # (H, W), unless it is drawn piece by piece
+    selection: Selection  # by which the candidates were filtered
+    kept: KeptCandidates | None  # None: nothing
+    labels: NDArray[np.int32] | None = None  # (H, W), unless it is drawn in parts
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is to be seen."""
-        return self.chosen is None or not self.chosen.found
+        return self.kept is None or not self.kept.found
 
     def parts(self, shape: tuple[int, int]) -> Iterator[tuple[Box, NDArray[np.int32]]]:
         """Draw a frame of this shape: boxes of it, and the labels (h, w) in them."""
@@ -394,15 +407,15 @@ class Drawing:
     def _part(self, box: Box) -> NDArray[np.int32]:
         if self.labels is not None:
             return self.labels
-        if self.chosen is None:
+        if self.kept is None:
             return np.zeros(box.shape, np.int32)
-        return self.chosen.labels_in(box)
+        return self.kept.labels_in(box)
 
 
-def drawn(selection: Selection, chosen: KeptCandidates) -> Drawing:
-    """Draw what was chosen, if the frame is not so large that it is drawn piece by piece."""
-    is_large = len(boxes_of(chosen.candidate_filter.candidates.shape)) > 1
-    return Drawing(selection, chosen, None if is_large else chosen.labels)
+def drawn(selection: Selection, kept: KeptCandidates) -> Drawing:
+    """Draw the kept candidates, unless the frame is so large that it is drawn in parts."""
+    is_large = len(boxes_of(kept.candidate_filter.candidates.shape)) > 1
+    return Drawing(selection, kept, None if is_large else kept.labels)
 
 
 def boxes_of(shape: tuple[int, int]) -> list[Box]:

@@ -1,4 +1,4 @@
-"""The concepts of one image, and how what was found of them is drawn."""
+"""The concepts of one image, and the layers that show their candidates."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ EVERYTHING = "everything"
 
 
 class Concepts:
-    """Concepts by their ids, one of which is the current one.
+    """Concepts by their ids; one is the current concept.
 
     Parameters
     ----------
     image : Image
-        The layer that is looked at.
+        The layer that is searched.
     store : LabelStore
         Where the arrays of their layers are.
 
@@ -33,7 +33,7 @@ class Concepts:
     exemplars : ExemplarLayer
         The boxes of the current concept.
     faint : FaintOutlines
-        Candidates of the current concept that do not count, while the user picks among them.
+        Candidates of the current concept that are not kept, while the user picks among them.
     """
 
     changed = Signal()
@@ -76,22 +76,22 @@ class Concepts:
         self.changed.emit()
 
     def named(self, text: str) -> ConceptState | None:
-        """Return the concept of a phrase, if it was looked for before."""
-        return next((one for one in self if one.description.text == text), None)
+        """Return the concept of a phrase, if there is one."""
+        return next((concept for concept in self if concept.description.text == text), None)
 
     @property
     def everything(self) -> ConceptState | None:
-        """The concept of all objects, if they were looked for before."""
-        return next((one for one in self if one.description.is_everything), None)
+        """The concept of all objects, if there is one."""
+        return next((concept for concept in self if concept.description.is_everything), None)
 
     def layers(self) -> list[Layer]:
         """Return all layers of boxes and of candidates."""
-        sheets = [one.sheet.layer for one in self if one.sheet is not None]
+        sheets = [concept.sheet.layer for concept in self if concept.sheet is not None]
         return [self.exemplars.layer, self.faint.layer, *sheets]
 
     def of_layer(self, layer: Layer) -> ConceptState | None:
         """Return the concept that a layer shows."""
-        return next((one for one in self if one.sheet and one.sheet.layer is layer), None)
+        return next((c for c in self if c.sheet is not None and c.sheet.layer is layer), None)
 
     def rename(self, concept: ConceptState, name: str) -> None:
         """Give a concept another name, and its layer too."""
@@ -101,7 +101,7 @@ class Concepts:
         self.changed.emit()
 
     def let_go(self, concept: ConceptState) -> ConceptSheet | None:
-        """Forget a concept, and return the sheet of what was found of it; it stays on disk."""
+        """Forget a concept, and return the sheet of its candidates; it stays on disk."""
         if self._concepts.pop(concept.id, None) is None:
             return None
         if concept is self.current:
@@ -110,7 +110,7 @@ class Concepts:
         return sheet
 
     def remove(self, concept: ConceptState) -> None:
-        """Forget a concept with all that was found of it."""
+        """Remove a concept with all of its candidates."""
         sheet = self.let_go(concept)
         if sheet is None:
             return
@@ -121,86 +121,86 @@ class Concepts:
             self.failed.emit(str(error))
 
     def describe(self, concept: ConceptState, description: Description) -> None:
-        """Let a concept mean something else; nothing is drawn of it once it means nothing."""
+        """Change a description; nothing is drawn of a concept that has none."""
         concept.description = description
         if description.is_empty:
             drawn = list(concept.drawn)
             concept.clear()
-            for place in drawn:
-                self.write(concept, place, Drawing(concept.selection_at(place), None))
+            for frame_index in drawn:
+                self.write(concept, frame_index, Drawing(concept.selection_at(frame_index), None))
         self.changed.emit()
 
     def put(
         self,
         concept: ConceptState,
-        place: FrameIndex,
-        asked: Description,
-        found: Candidates,
+        frame_index: FrameIndex,
+        description: Description,
+        candidates: Candidates,
         region: Region | None = None,
     ) -> None:
-        """Take what was found on a frame, or in a region of it, and draw it."""
+        """Keep the candidates of a frame, or of a region of it, and draw them."""
         if concept.id in self._concepts:
-            before = concept.store.candidate_filter(place)
-            concept.put(place, asked, found, region)
-            self._renumber(concept, place, None if before is None else before.candidates)
-            self.draw(concept, place)
+            before = concept.store.candidate_filter(frame_index)
+            concept.put(frame_index, description, candidates, region)
+            self._renumber(concept, frame_index, None if before is None else before.candidates)
+            self.draw(concept, frame_index)
             self.changed.emit()
 
-    def draw(self, concept: ConceptState, place: FrameIndex) -> None:
-        """Draw what counts on a frame, unless it is drawn so already.
+    def draw(self, concept: ConceptState, frame_index: FrameIndex) -> None:
+        """Draw the kept candidates of a frame, unless it is drawn so already.
 
-        A frame whose candidates made room for others stays as it is.
+        A frame whose candidates were evicted stays as it is.
         """
-        selection = concept.selection_at(place)
-        if place in concept.store and concept.drawn.get(place) != selection:
-            self.write(concept, place, Drawing(selection, concept.chosen_at(place)))
+        selection = concept.selection_at(frame_index)
+        if frame_index in concept.store and concept.drawn.get(frame_index) != selection:
+            self.write(concept, frame_index, Drawing(selection, concept.kept_at(frame_index)))
 
-    def write(self, concept: ConceptState, place: FrameIndex, drawing: Drawing) -> None:
+    def write(self, concept: ConceptState, frame_index: FrameIndex, drawing: Drawing) -> None:
         """Put a drawing on a frame."""
         if concept.sheet is None and drawing.is_empty:
             return
         try:
             sheet = concept.sheet or self._new_sheet(concept)
             for box, labels in drawing.parts(self._plane):
-                sheet.draw(place, labels, box)
+                sheet.draw(frame_index, labels, box)
         except StorageError as error:
             self.failed.emit(str(error))
             return
-        concept.drawn[place] = drawing.selection
+        concept.drawn[frame_index] = drawing.selection
 
-    def show_features(self, place: FrameIndex) -> None:
+    def show_features(self, frame_index: FrameIndex) -> None:
         """Show where the mouse points how good and how large the candidates of a frame are."""
         for concept in self:
             if concept.sheet is not None:
-                concept.sheet.show_features(_rows(concept, place))
+                concept.sheet.show_features(_rows(concept, frame_index))
 
-    def draw_faint(self, place: FrameIndex | None) -> None:
-        """Outline what does not count of the current concept on a frame, or nothing."""
+    def draw_faint(self, frame_index: FrameIndex | None) -> None:
+        """Outline candidates of the current concept that are not kept on a frame, or nothing."""
         hidden = None
         is_large = len(boxes_of(self._plane)) > 1  # what napari cannot draw whole
-        if self.current is not None and place is not None and not is_large:
-            hidden = self.current.hidden_labels(place)
-        if hidden is None or place is None:
+        if self.current is not None and frame_index is not None and not is_large:
+            hidden = self.current.hidden_labels(frame_index)
+        if hidden is None or frame_index is None:
             self.faint.clear()
             return
-        self.faint.draw(place, hidden)
+        self.faint.draw(frame_index, hidden)
 
     def _renumber(
-        self, concept: ConceptState, place: FrameIndex, before: Candidates | None
+        self, concept: ConceptState, frame_index: FrameIndex, before: Candidates | None
     ) -> None:
-        """Let what was painted on candidates of before be on those that they are now."""
-        painted = [] if concept.sheet is None else sorted(concept.sheet.painted(place))
+        """Give what was painted on candidates the labels that they have now."""
+        painted = [] if concept.sheet is None else sorted(concept.sheet.painted(frame_index))
         if concept.sheet is None or not painted:
             return
-        after = concept.store.packed(place).bare
-        known = [] if before is None else [one for one in painted if one <= len(before)]
+        after = concept.store.packed(frame_index).bare
+        known = [] if before is None else [label for label in painted if label <= len(before)]
         boxes = np.zeros((0, 4), int) if before is None else before.boxes[np.array(known, int) - 1]
         same = counterparts(boxes, after.boxes)
-        others = count(max(len(after), painted[-1]) + 1)
-        numbers = {label: next(others) for label in painted}
-        numbers |= {known[one]: other + 1 for one, other in same.items()}
+        unused = count(max(len(after), painted[-1]) + 1)
+        numbers = {label: next(unused) for label in painted}
+        numbers |= {known[old]: new + 1 for old, new in same.items()}
         try:
-            concept.sheet.renumber(place, numbers)
+            concept.sheet.renumber(frame_index, numbers)
         except StorageError as error:
             self.failed.emit(str(error))
 
@@ -217,16 +217,16 @@ class Concepts:
             self.rename(concept, event.source.name)
 
 
-def _rows(concept: ConceptState, place: FrameIndex) -> list[dict[str, Any]]:
-    chosen = concept.chosen_at(place)
-    if chosen is None:
+def _rows(concept: ConceptState, frame_index: FrameIndex) -> list[dict[str, Any]]:
+    kept = concept.kept_at(frame_index)
+    if kept is None:
         return []
-    candidates, areas = chosen.candidate_filter.candidates, chosen.candidate_filter.areas
+    candidates, areas = kept.candidate_filter.candidates, kept.candidate_filter.areas
     return [
         {
             "index": position + 1,
             "score": round(float(candidates.scores[position]), 3),
             "area": int(areas[position]),
         }
-        for position in sorted(chosen.positions.tolist())
+        for position in sorted(kept.positions.tolist())
     ]

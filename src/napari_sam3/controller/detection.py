@@ -1,4 +1,4 @@
-"""From descriptions to candidates: asks the engine about one frame, or about all of a stack."""
+"""From descriptions to candidates: searches one frame, or all frames of a stack."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from time import monotonic
 
 from psygnal import Signal
 
-from ..engine import Selection, Session, choose
+from ..engine import Selection, Session, filter_candidates
 from ..layers import DrawnBox
 from ..values import CancelledError, Candidates, Exemplar, FrameIndex, FramesError, Sam3Error
 from .concept import ConceptState, Description, Drawing, PackedCandidates, Region, drawn
@@ -18,241 +18,156 @@ from .jobs import Jobs, Stream
 from .propagation import Progress
 from .view import Sessions, View
 
-Shown = Region | Exemplar
-
-
-def look_for(
-    sessions: Sessions,
-    view: View,
-    place: FrameIndex,
-    asked: Description,
-    elsewhere: Sequence[tuple[FrameIndex, View]],
-    region: Region | None,
-) -> Candidates:
-    """Find what is described on the frame at a place, or in a region of it."""
-    session = sessions.of(view)
-    frame = view.axes.frame_of(place)
-    if asked.is_everything:
-        return session.everything(frame, region)
-    here = [box for box in asked.boxes if box.place == place]
-    kept = [*remembered(sessions, asked, dict(elsewhere)), *asked.borrowed]
-    return session.find(
-        frame,
-        asked.text or None,
-        exemplars=[*(box.box for box in here if box.is_positive), *kept],
-        negatives=[box.box for box in here if not box.is_positive],
-        region=region,
-    )
-
-
-def look_for_on_all(
-    sessions: Sessions,
-    view: View,
-    asked: Mapping[int, Description],
-    elsewhere: Mapping[FrameIndex, View],
-) -> Generator[tuple[int, Candidates], None, None]:
-    """Find what is described on every frame of a stack, all descriptions on one frame first.
-
-    Yields
-    ------
-    The key of the description, and what was found.
-    """
-    session = sessions.of(view)
-    found = {
-        key: _on_all(session, one, [*remembered(sessions, one, elsewhere), *one.borrowed])
-        for key, one in asked.items()
-    }
-    for _ in range(view.axes.count):
-        for key, candidates in found.items():
-            yield key, next(candidates)
-
-
-def remembered(
-    sessions: Sessions, asked: Description, elsewhere: Mapping[FrameIndex, View]
-) -> list[Exemplar]:
-    """Show the model the boxes that were drawn on other frames."""
-    return [
-        _exemplar(sessions, elsewhere[box.place], box)
-        for box in asked.boxes
-        if box.place in elsewhere
-    ]
-
-
-def _exemplar(sessions: Sessions, view: View, box: DrawnBox) -> Exemplar:
-    exemplar = sessions.of(view).exemplar(view.axes.frame_of(box.place), box.box)
-    return exemplar if box.is_positive else exemplar.negated()
-
-
-def _on_all(
-    session: Session, asked: Description, exemplars: Sequence[Shown]
-) -> Iterator[Candidates]:
-    if asked.is_everything:
-        return (session.everything(frame) for frame in range(session.frames.count))
-    return iter(session.find_all(asked.text or None, exemplars=exemplars))
-
-
-Asked = tuple[int, FrameIndex]  # which concept, and where
-
-
-@dataclass(slots=True, eq=False)
-class _Sweep:
-    """Concepts being looked for on all frames of a stack."""
-
-    view: View
-    asked: dict[int, Description]  # by concept
-    started: float  # in seconds of the monotonic clock
-    done: int = 0  # candidates of a concept on a frame
-    stream: Stream | None = None
-
-    @property
-    def progress(self) -> Progress:
-        """How far it has come."""
-        total = self.view.axes.count * len(self.asked)
-        return Progress(self.done, total, monotonic() - self.started)
+RequestKey = tuple[int, FrameIndex]
+"""Id of a concept, and the frame that is searched for it."""
 
 
 class Detection:
-    """Looks for the concepts of one workspace."""
+    """Searches frames for the concepts of one image."""
 
     changed = Signal()
     failed = Signal(str)
-    found = Signal(object, tuple)  # a FoundConcept, and the place of the frame
+    detected = Signal(object, tuple)  # a ConceptState, and the index of the frame
 
     def __init__(
-        self, concepts: Concepts, jobs: Jobs, sessions: Sessions, look: Callable[[FrameIndex], View]
+        self,
+        concepts: Concepts,
+        jobs: Jobs,
+        sessions: Sessions,
+        view_of: Callable[[FrameIndex], View],
     ) -> None:
         self._concepts = concepts
         self._jobs = jobs
         self._sessions = sessions
-        self._look = look
-        self._asked: set[Asked] = set()  # whose answer is awaited
-        self._sweep: _Sweep | None = None
+        self._view_of = view_of
+        self._requested: set[RequestKey] = set()  # searches that wait or run
+        self._stack_run: _StackRun | None = None
         self._redrawing: Stream | None = None
 
     def close(self) -> None:
-        """Ask nothing any more."""
+        """Search nothing any more."""
         self.drop_requests()
         self.stop()
         self._stop_redrawing()
 
     @property
     def is_busy(self) -> bool:
-        """Whether an answer is awaited."""
-        return bool(self._asked) or self._sweep is not None
+        """Whether a frame or a stack is being searched."""
+        return bool(self._requested) or self._stack_run is not None
 
     @property
     def progress(self) -> Progress | None:
-        """How far a stack is looked through, while it is."""
-        return None if self._sweep is None else self._sweep.progress
+        """How far a stack is searched, while it is."""
+        return None if self._stack_run is None else self._stack_run.progress
 
-    def find(self, concept: ConceptState, place: FrameIndex, region: Region | None = None) -> None:
-        """Look for a concept on a frame; a newer question about both takes its place."""
-        asked = concept.description
+    def find(
+        self, concept: ConceptState, frame_index: FrameIndex, region: Region | None = None
+    ) -> None:
+        """Search a frame for a concept; a newer request for both replaces this one."""
+        description = concept.description
         try:
-            view = self._look(place)
-            elsewhere = self._views_of(asked, place)
+            view = self._view_of(frame_index)
+            exemplar_views = self._exemplar_views(description, besides=frame_index)
         except FramesError as error:
             self.failed.emit(str(error))
             return
-        key = concept.id, place
-        self._asked.add(key)
+        search = _Search(frame_index, description, region)
+        key = concept.id, frame_index
+        self._requested.add(key)
         self._jobs.submit(
             (self, key),
-            partial(look_for, self._sessions, view, place, asked, elsewhere, region),
-            partial(self._on_found, concept, place, asked, region),
+            partial(_search_frame, self._sessions, view, search, exemplar_views),
+            partial(self._on_detected, concept, search),
             partial(self._on_search_failed, key),
         )
         self.changed.emit()
 
-    def find_on_all(self, concepts: Sequence[ConceptState], place: FrameIndex) -> None:
-        """Look for concepts on all frames of the stack through a place."""
+    def find_all(self, concepts: Sequence[ConceptState], frame_index: FrameIndex) -> None:
+        """Search all frames of the stack through a frame for concepts."""
         self.stop()
+        exemplar_views: dict[FrameIndex, View] = {}
         try:
-            view = self._look(place)
-            elsewhere = [
-                one for concept in concepts for one in self._views_of(concept.description, None)
-            ]
+            view = self._view_of(frame_index)
+            for concept in concepts:
+                exemplar_views |= self._exemplar_views(concept.description)
         except FramesError as error:
             self.failed.emit(str(error))
             return
-        asked = {concept.id: concept.description for concept in concepts}
-        self._sweep = sweep = _Sweep(view, asked, monotonic())
-        sweep.stream = self._jobs.stream(
-            partial(look_for_on_all, self._sessions, view, asked, dict(elsewhere)),
-            partial(self._on_frame_found, sweep),
-            partial(self._on_sweep_ended, sweep),
+        descriptions = {concept.id: concept.description for concept in concepts}
+        self._stack_run = run = _StackRun(view, descriptions, monotonic())
+        run.stream = self._jobs.stream(
+            partial(_search_stack, self._sessions, view, descriptions, exemplar_views),
+            partial(self._on_frame_searched, run),
+            partial(self._on_run_ended, run),
         )
         self.changed.emit()
 
-    def show_exemplars(
-        self, concept: ConceptState, shown: Callable[[list[Exemplar]], None]
+    def encode_exemplars(
+        self, concept: ConceptState, done: Callable[[list[Exemplar]], None]
     ) -> None:
-        """Show the model all boxes of a concept, and hand over what it makes of them."""
-        asked = concept.description
+        """Let the model encode all boxes of a concept, and hand the exemplars over."""
+        description = concept.description
         try:
-            views = dict(self._views_of(asked, None))
+            views = self._exemplar_views(description)
         except FramesError as error:
             self.failed.emit(str(error))
             return
         self._jobs.submit(
             (self, "exemplars"),
-            lambda: [*remembered(self._sessions, asked, views), *asked.borrowed],
-            shown,
+            partial(_encoded_exemplars, self._sessions, description, views),
+            done,
             self._on_request_failed,
         )
 
     def stop(self, reason: str = "") -> None:
-        """End looking through the stack before the next frame; what was found is kept."""
-        sweep, self._sweep = self._sweep, None
-        if sweep is None:
+        """Stop searching the stack before the next frame; the candidates so far are kept."""
+        run, self._stack_run = self._stack_run, None
+        if run is None:
             return
-        if sweep.stream is not None:
-            sweep.stream.stop()
+        if run.stream is not None:
+            run.stream.stop()
         self._end(reason)
 
     def drop_requests(self) -> None:
-        """Await no answers any more."""
-        if not self._asked:
+        """Drop the searches of single frames."""
+        if not self._requested:
             return
-        for key in self._asked:
+        for key in self._requested:
             self._jobs.forget((self, key))
-        self._asked.clear()
+        self._requested.clear()
         self.changed.emit()
 
-    def redraw_others(self, concept: ConceptState) -> None:
-        """Draw a concept with its new levels on all frames that were drawn with others."""
+    def redraw_outdated(self, concept: ConceptState) -> None:
+        """Draw a concept anew on all frames that were drawn with earlier levels."""
         self._stop_redrawing()
-        due = [
-            (place, concept.selection_at(place), concept.store.packed(place))
-            for place in concept.outdated()
+        outdated = [
+            (frame_index, concept.selection_at(frame_index), concept.store.packed(frame_index))
+            for frame_index in concept.outdated()
         ]
-        if due:
+        if outdated:
             self._redrawing = self._jobs.stream(
-                partial(_redrawn, due), partial(self._on_redrawn, concept), self._on_redrawing_ended
+                partial(_redrawn, outdated),
+                partial(self._on_redrawn, concept),
+                self._on_redrawing_ended,
             )
 
-    def _views_of(
-        self, asked: Description, place: FrameIndex | None
-    ) -> list[tuple[FrameIndex, View]]:
-        """Look at the frames on which exemplars were drawn, but for one of them."""
-        places = {box.place for box in asked.boxes} - {place}
-        return [(one, self._look(one)) for one in sorted(places)]
+    def _exemplar_views(
+        self, description: Description, besides: FrameIndex | None = None
+    ) -> dict[FrameIndex, View]:
+        """Return the views of frames on which exemplars were drawn, all but one frame."""
+        frame_indices = {box.frame_index for box in description.boxes} - {besides}
+        return {index: self._view_of(index) for index in sorted(frame_indices)}
 
-    def _on_found(
-        self,
-        concept: ConceptState,
-        place: FrameIndex,
-        asked: Description,
-        region: Region | None,
-        found: Candidates,
-    ) -> None:
-        self._asked.discard((concept.id, place))
-        self._concepts.put(concept, place, asked, found, region)
-        self.found.emit(concept, place)
+    def _on_detected(self, concept: ConceptState, search: _Search, candidates: Candidates) -> None:
+        self._requested.discard((concept.id, search.frame_index))
+        self._concepts.put(
+            concept, search.frame_index, search.description, candidates, search.region
+        )
+        self.detected.emit(concept, search.frame_index)
         self.changed.emit()
 
-    def _on_search_failed(self, key: Asked, error: Sam3Error) -> None:
-        self._asked.discard(key)
+    def _on_search_failed(self, key: RequestKey, error: Sam3Error) -> None:
+        self._requested.discard(key)
         self._on_request_failed(error)
 
     def _on_request_failed(self, error: Sam3Error) -> None:
@@ -260,20 +175,20 @@ class Detection:
             self.failed.emit(str(error))
         self.changed.emit()
 
-    def _on_frame_found(self, sweep: _Sweep, answer: tuple[int, Candidates]) -> None:
-        if sweep is not self._sweep:
+    def _on_frame_searched(self, run: _StackRun, result: tuple[int, Candidates]) -> None:
+        if run is not self._stack_run:
             return
-        concept_id, found = answer
-        sweep.done += 1
-        place = sweep.view.axes.place(found.frame)
+        concept_id, candidates = result
+        run.done += 1
+        frame_index = run.view.axes.frame_index(candidates.frame)
         for concept in self._concepts:
             if concept.id == concept_id:
-                self._concepts.put(concept, place, sweep.asked[concept_id], found)
-                self.found.emit(concept, place)
+                self._concepts.put(concept, frame_index, run.descriptions[concept_id], candidates)
+                self.detected.emit(concept, frame_index)
 
-    def _on_sweep_ended(self, sweep: _Sweep, error: Sam3Error | None) -> None:
-        if sweep is self._sweep:
-            self._sweep = None
+    def _on_run_ended(self, run: _StackRun, error: Sam3Error | None) -> None:
+        if run is self._stack_run:
+            self._stack_run = None
             self._end("" if error is None else str(error))
 
     def _end(self, message: str) -> None:
@@ -282,9 +197,9 @@ class Detection:
         self.changed.emit()
 
     def _on_redrawn(self, concept: ConceptState, redrawn: tuple[FrameIndex, Drawing]) -> None:
-        place, drawing = redrawn
-        if concept.selection_at(place) == drawing.selection:
-            self._concepts.write(concept, place, drawing)
+        frame_index, drawing = redrawn
+        if concept.selection_at(frame_index) == drawing.selection:
+            self._concepts.write(concept, frame_index, drawing)
 
     def _on_redrawing_ended(self, error: Sam3Error | None) -> None:
         if error is not None:
@@ -296,8 +211,101 @@ class Detection:
             redrawing.stop()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Search:
+    """What is searched on one frame."""
+
+    frame_index: FrameIndex
+    description: Description
+    region: Region | None  # None: the whole frame
+
+
+@dataclass(slots=True, eq=False)
+class _StackRun:
+    """Concepts that all frames of a stack are being searched for."""
+
+    view: View
+    descriptions: dict[int, Description]  # by concept
+    started: float  # in seconds of the monotonic clock
+    done: int = 0  # candidates of a concept on a frame
+    stream: Stream | None = None
+
+    @property
+    def progress(self) -> Progress:
+        """How far it has come."""
+        total = self.view.axes.count * len(self.descriptions)
+        return Progress(self.done, total, monotonic() - self.started)
+
+
+def _search_frame(
+    sessions: Sessions, view: View, search: _Search, exemplar_views: Mapping[FrameIndex, View]
+) -> Candidates:
+    session, description = sessions.of(view), search.description
+    frame = view.axes.frame_of(search.frame_index)
+    if description.is_everything:
+        return session.everything(frame, search.region)
+    boxes = [box for box in description.boxes if box.frame_index == search.frame_index]
+    encoded = _encoded_exemplars(sessions, description, exemplar_views)
+    return session.find(
+        frame,
+        description.text or None,
+        exemplars=[*(box.box for box in boxes if box.is_positive), *encoded],
+        negatives=[box.box for box in boxes if not box.is_positive],
+        region=search.region,
+    )
+
+
+def _search_stack(
+    sessions: Sessions,
+    view: View,
+    descriptions: Mapping[int, Description],
+    exemplar_views: Mapping[FrameIndex, View],
+) -> Generator[tuple[int, Candidates], None, None]:
+    """Search every frame of a stack, for all descriptions on one frame before the next.
+
+    Yields
+    ------
+    The key of the description, and the candidates.
+    """
+    session = sessions.of(view)
+    searches = {
+        key: _candidates_by_frame(
+            session, description, _encoded_exemplars(sessions, description, exemplar_views)
+        )
+        for key, description in descriptions.items()
+    }
+    for _ in range(view.axes.count):
+        for key, candidates in searches.items():
+            yield key, next(candidates)
+
+
+def _candidates_by_frame(
+    session: Session, description: Description, exemplars: Sequence[Exemplar]
+) -> Iterator[Candidates]:
+    if description.is_everything:
+        return (session.everything(frame) for frame in range(session.frames.count))
+    return iter(session.find_all(description.text or None, exemplars=exemplars))
+
+
+def _encoded_exemplars(
+    sessions: Sessions, description: Description, views: Mapping[FrameIndex, View]
+) -> list[Exemplar]:
+    """Encode the boxes drawn on frames of these views, and add those from a library."""
+    encoded = [
+        _encoded_exemplar(sessions, views[box.frame_index], box)
+        for box in description.boxes
+        if box.frame_index in views
+    ]
+    return [*encoded, *description.library_exemplars]
+
+
+def _encoded_exemplar(sessions: Sessions, view: View, box: DrawnBox) -> Exemplar:
+    exemplar = sessions.of(view).exemplar(view.axes.frame_of(box.frame_index), box.box)
+    return exemplar if box.is_positive else exemplar.negated()
+
+
 def _redrawn(
-    due: Iterable[tuple[FrameIndex, Selection, PackedCandidates]],
+    outdated: Iterable[tuple[FrameIndex, Selection, PackedCandidates]],
 ) -> Generator[tuple[FrameIndex, Drawing], None, None]:
-    for place, selection, packed in due:
-        yield place, drawn(selection, choose(packed.unpacked(), selection))
+    for frame_index, selection, packed in outdated:
+        yield frame_index, drawn(selection, filter_candidates(packed.unpacked(), selection))

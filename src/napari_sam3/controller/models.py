@@ -32,7 +32,7 @@ from ..engine import (
 from ..layers import compile_colors, import_tables
 from ..storage import free_bytes
 from ..values import CancelledError, ModelError, Prompts, Sam3Error
-from .annotations import Works
+from .annotations import Annotations
 from .jobs import Jobs
 
 DEFAULT_MODEL = "embedded"
@@ -78,9 +78,11 @@ class Models:
     missing = Signal(str)  # id of a model that was chosen and is not on this computer
     transfer_offered = Signal(Transfer)  # to be started once the user agrees
 
-    def __init__(self, works: Works, jobs: Jobs, load: Callable[[str, str], Engine]) -> None:
+    def __init__(
+        self, annotations: Annotations, jobs: Jobs, load: Callable[[str, str], Engine]
+    ) -> None:
         self.transfers = Transfers(jobs)
-        self._works = works
+        self._annotations = annotations
         self._jobs = jobs
         self._load = load
         self._at_work = DEFAULT_MODEL, "auto"
@@ -134,7 +136,7 @@ class Models:
         """What the model is doing, in a few words."""
         if self._loading is not None:
             return "loading …"
-        encoding = self._works.encoding_progress
+        encoding = self._annotations.encoding_progress
         if encoding is not None:
             return _encoding_text(encoding)
         return "not loaded" if self._loaded is None else f"ready, {self._loaded.engine.device}"
@@ -166,7 +168,7 @@ class Models:
         self.changed.emit()
         self._jobs.submit(
             "load",
-            partial(_load_and_warm_up, self._works, partial(self._load, model, device)),
+            partial(_load_and_warm_up, self._annotations, partial(self._load, model, device)),
             partial(self._on_loaded, model, device),
             self._on_load_failed,
         )
@@ -195,7 +197,7 @@ class Models:
 
     def stop_encoding(self) -> None:
         """End the encoding of an image."""
-        self._works.stop_encoding()
+        self._annotations.stop_encoding()
 
     def close(self) -> None:
         """End a transfer that runs; what has arrived of a download stays."""
@@ -342,7 +344,7 @@ class _LoadedModel:
     recommendation: Recommendation
 
 
-def _load_and_warm_up(works: Works, load: Callable[[], Engine]) -> _LoadedModel:
+def _load_and_warm_up(annotations: Annotations, load: Callable[[], Engine]) -> _LoadedModel:
     """Load a model, do beforehand what makes a first click slower, and only then use it."""
     engine = load()
     if engine.name == DEFAULT_MODEL or engine.device != "cpu":
@@ -350,7 +352,7 @@ def _load_and_warm_up(works: Works, load: Callable[[], Engine]) -> _LoadedModel:
             session.segment(0, Prompts(points=[(32, 32)]))
     compile_colors()
     import_tables()
-    works.load_with(load)
+    annotations.load_with(load)
     gc.collect()  # now, that it need not happen during the first click: it takes a second
     on_this_computer = frozenset(model.id for model in CATALOG if is_here(model.id))
     return _LoadedModel(engine, on_this_computer, recommended_here())

@@ -1,4 +1,4 @@
-"""What is embedded before anybody asks about it."""
+"""Frames that are encoded before a prompt needs them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from psygnal import Signal
 
 from ..engine import Cost, Session
 from ..values import CancelledError, FramesError, Sam3Error
-from .annotations import Work, Works
+from .annotations import Annotations
 from .jobs import Jobs, Stream
 from .view import Focus, View
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """A stack, and the frame of it that is looked at."""
+class FrameInView:
+    """A stack, and the frame of it in view."""
 
     view: View
     frame: int
@@ -35,22 +35,22 @@ class Seen:
         return self.view.axes.count
 
 
-def seen(focus: Focus, works: Works) -> Seen | None:
-    """Return what is seen now; None where there is nothing that can be shown to a model."""
-    image, place = focus.image, focus.place
-    if image is None or place is None:
+def frame_in_view(focus: Focus, annotations: Annotations) -> FrameInView | None:
+    """Return what the viewer shows; None where there is nothing that can be encoded."""
+    image, frame_index = focus.image, focus.frame_index
+    if image is None or frame_index is None:
         return None
     try:
-        view = works.view(image, place)
+        view = annotations.view(image, frame_index)
     except FramesError:
         return None
-    return Seen(view, view.axes.frame_of(place))
+    return FrameInView(view, view.axes.frame_of(frame_index))
 
 
 logger = logging.getLogger(__name__)
 
 CHEAP_SECONDS = 2
-"""What embedding a frame may take that nobody has asked for."""
+"""What encoding a frame may take that no prompt needs yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,55 +59,50 @@ class _Run:
 
 
 class Neighbours:
-    """Embeds frames around the one that is looked at, so that clicks there are answered at once.
+    """Encodes frames around the one in view, so that clicks there need no encoding.
 
-    Nobody has asked for it, and a laptop is to stay cool while its owner thinks or leafs through
-    an image. So it is done only on a stack about which the model was asked before, as it is
-    displayed now; only with a model that embeds one of its frames in less than two seconds, as
-    measured at those before; only while nothing else runs; and only for frames that fit into half
-    of the memory, eight on either side at most. It ends when the user prompts, runs something or
-    goes elsewhere.
+    A laptop is to stay cool while its owner thinks or leafs through an image. So frames are
+    encoded only of a stack that was prompted before, as it is displayed now; only with a model
+    that encodes one of its frames in less than two seconds, as measured at those before; only
+    while nothing else runs; and only if they fit into half of the memory, eight on either side at
+    most. It ends with the next prompt, run or move to another frame.
     """
 
     arrived = Signal(View, int)  # a stack, and a frame of it that is ready now
-    disturbed = Signal()  # the user did something: look around once she rests
+    ended = Signal()  # and there may be more to encode
 
-    def __init__(self, focus: Focus, works: Works, jobs: Jobs) -> None:
+    def __init__(self, focus: Focus, annotations: Annotations, jobs: Jobs) -> None:
         self._focus = focus
-        self._works = works
+        self._annotations = annotations
         self._jobs = jobs
         self._run: _Run | None = None
-        self._last: int | None = None  # the frame that was looked at before
-        self._heading = 1
+        self._last: int | None = None  # the frame that was in view before
+        self._direction = 1
         focus.moved.connect(self._on_moved)
         focus.image_selected.connect(self._on_moved)
-        works.begun.connect(self._on_work_begun)
-        works.changed.connect(self._on_changed)
 
     def close(self) -> None:
         """Stop, and never begin again."""
         self.stop()
         self._focus.moved.disconnect(self._on_moved)
         self._focus.image_selected.disconnect(self._on_moved)
-        self._works.begun.disconnect(self._on_work_begun)
-        self._works.changed.disconnect(self._on_changed)
 
     @property
     def is_running(self) -> bool:
-        """Whether frames are being embedded."""
+        """Whether frames are being encoded."""
         return self._run is not None
 
-    def look_around(self) -> None:
-        """Embed what is worth it around the frame that is looked at; called once she rests."""
-        here = seen(self._focus, self._works)
-        if here is None or self.is_running or self._works.is_busy:
+    def encode_neighbours(self) -> None:
+        """Encode what is worth it around the frame in view; called once the user rests."""
+        here = frame_in_view(self._focus, self._annotations)
+        if here is None or self.is_running or self._annotations.is_busy:
             return
-        session = self._works.known_session(here.view)
+        session = self._annotations.known_session(here.view)
         frames = self._worthwhile(here)
         if frames:
             run = _Run()
             arrived = partial(self._on_arrived, run, here.view)
-            self._begin(run, lambda: self._works.session(here.view).encode(frames), arrived)
+            self._begin(run, lambda: self._annotations.session(here.view).encode(frames), arrived)
         elif session is not None and session.prefetch.is_worth_recognising:
             arrived = partial(self._on_recognised, session, here.view)
             self._begin(_Run(), session.prefetch.recognise, arrived)
@@ -115,48 +110,44 @@ class Neighbours:
     def _begin(
         self,
         run: _Run,
-        work: Callable[[], Generator[int, None, None]],
+        encode: Callable[[], Generator[int, None, None]],
         arrived: Callable[[int], None],
     ) -> None:
         self._run = run
-        run.stream = self._jobs.stream(work, arrived, partial(self._on_ended, run))
+        self._annotations.prompted.connect(self.stop)
+        run.stream = self._jobs.stream(encode, arrived, partial(self._on_ended, run))
 
     def stop(self) -> None:
         """End it before its next frame."""
-        run, self._run = self._run, None
+        run = self._take_run()
         if run is not None and run.stream is not None:
             run.stream.stop()
 
-    def _worthwhile(self, here: Seen) -> list[int]:
-        session = self._works.known_session(here.view)
+    def _take_run(self) -> _Run | None:
+        run, self._run = self._run, None
+        if run is not None:
+            self._annotations.prompted.disconnect(self.stop)
+        return run
+
+    def _worthwhile(self, here: FrameInView) -> list[int]:
+        session = self._annotations.known_session(here.view)
         if session is None or not self._is_cheap(here.view):
             return []
-        return session.prefetch.neighbours(here.frame, self._heading)
+        return session.prefetch.neighbours(here.frame, self._direction)
 
     def _is_cheap(self, view: View) -> bool:
-        """Whether a frame takes little; what was kept from before takes nothing to speak of."""
-        session = self._works.known_session(view)
+        """Whether encoding a frame takes little; one that is on disk takes nothing to speak of."""
+        session = self._annotations.known_session(view)
         cost = None if session is None else session.prefetch.cost
         return cost is not None and (cost.seconds or 0) < CHEAP_SECONDS
 
     def _on_moved(self) -> None:
-        here = seen(self._focus, self._works)
+        here = frame_in_view(self._focus, self._annotations)
         frame = None if here is None else here.frame
         if frame is not None and self._last is not None and frame != self._last:
-            self._heading = frame - self._last
+            self._direction = frame - self._last
         self._last = frame
         self.stop()
-        self.disturbed.emit()
-
-    def _on_work_begun(self, work: Work) -> None:
-        work.workspace.prompts.changed.connect(self._on_prompted)
-
-    def _on_prompted(self, _: object) -> None:
-        self.stop()
-        self.disturbed.emit()
-
-    def _on_changed(self) -> None:
-        self.disturbed.emit()
 
     def _on_arrived(self, run: _Run, view: View, frame: int) -> None:
         self.arrived.emit(view, frame)
@@ -169,68 +160,68 @@ class Neighbours:
 
     def _on_ended(self, run: _Run, error: Sam3Error | None) -> None:
         if run is self._run:
-            self._run = None
+            self._take_run()
             if error is None:
-                self.disturbed.emit()  # perhaps there is more to be done
+                self.ended.emit()
         if error is not None and not isinstance(error, CancelledError):
-            logger.info("Frames are not embedded ahead: %s", error)
+            logger.info("Frames are not encoded before they are prompted: %s", error)
 
 
-AT_ONCE = 256
-"""Frames that are looked up in one go, so that thousands do not hold up the viewer."""
+CHECKED_AT_ONCE = 256
+"""Frames that are checked in one go, so that thousands do not hold up the viewer."""
 
 
 class Readiness:
-    """Looks up which frames are ready, some at a time."""
+    """Which frames of the stack in view are ready; they are checked some at a time."""
 
-    def __init__(self, focus: Focus, works: Works) -> None:
+    def __init__(self, focus: Focus, annotations: Annotations) -> None:
         self._focus = focus
-        self._works = works
+        self._annotations = annotations
         self._view: View | None = None
-        self._left = 0  # frames to be looked up
+        self._left = 0  # frames to be checked
         self._next = 0
         self.flags: NDArray[np.bool_] = np.zeros(0, bool)  # (F,), whether a frame is ready
-        self.under_way: frozenset[int] = frozenset()  # frames that are embedded now
-        self.current: int | None = None  # the frame that is looked at
+        self.in_progress: frozenset[int] = frozenset()  # frames that are being encoded
+        self.current: int | None = None  # the frame in view
 
     @property
     def count(self) -> int:
-        """How many frames are ready, as far as they were looked up."""
+        """How many frames are ready, as far as they were checked."""
         return int(self.flags.sum())
 
     @property
     def is_settled(self) -> bool:
-        """Whether all frames were looked up since something changed."""
+        """Whether all frames were checked since something changed."""
         return self._left == 0
 
     def unsettle(self) -> None:
-        """Look all frames up once more, since something changed."""
+        """Check all frames once more, since something changed."""
         self._left = len(self.flags)
 
-    def turn_to(self, view: View | None) -> None:
-        """Begin anew if another stack is looked at."""
+    def show_stack(self, view: View | None) -> None:
+        """Begin anew if another stack is in view."""
         if view is not self._view:
             self._view, self._next = view, 0
             self.flags = np.zeros(0 if view is None else view.axes.count, bool)
             self.unsettle()
 
     def add(self, view: View, frame: int) -> None:
-        """Take a frame for ready, if its stack is looked at."""
+        """Take a frame for ready, if its stack is in view."""
         if view is self._view:
             self.flags[frame] = True
 
-    def look(self) -> None:
-        """Look the next frames up."""
-        here = seen(self._focus, self._works)
+    def check_next(self) -> None:
+        """Check the next frames."""
+        here = frame_in_view(self._focus, self._annotations)
         view = None if here is None else here.view
-        self.turn_to(view)
+        self.show_stack(view)
         self.current = None if here is None else here.frame
-        session = None if view is None else self._works.known_session(view)
+        session = None if view is None else self._annotations.known_session(view)
         if session is None:
-            self._left, self.under_way = 0, frozenset()
+            self._left, self.in_progress = 0, frozenset()
             return
-        self.under_way = session.prefetch.under_way
-        for _ in range(min(AT_ONCE, self._left)):
+        self.in_progress = session.prefetch.under_way
+        for _ in range(min(CHECKED_AT_ONCE, self._left)):
             self.flags[self._next] = session.is_ready(self._next)
             self._next = (self._next + 1) % len(self.flags)
             self._left -= 1
@@ -240,8 +231,8 @@ State = Literal["idle", "running", "paused"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
-    """What embedding the stack that is looked at takes."""
+class EncodingForecast:
+    """What encoding the stack in view takes."""
 
     ready: int  # frames that are
     count: int  # frames of the stack
@@ -274,15 +265,17 @@ class _StackRun:
 
 
 class StackEncoding:
-    """Embeds all frames of one stack in the background; paused, it keeps what is done."""
+    """Encodes all frames of one stack in the background; paused, it keeps what is done."""
 
     arrived = Signal(View, int)  # a stack, and a frame of it that is ready now
     changed = Signal()
     failed = Signal(str)
 
-    def __init__(self, focus: Focus, works: Works, jobs: Jobs, readiness: Readiness) -> None:
+    def __init__(
+        self, focus: Focus, annotations: Annotations, jobs: Jobs, readiness: Readiness
+    ) -> None:
         self._focus = focus
-        self._works = works
+        self._annotations = annotations
         self._jobs = jobs
         self._readiness = readiness
         self._run: _StackRun | None = None
@@ -290,53 +283,53 @@ class StackEncoding:
 
     @property
     def state(self) -> State:
-        """Whether a stack is being embedded, or the one that is looked at was before."""
+        """Whether a stack is being encoded, or the encoding of the one in view was paused."""
         if self._run is not None:
             return "running"
-        here = seen(self._focus, self._works)
+        here = frame_in_view(self._focus, self._annotations)
         return "paused" if here is not None and here.view is self._paused else "idle"
 
     @property
-    def outlook(self) -> Outlook | None:
-        """What is to be expected for the stack that is looked at; None without one."""
-        here = seen(self._focus, self._works)
+    def forecast(self) -> EncodingForecast | None:
+        """What is to be expected for the stack in view; None without one."""
+        here = frame_in_view(self._focus, self._annotations)
         if here is None:
             return None
-        self._readiness.turn_to(here.view)
+        self._readiness.show_stack(here.view)
         ready, cost = self._readiness.count, self._cost(here.view)
         each = None if cost is None else cost.seconds
         seconds = None if each is None else each * (here.count - ready)
         if self._run is not None and self._run.view is here.view:
             seconds = self._run.seconds_left or seconds
         nbytes = None if cost is None else cost.nbytes * here.count
-        return Outlook(ready, here.count, seconds, nbytes)
+        return EncodingForecast(ready, here.count, seconds, nbytes)
 
     @property
     def why_disabled(self) -> str:
-        """Why the stack that is looked at cannot be embedded now; empty where it can."""
-        here = seen(self._focus, self._works)
+        """Why the stack in view cannot be encoded now; empty where it can."""
+        here = frame_in_view(self._focus, self._annotations)
         if here is None:
             return "There is no image yet: open one, or take one of File > Open Sample."
         if here.count < 2:
-            return "The image has a single frame, which is looked at when you click."
+            return "The image has a single frame, which is encoded when you click."
         if here.view.frames.is_large:
-            return "Frames as large as these are looked at in parts, around what you click."
+            return "Frames as large as these are encoded in tiles, around what you click."
         ready = self._readiness.count
         return "All frames are ready." if ready == here.count else ""
 
     @property
     def fitting(self) -> int | None:
         """How many more frames there is room for; None before the first frame."""
-        here = seen(self._focus, self._works)
+        here = frame_in_view(self._focus, self._annotations)
         return None if here is None else self._fitting(here.view)
 
     def start(self, most: int | None = None) -> None:
-        """Embed what is not ready, from the frame that is looked at on; a few, or all."""
-        here = seen(self._focus, self._works)
+        """Encode what is not ready, from the frame in view on; a few frames, or all."""
+        here = frame_in_view(self._focus, self._annotations)
         image = self._focus.image
         if here is None or image is None or self._run is not None:
             return
-        self._readiness.turn_to(here.view)
+        self._readiness.show_stack(here.view)
         frames = self._frames(here)[:most]
         self._paused = None
         self._run = run = _StackRun(image, here.view, len(frames), monotonic())
@@ -351,7 +344,7 @@ class StackEncoding:
 
     def pause(self) -> None:
         """End it before its next frame; what is done is kept."""
-        run = self._taken_off()
+        run = self._take_run()
         if run is None:
             return
         self._paused = run.view
@@ -360,39 +353,39 @@ class StackEncoding:
         self.changed.emit()
 
     def let_go_of(self, layer: Layer) -> None:
-        """Stop if this image is embedded, since it was removed or its pixels replaced."""
+        """Stop if this image is encoded, since it was removed or its pixels replaced."""
         if self._run is not None and self._run.image is layer:
             self.pause()
 
     def _on_pixels_replaced(self, event: Any) -> None:
         self.let_go_of(event.source)
 
-    def _taken_off(self) -> _StackRun | None:
-        """Let go of what runs, and return it."""
+    def _take_run(self) -> _StackRun | None:
+        """Forget the run, and return it."""
         run, self._run = self._run, None
         if run is not None:
             run.image.events.data.disconnect(self._on_pixels_replaced)
         return run
 
     def _encode(self, run: _StackRun, frames: list[int]) -> Generator[int, None, None]:
-        with closing(self._works.session(run.view).encode(frames)) as done:
+        with closing(self._annotations.session(run.view).encode(frames)) as done:
             yield from done
 
-    def _frames(self, here: Seen) -> list[int]:
+    def _frames(self, here: FrameInView) -> list[int]:
         around = np.roll(np.arange(here.count), -here.frame)
         frames: list[int] = around[~self._readiness.flags[around]].tolist()
         return frames
 
     def _cost(self, view: View) -> Cost | None:
-        session = self._works.known_session(view)
+        session = self._annotations.known_session(view)
         return None if session is None else session.prefetch.cost
 
     def _fitting(self, view: View) -> int | None:
-        session = self._works.known_session(view)
+        session = self._annotations.known_session(view)
         cost = None if session is None else session.prefetch.cost
         if session is None or cost is None:
             return None
-        return max(session.prefetch.room // max(cost.nbytes, 1) - self._readiness.count, 0)
+        return max(session.prefetch.quota // max(cost.nbytes, 1) - self._readiness.count, 0)
 
     def _on_arrived(self, run: _StackRun, frame: int) -> None:
         if run is not self._run:
@@ -417,7 +410,7 @@ class StackEncoding:
     def _on_ended(self, run: _StackRun, error: Sam3Error | None) -> None:
         if run is not self._run:
             return
-        self._taken_off()
+        self._take_run()
         if error is not None:
             self._paused = run.view
         if error is not None and not isinstance(error, CancelledError):
@@ -426,25 +419,26 @@ class StackEncoding:
 
 
 class Prefetch:
-    """The neighbours of the frame that is looked at, or the whole stack; never both at once."""
+    """The encoding of the frames around the one in view, or of the whole stack; never both."""
 
     changed = Signal()
     failed = Signal(str)
 
-    def __init__(self, focus: Focus, works: Works, jobs: Jobs) -> None:
-        self.readiness = Readiness(focus, works)
-        self._works = works
-        self.neighbours = Neighbours(focus, works, jobs)
-        self.stack = StackEncoding(focus, works, jobs, self.readiness)
+    def __init__(self, focus: Focus, annotations: Annotations, jobs: Jobs) -> None:
+        self.readiness = Readiness(focus, annotations)
+        self._annotations = annotations
+        self.neighbours = Neighbours(focus, annotations, jobs)
+        self.stack = StackEncoding(focus, annotations, jobs, self.readiness)
         self.neighbours.arrived.connect(self._on_arrived)
+        self.neighbours.ended.connect(self._on_changed)
         self.stack.arrived.connect(self._on_arrived)
         self.stack.changed.connect(self._on_changed)
         self.stack.failed.connect(self._on_failed)
 
     @property
     def warning(self) -> str:
-        """Why what the model has seen is not kept on disk, for the user; empty when it is."""
-        engine = self._works.engine
+        """Why embeddings are not kept on disk, in a sentence; empty when they are."""
+        engine = self._annotations.engine
         return "" if engine is None else engine.embeddings.warning
 
     def close(self) -> None:
@@ -453,14 +447,14 @@ class Prefetch:
         self.stack.pause()
 
     def encode_stack(self, most: int | None = None) -> None:
-        """Embed the stack that is looked at, or so many frames of it."""
+        """Encode the stack in view, or so many frames of it."""
         self.neighbours.stop()
         self.stack.start(most)
 
-    def look_around(self) -> None:
-        """Embed the neighbours of the frame that is looked at, if it is worth it."""
+    def encode_neighbours(self) -> None:
+        """Encode the frames around the one in view, if it is worth it."""
         if self.stack.state != "running":
-            self.neighbours.look_around()
+            self.neighbours.encode_neighbours()
 
     def _on_arrived(self, view: View, frame: int) -> None:
         self.readiness.add(view, frame)

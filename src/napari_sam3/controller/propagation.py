@@ -1,4 +1,4 @@
-"""Following objects through a stack: one run at a time, stopped at any frame, nothing lost."""
+"""Propagating objects through a stack: one run at a time, stopped at any frame, nothing lost."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from psygnal import Signal
 
 from ..layers import StackAxes
 from ..values import FrameIndex, Key, Mask, Prompts, Sam3Error
+from .history import Propagate
 from .jobs import Jobs, Stream
 from .segmentation import Segmentation
 from .view import Sessions, View
@@ -23,7 +24,7 @@ Direction = Literal["both", "forward", "backward"]
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far to follow which objects, in frames of the stack."""
+    """Which objects are propagated how far, in frames of the stack."""
 
     direction: Direction
     first: int
@@ -31,7 +32,7 @@ class Reach:
     object_ids: frozenset[int]
 
     def frames(self, known: Collection[int]) -> range:
-        """Return the frames to visit for objects that are known on these, one or more."""
+        """Return the frames that objects which are known on these are propagated through."""
         first = min(known) if self.direction == "forward" else self.first
         last = max(known) if self.direction == "backward" else self.last
         return range(max(first, self.first), min(last, self.last) + 1)
@@ -53,11 +54,11 @@ class Progress:
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """Objects being followed."""
+    """Objects being propagated."""
 
     view: View
     given: dict[tuple[int, int], Prompts | Mask]  # by frame and object
-    frames: dict[int, range]  # to visit, for each object
+    frames: dict[int, range]  # to propagate through, for each object
     started: float  # in seconds of the monotonic clock
     done: int = 0  # masks
     stream: Stream | None = None
@@ -70,18 +71,20 @@ class _Run:
 
     @property
     def span(self) -> range:
-        """All frames that are visited for any object, and those between."""
+        """All frames that any object is propagated through, and those between."""
         visited = [frames for frames in self.frames.values() if frames]
         if not visited:
             return range(0)
-        return range(min(one.start for one in visited), max(one.stop for one in visited))
+        return range(
+            min(frames.start for frames in visited), max(frames.stop for frames in visited)
+        )
 
 
 class Propagation:
     """Runs the propagation of one workspace."""
 
     advanced = Signal()  # a mask came
-    ended = Signal(str)  # what there is to say about it; empty when all is well
+    ended = Signal(str)  # why it ended early; empty when all is well
 
     def __init__(
         self,
@@ -98,7 +101,7 @@ class Propagation:
 
     @property
     def is_running(self) -> bool:
-        """Whether objects are being followed."""
+        """Whether objects are being propagated."""
         return self._run is not None
 
     @property
@@ -107,23 +110,20 @@ class Propagation:
         return None if self._run is None else self._run.progress
 
     def starts(self, axes: StackAxes) -> dict[int, list[int]]:
-        """Return the objects that are known in a stack, each with its frames.
-
-        They were prompted there, or were candidates.
-        """
+        """Return the objects that were prompted or promoted in a stack, each with its frames."""
         frames: dict[int, list[int]] = {}
-        for place, object_id in sorted(self._spoken_for):
-            if axes.holds(place):
-                frames.setdefault(object_id, []).append(axes.frame_of(place))
+        for frame_index, object_id in sorted(self._marked_keys):
+            if axes.holds(frame_index):
+                frames.setdefault(object_id, []).append(axes.frame_of(frame_index))
         return frames
 
     @property
-    def _spoken_for(self) -> frozenset[Key[FrameIndex]]:
-        """Where the user said what an object is: by prompts, or by taking a candidate."""
+    def _marked_keys(self) -> frozenset[Key[FrameIndex]]:
+        """Frames and objects that were prompted, or promoted from a candidate."""
         return self._segmentation.prompted_keys | self._workspace.promoted
 
     def run(self, view: View, reach: Reach) -> None:
-        """Follow objects through the stack, from all frames where they were prompted or painted."""
+        """Propagate objects from all frames where they were prompted, promoted or painted."""
         self.stop()
         given = self._given(view, reach)
         if not given:
@@ -132,7 +132,10 @@ class Propagation:
         known: dict[int, list[int]] = {}
         for frame, object_id in given:
             known.setdefault(object_id, []).append(frame)
-        frames = {object_id: reach.frames(where) for object_id, where in known.items()}
+        frames = {object_id: reach.frames(starts) for object_id, starts in known.items()}
+        self._workspace.history.push(
+            Propagate(frozenset(frames), view.axes, range(reach.first, reach.last + 1))
+        )
         self._run = run = _Run(view, given, frames, monotonic())
         run.stream = self._jobs.stream(
             lambda: self._propagate(run),
@@ -155,20 +158,20 @@ class Propagation:
                     yield mask
 
     def _starts(self, view: View, reach: Reach) -> list[Key[FrameIndex]]:
-        known = self._workspace.results.edited(reach.object_ids) | self._spoken_for
+        known = self._workspace.results.edited(reach.object_ids) | self._marked_keys
         return [
-            (place, object_id)
-            for place, object_id in sorted(known)
-            if object_id in reach.object_ids and view.axes.holds(place)
+            (frame_index, object_id)
+            for frame_index, object_id in sorted(known)
+            if object_id in reach.object_ids and view.axes.holds(frame_index)
         ]
 
     def _given(self, view: View, reach: Reach) -> dict[tuple[int, int], Prompts | Mask]:
         starts = self._starts(view, reach)
         prompted = self._segmentation.prompts(starts)
         given: dict[tuple[int, int], Prompts | Mask] = {}
-        for place, object_id in starts:
-            key, frame = (place, object_id), view.axes.frame_of(place)
-            known = self._known_mask(view, place, object_id)
+        for frame_index, object_id in starts:
+            key, frame = (frame_index, object_id), view.axes.frame_of(frame_index)
+            known = self._known_mask(view, frame_index, object_id)
             if known.area and not self._is_outdated(key):
                 given[frame, object_id] = known
             elif key in self._segmentation.prompted_keys:
@@ -179,9 +182,9 @@ class Propagation:
         """Whether the mask is the one before the last prompts, and was not painted on."""
         return self._segmentation.is_waiting(key) and not self._workspace.results.is_edited(*key)
 
-    def _known_mask(self, view: View, place: FrameIndex, object_id: int) -> Mask:
-        mask = self._workspace.results.mask(place, object_id)
-        return replace(mask, frame=view.axes.frame_of(place), object_id=object_id, score=1.0)
+    def _known_mask(self, view: View, frame_index: FrameIndex, object_id: int) -> Mask:
+        mask = self._workspace.results.mask(frame_index, object_id)
+        return replace(mask, frame=view.axes.frame_of(frame_index), object_id=object_id, score=1.0)
 
     def _on_mask_arrived(self, run: _Run, mask: Mask) -> None:
         if run is not self._run:
@@ -199,17 +202,21 @@ class Propagation:
         self.advanced.emit()
 
     def _is_marked(self, run: _Run, object_id: int) -> bool:
-        """Whether anything that an object is followed from was not taken back meanwhile."""
-        keys = [(run.view.axes.place(frame), one) for frame, one in run.given if one == object_id]
-        if not self._spoken_for.isdisjoint(keys):
+        """Whether anything that an object is propagated from was not taken back meanwhile."""
+        keys = [
+            (run.view.axes.frame_index(frame), object_id)
+            for frame, owner in run.given
+            if owner == object_id
+        ]
+        if not self._marked_keys.isdisjoint(keys):
             return True
         return any(self._workspace.results.is_edited(*key) for key in keys)
 
     def _write(self, run: _Run, mask: Mask) -> None:
-        key = (run.view.axes.place(mask.frame), mask.object_id)
+        key = (run.view.axes.frame_index(mask.frame), mask.object_id)
         is_known = (mask.frame, mask.object_id) in run.given
-        is_spoken_for = is_known or key in self._spoken_for
-        if is_spoken_for or mask.object_id not in self._workspace.objects:
+        is_marked = is_known or key in self._marked_keys
+        if is_marked or mask.object_id not in self._workspace.objects:
             return
         self._workspace.results.write(*key, mask)
         self._workspace.objects.record(*key, mask.score, mask.area)

@@ -1,9 +1,9 @@
-"""Which image, stack and frame the user looks at."""
+"""Which image, stack and frame the viewer shows, and the sessions opened for them."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -15,6 +15,7 @@ from psygnal import Signal
 from ..engine import Contrast, EncodingProgress, Engine, Frames, Session
 from ..layers import (
     StackAxes,
+    contrast_key,
     contrast_of,
     data_shape,
     default_stack_axis,
@@ -27,7 +28,7 @@ from ..values import FrameIndex
 
 
 class Focus:
-    """Follows the image, the stack axis and the position in a viewer."""
+    """The image that is annotated, its stack axis, and the position in the viewer."""
 
     image_selected = Signal()
     moved = Signal()  # to another frame, or along another axis
@@ -44,7 +45,7 @@ class Focus:
         self._viewer.dims.events.current_step.disconnect(self._on_viewer_moved)
 
     def choose_image(self, image: Image | None) -> None:
-        """Look at another image, along its most likely stack axis."""
+        """Annotate another image, along its most likely stack axis."""
         if image is self.image:
             return
         self._let_go_of_image()
@@ -62,7 +63,7 @@ class Focus:
         self.moved.emit()
 
     def axis_of(self, image: Image) -> int | None:
-        """Return the axis that the stack of an image runs along, whether it is looked at or not."""
+        """Return the axis that the stack of an image runs along, whether it is chosen or not."""
         return self.frame_axis if image is self.image else default_stack_axis(image)
 
     @property
@@ -77,8 +78,8 @@ class Focus:
         return set(dims.displayed) == {dims.ndim - 2, dims.ndim - 1}
 
     @property
-    def place(self) -> FrameIndex | None:
-        """Where in the image the viewer is; None without an image."""
+    def frame_index(self) -> FrameIndex | None:
+        """The frame of the image that the viewer shows; None without an image."""
         if self.image is None:
             return None
         point = self.image.world_to_data(self._viewer.dims.point)
@@ -90,21 +91,22 @@ class Focus:
 
     @property
     def axes(self) -> StackAxes | None:
-        """The stack that is looked at; None without an image."""
-        if self.image is None or self.place is None:
+        """The stack in view; None without an image."""
+        frame_index = self.frame_index
+        if self.image is None or frame_index is None:
             return None
-        return StackAxes.through(self.image, self.frame_axis, self.place)
+        return StackAxes.through(self.image, self.frame_axis, frame_index)
 
     @property
     def channels(self) -> tuple[Image, ...]:
         """The image and those that are shown with it."""
         return () if self.image is None else visible_channels(self._viewer.layers, self.image)
 
-    def go_to(self, place: FrameIndex) -> None:
-        """Show a place of the image in the viewer."""
+    def go_to(self, frame_index: FrameIndex) -> None:
+        """Show a frame of the image in the viewer."""
         if self.image is None:
             return
-        point = self.image.data_to_world((*place, 0, 0))
+        point = self.image.data_to_world((*frame_index, 0, 0))
         first = self._viewer.dims.ndim - self.image.ndim
         for axis, value in enumerate(point[:-2], start=first):
             self._viewer.dims.set_point(axis, value)
@@ -135,31 +137,32 @@ class View:
 
 
 class Views:
-    """Looks at layers, and knows a stack again that it has seen before."""
+    """The stacks and contrasts that were in view last, each opened once."""
 
     def __init__(self) -> None:
         self._frames: OrderedDict[tuple[Any, ...], Frames] = OrderedDict()
-        self._views: OrderedDict[tuple[str, str], View] = OrderedDict()
+        self._views: OrderedDict[tuple[str, Hashable], View] = OrderedDict()
 
     def of(self, layers: Iterable[Layer], image: Image, axes: StackAxes) -> View:
-        """Return the stack of an image as it looks now, with the channels shown beside it."""
+        """Return the stack of an image as it is displayed now, with its visible channels."""
         channels = visible_channels(layers, image)
         stack = (tuple(id(channel.data) for channel in channels), axes.frame_axis, axes.position)
         frames = _known(self._frames, stack, lambda: frames_of(channels, axes))
-        contrast = contrast_of(channels)
         return _known(
-            self._views, (frames.token, contrast.token), lambda: View(axes, frames, contrast)
+            self._views,
+            (frames.token, contrast_key(channels)),
+            lambda: View(axes, frames, contrast_of(channels)),
         )
 
 
 class Sessions:
-    """Opens a session for a view, once; workers call it, so it may load the model."""
+    """The session of each view, opened once; workers open it, as that may load the model."""
 
     def __init__(self, load: Callable[[], Engine]) -> None:
         self._load = load
         self._lock = Lock()
         self._sessions: OrderedDict[View, Session] = OrderedDict()
-        self._latest: Session | None = None  # may be asked while the lock is held for a load
+        self._latest: Session | None = None  # read while the lock is held for a load
 
     def of(self, view: View) -> Session:
         """Return the session of a view."""
@@ -173,17 +176,23 @@ class Sessions:
             return session
 
     def known(self, view: View) -> Session | None:
-        """Return the session of a view if it was opened; nobody waits for a model."""
+        """Return the session of a view if it was opened, without waiting for a model."""
         return self._sessions.get(view)
 
     @property
+    def model_description(self) -> dict[str, str]:
+        """Name and revision of the model, as far as a session was opened."""
+        latest = self._latest
+        return {} if latest is None else latest.model_description
+
+    @property
     def encoding_progress(self) -> EncodingProgress | None:
-        """How far the model has come with an image that it looks at."""
+        """How far the model has come with encoding an image."""
         latest = self._latest
         return None if latest is None else latest.encoding_progress
 
     def stop_encoding(self) -> None:
-        """End looking at that image."""
+        """Stop encoding that image."""
         latest = self._latest
         if latest is not None:
             latest.stop_encoding()
@@ -196,18 +205,18 @@ class Sessions:
             self._sessions.clear()
 
     def forget_objects(self, object_ids: Iterable[int]) -> None:
-        """Drop what the sessions remember of objects."""
+        """Drop the prompt states of objects from all sessions."""
         with self._lock:
             for session in self._sessions.values():
                 for object_id in object_ids:
                     session.remove(object_id)
 
 
-def _known(seen: OrderedDict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+def _known(known: OrderedDict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
     """Return what was made for a key before, or make it; the oldest is dropped."""
-    if key not in seen:
-        seen[key] = make()
-    seen.move_to_end(key)
-    while len(seen) > VIEWS_KEPT:
-        seen.popitem(last=False)
-    return seen[key]
+    if key not in known:
+        known[key] = make()
+    known.move_to_end(key)
+    while len(known) > VIEWS_KEPT:
+        known.popitem(last=False)
+    return known[key]

@@ -60,7 +60,7 @@ def why_disabled(controller: Controller, action: Action) -> str:
         case "change_layout":
             return "Stop the propagation first." if controller.is_running else ""
         case "next_object" | "remove":
-            return "" if controller.work is not None else NO_OBJECT
+            return "" if controller.annotation is not None else NO_OBJECT
 
 
 def why_find_disabled(controller: Controller, action: FindAction) -> str:
@@ -71,7 +71,7 @@ def why_find_disabled(controller: Controller, action: FindAction) -> str:
         case "draw_exemplar":
             return why_disabled(controller, "prompt") or _why_no_exemplars(controller)
         case "find_text":
-            engine = controller.works.engine
+            engine = controller.annotations.engine
             return "" if engine is None or engine.reads_text else NO_TEXT
         case "find_again":
             return _why_not_again(controller)
@@ -115,7 +115,7 @@ def hint(controller: Controller) -> str:
 
 def is_busy(controller: Controller) -> bool:
     """Return whether the current image is being searched for a concept."""
-    return controller.work is not None and controller.work.detection.is_busy
+    return controller.annotation is not None and controller.annotation.detection.is_busy
 
 
 def _why_no_prompt(controller: Controller) -> str:
@@ -133,7 +133,7 @@ def _why_no_other_hypothesis(controller: Controller) -> str:
 
 
 def _why_no_history(controller: Controller, action: Literal["undo", "redo"]) -> str:
-    history = None if controller.work is None else controller.work.workspace.history
+    history = None if controller.annotation is None else controller.annotation.workspace.history
     if history is not None and (history.can_undo if action == "undo" else history.can_redo):
         return ""
     return f"There is nothing to {action}."
@@ -145,7 +145,7 @@ def _why_no_run(controller: Controller) -> str:
         return "Objects are being propagated already: stop that first."
     if axes is None or axes.count < 2:
         return "The image has one frame: there is nothing to propagate an object through."
-    if controller.work is None or not controller.work.propagation.starts(axes):
+    if controller.annotation is None or not controller.annotation.propagation.starts(axes):
         return NO_OBJECT
     return ""
 
@@ -157,7 +157,7 @@ def _why_no_stop(controller: Controller) -> str:
 
 
 def _why_no_exemplars(controller: Controller) -> str:
-    engine = controller.works.engine
+    engine = controller.annotations.engine
     return "" if engine is None or engine.reads_exemplars else NO_EXEMPLARS
 
 
@@ -170,16 +170,16 @@ def _why_not_again(controller: Controller) -> str:
 
 def _why_nothing_to_keep(controller: Controller) -> str:
     concept = controller.search.current
-    if concept is None or not (concept.description.boxes or concept.description.borrowed):
+    if concept is None or not (concept.description.boxes or concept.description.library_exemplars):
         return "No exemplar is drawn yet: draw a box around an object first."
     return ""
 
 
 def _why_no_candidates(controller: Controller, action: FindAction) -> str:
-    tally = controller.search.tally
-    if tally is None:
+    candidate_count = controller.search.candidate_count
+    if candidate_count is None:
         return NOT_SEARCHED
-    if action == "make_objects" and not tally.shown:
+    if action == "make_objects" and not candidate_count.shown:
         return "No candidate counts here: lower the threshold, or click one in."
     if action in ("make_object", "use_as_exemplar") and controller.picking.picked is None:
         return NOTHING_CLICKED

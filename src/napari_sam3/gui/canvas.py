@@ -74,7 +74,7 @@ class Canvas:
             self._bound.append((provider, key, earlier))
 
     def _on_mouse_pressed(self, _: ViewerModel, event: Any) -> Generator[None, None, None]:
-        is_positive = self._controller.choose_sign(is_opposite=event.button != LEFT_BUTTON)
+        is_positive = self._controller.set_sign(is_opposite=event.button != LEFT_BUTTON)
         if not self._controller.takes_click():
             return
         pressed = np.asarray(event.pos)

@@ -131,10 +131,10 @@ class EncodingSection:
         self._dock = dock
         self._is_open = False
         self._warning = ""  # about the disk, that was shown last
-        self._rest = Clock.once(REST_MS, controller.prefetch.look_around)
+        self._rest = Clock.once(REST_MS, controller.prefetch.encode_neighbours)
         self._clock = Clock.every(POLL_MS, self._poll)
         self.panel.run_wanted.connect(self._on_run_wanted)
-        controller.prefetch.neighbours.disturbed.connect(self._on_disturbed)
+        controller.changed.connect(self._on_disturbed)
         controller.changed.connect(self._on_changed)
         jobs.began.connect(self._on_changed)
 
@@ -168,7 +168,7 @@ class EncodingSection:
 
     def _poll(self) -> None:
         readiness = self._controller.prefetch.readiness
-        readiness.look()
+        readiness.check_next()
         self.strip.show_state()
         self.panel.show(self._controller)
         self._show_warning(self._controller.prefetch.warning)
@@ -195,11 +195,11 @@ class EncodingSection:
         if prefetch.stack.state == "running":
             prefetch.stack.pause()
             return
-        outlook, fitting = prefetch.stack.outlook, prefetch.stack.fitting
-        if outlook is None or fitting is None or fitting >= outlook.left:
+        forecast, fitting = prefetch.stack.forecast, prefetch.stack.fitting
+        if forecast is None or fitting is None or fitting >= forecast.left:
             prefetch.encode_stack()
             return
-        needed = f"All {outlook.count} frames take {size_text(outlook.nbytes or 0)}"
+        needed = f"All {forecast.count} frames take {size_text(forecast.nbytes or 0)}"
         if not fitting:
             show_error(f"{needed}, and no more of them fit: free some memory or space on the disk.")
             return

@@ -11,7 +11,14 @@ from .axes import (
 )
 from .candidate_layers import ConceptSheet, FaintOutlines
 from .exemplar_layer import DrawnBox, ExemplarLayer
-from .image_stack import contrast_of, frames_of, visible_box, visible_channels
+from .image_stack import (
+    contrast_key,
+    contrast_of,
+    frames_of,
+    session_description,
+    visible_box,
+    visible_channels,
+)
 from .label_layers import (
     Layout,
     ResultLayers,
@@ -21,8 +28,7 @@ from .label_layers import (
     give_own_files,
 )
 from .opened_images import layers_of
-from .prompt_layers import PromptLayers, import_tables
-from .prompt_state import PromptSnapshot
+from .prompt_layers import PromptChange, PromptLayers, PromptSnapshot, import_tables
 
 __all__ = [
     "GEOMETRY",
@@ -31,12 +37,14 @@ __all__ = [
     "ExemplarLayer",
     "FaintOutlines",
     "Layout",
+    "PromptChange",
     "PromptLayers",
     "PromptSnapshot",
     "ResultLayers",
     "ScoreRow",
     "StackAxes",
     "compile_colors",
+    "contrast_key",
     "contrast_of",
     "data_shape",
     "default_folder",
@@ -46,6 +54,7 @@ __all__ = [
     "import_tables",
     "lay_on",
     "layers_of",
+    "session_description",
     "split_coordinates",
     "stack_axis_choices",
     "visible_box",

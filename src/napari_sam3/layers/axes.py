@@ -1,8 +1,8 @@
 """The door between the coordinates of a layer and the frames of a stack.
 
-Rows and columns are the last two axes of a layer's data. A place is the index along every axis
-before them; for one 2-D image it is empty. A stack runs along one of these axes, its position is
-the index along the others.
+Rows and columns are the last two axes of a layer's data. A frame index is the index along every
+axis before them; for one 2-D image it is empty. A stack runs along one of these axes, its position
+is the index along the rest.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class StackAxes:
         return cls(shape, frame_axis, tuple(np.delete(here, _removed(frame_axis)).tolist()))
 
     @classmethod
-    def through(cls, layer: Layer, frame_axis: int | None, place: FrameIndex) -> Self:
-        """Take the stack along an axis of a layer that holds a place."""
-        position = tuple(index for axis, index in enumerate(place) if axis != frame_axis)
+    def through(cls, layer: Layer, frame_axis: int | None, frame_index: FrameIndex) -> Self:
+        """Take the stack along an axis of a layer that holds a frame."""
+        position = tuple(index for axis, index in enumerate(frame_index) if axis != frame_axis)
         return cls(data_shape(layer), frame_axis, position)
 
     @property
@@ -60,30 +60,30 @@ class StackAxes:
         """Rows and columns of a frame."""
         return self.shape[-2], self.shape[-1]
 
-    def place(self, frame: int) -> FrameIndex:
-        """Return the place of a frame."""
+    def frame_index(self, frame: int) -> FrameIndex:
+        """Return the index of a frame in the layer."""
         if self.frame_axis is None:
             return self.position
         before, after = self.position[: self.frame_axis], self.position[self.frame_axis :]
         return (*before, frame, *after)
 
-    def frame_of(self, place: FrameIndex) -> int:
-        """Return the frame at a place that the stack holds."""
-        return 0 if self.frame_axis is None else place[self.frame_axis]
+    def frame_of(self, frame_index: FrameIndex) -> int:
+        """Return which frame of the stack has this index."""
+        return 0 if self.frame_axis is None else frame_index[self.frame_axis]
 
-    def holds(self, place: FrameIndex) -> bool:
-        """Tell whether one of the frames is at this place."""
-        if len(place) != len(self.shape) - 2 or not is_inside(place, self.shape):
+    def holds(self, frame_index: FrameIndex) -> bool:
+        """Tell whether a frame of the stack has this index."""
+        if len(frame_index) != len(self.shape) - 2 or not is_inside(frame_index, self.shape):
             return False
-        return self.place(self.frame_of(place)) == place
+        return self.frame_index(self.frame_of(frame_index)) == frame_index
 
     def split(self, coordinates: ArrayLike) -> tuple[list[FrameIndex], NDArray[np.float64]]:
-        """Split data coordinates, (N, ndim), into N places and (N, 2) rows and columns."""
+        """Split data coordinates, (N, ndim), into N frame indices and (N, 2) rows and columns."""
         return split_coordinates(coordinates)
 
 
 def split_coordinates(coordinates: ArrayLike) -> tuple[list[FrameIndex], NDArray[np.float64]]:
-    """Split data coordinates into the nearest places and the rows and columns there.
+    """Split data coordinates into the nearest frame indices and the rows and columns there.
 
     Parameters
     ----------
@@ -91,20 +91,20 @@ def split_coordinates(coordinates: ArrayLike) -> tuple[list[FrameIndex], NDArray
 
     Returns
     -------
-    N places, and (N, 2) rows and columns in pixels of their frames.
+    N frame indices, and (N, 2) rows and columns in pixels of their frames.
     """
     array = np.asarray(coordinates, np.float64)
     nearest = np.nan_to_num(np.rint(array[:, :-2]), nan=-1, posinf=-1, neginf=-1).astype(int)
     return [tuple(row) for row in nearest.tolist()], array[:, -2:].copy()
 
 
-def is_inside(place: FrameIndex, shape: Sequence[int]) -> bool:
-    """Tell whether data of this shape has a frame at a place."""
-    return all(0 <= index < length for index, length in zip(place, shape[:-2], strict=True))
+def is_inside(frame_index: FrameIndex, shape: Sequence[int]) -> bool:
+    """Tell whether data of this shape has a frame of this index."""
+    return all(0 <= index < length for index, length in zip(frame_index, shape[:-2], strict=True))
 
 
 def are_inside(coordinates: ArrayLike, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Tell of data coordinates, (N, ndim), which ones fall on a pixel of data of this shape."""
+    """Tell which data coordinates, (N, ndim), fall on a pixel of data of this shape."""
     nearest = np.rint(np.asarray(coordinates, np.float64))
     return np.asarray(((nearest >= 0) & (nearest < np.array(shape))).all(axis=1))
 
@@ -132,7 +132,7 @@ def default_stack_axis(layer: Layer) -> int | None:
 
 
 GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "axis_labels", "units")
-"""What says where a layer lies; each is an attribute and an event of it."""
+"""Attributes that say where a layer lies; each has an event of the same name."""
 
 
 def geometry(layer: Layer) -> dict[str, Any]:

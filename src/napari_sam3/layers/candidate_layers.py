@@ -1,4 +1,4 @@
-"""Labels layers that show candidates: those that count, and thin outlines of the others."""
+"""Labels layers that show candidates: kept ones filled, the rest as thin outlines."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .label_layers import Sheet
 LARGEST = np.iinfo(np.uint16).max
 """Label values above this one begin anew at 1."""
 _OPACITY = 0.5  # the image is still seen under a mask
-_FAINT = (1.0, 1.0, 0.6, 0.8)  # red, green, blue and opacity of what does not count
+_FAINT = (1.0, 1.0, 0.6, 0.8)  # red, green, blue and opacity of what is not kept
 
 
 class ConceptSheet:
-    """What was found of one concept on all frames: a Labels layer over the session folder.
+    """The candidates of one concept on all frames: a Labels layer over the session folder.
 
     A label is the number of a candidate on its frame. What the user paints or erases stays when
     the candidates are drawn anew.
@@ -35,7 +35,7 @@ class ConceptSheet:
     store : LabelStore
         Where their array is.
     number : int
-        Names the array; no other concept of this store has it.
+        Names the array; each concept of a store has its own.
     name : str
         Name of the layer.
     """
@@ -58,7 +58,7 @@ class ConceptSheet:
         """The layer, to be added to a viewer."""
         return self._sheet.layer
 
-    def draw(self, place: FrameIndex, labels: NDArray[np.int32], box: Box) -> None:
+    def draw(self, frame_index: FrameIndex, labels: NDArray[np.int32], box: Box) -> None:
         """Draw candidates in a box of a frame, (h, w) with 0 where there is none.
 
         Raises
@@ -66,10 +66,10 @@ class ConceptSheet:
         StorageError
             If they cannot be stored; nothing has changed then.
         """
-        plane = self._sheet.array.read(place, box)
-        self._sheet.write(place, _redrawn(plane, _values(labels)), box)
+        plane = self._sheet.array.read(frame_index, box)
+        self._sheet.write(frame_index, _redrawn(plane, _values(labels)), box)
 
-    def painted(self, place: FrameIndex) -> dict[int, NDArray[np.bool_]]:
+    def painted(self, frame_index: FrameIndex) -> dict[int, NDArray[np.bool_]]:
         """Return the labels of a frame that the user painted or erased, and their pixels, (H, W).
 
         On large frames there are none: napari does not paint on them.
@@ -77,14 +77,14 @@ class ConceptSheet:
         array = self._sheet.array
         if not isinstance(array, LabelArray):
             return {}
-        plane = array.read(place)
+        plane = array.read(frame_index)
         return {value: plane.mask(value) for value in plane.edited()}
 
-    def renumber(self, place: FrameIndex, numbers: Mapping[int, int]) -> None:
-        """Give what was painted on a frame other labels, each by the one it has.
+    def renumber(self, frame_index: FrameIndex, numbers: Mapping[int, int]) -> None:
+        """Give new labels to what was painted on a frame, by the labels it has.
 
-        Candidates are numbered anew when they are found again. What was painted beside them is
-        told apart from them by labels that they do not have.
+        Candidates are numbered anew when a frame is searched again. What was painted beside them
+        gets labels that no candidate has.
 
         Raises
         ------
@@ -92,23 +92,23 @@ class ConceptSheet:
             If it cannot be stored; nothing has changed then.
         """
         box = Box.whole(data_shape(self.layer))
-        plane = self._sheet.array.read(place, box)
+        plane = self._sheet.array.read(frame_index, box)
         shown = plane.shown.copy()
         for label, number in numbers.items():
             shown[plane.added(label)] = min(number, LARGEST)
-        self._sheet.write(place, replace(plane, shown=shown), box)
+        self._sheet.write(frame_index, replace(plane, shown=shown), box)
 
-    def wipe(self, place: FrameIndex, values: Collection[int]) -> None:
+    def wipe(self, frame_index: FrameIndex, values: Collection[int]) -> None:
         """Take labels off a frame, with what was painted of them."""
         array = self._sheet.array
         if values and isinstance(array, LabelArray):
             box = Box.whole(data_shape(self.layer))
-            self._sheet.write(place, array.read(place).without(*values), box)
+            self._sheet.write(frame_index, array.read(frame_index).without(*values), box)
 
     def show_features(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Say where the mouse points what is known of the candidates of the frame in view.
+        """Show where the mouse points what is known of the candidates of the frame in view.
 
-        A row has the ``index`` of a label, and whatever else there is to say of it.
+        A row has the ``index`` of a label, and whatever else there is to show of it.
         """
         names = rows[0].keys() if rows else ("index",)
         self.layer.features = {name: [row[name] for row in rows] for name in names}
@@ -119,7 +119,7 @@ class ConceptSheet:
 
 
 class FaintOutlines:
-    """Thin outlines of candidates that do not count, on one frame at a time.
+    """Thin outlines of candidates that are not kept, on one frame at a time.
 
     Parameters
     ----------
@@ -140,9 +140,9 @@ class FaintOutlines:
         )
         self.layer.editable = False
 
-    def draw(self, place: FrameIndex, labels: NDArray[np.int32]) -> None:
+    def draw(self, frame_index: FrameIndex, labels: NDArray[np.int32]) -> None:
         """Draw candidates of a frame, (H, W) with 0 where there is none, and those alone."""
-        self._frame.put(place, _outlined(_values(labels)))
+        self._frame.put(frame_index, _outlined(_values(labels)))
         self.layer.refresh(extent=False)
 
     def clear(self) -> None:
@@ -173,10 +173,10 @@ class SingleFrame:
         """Whether there is nothing but zeros."""
         return not self._is_here.any()
 
-    def put(self, place: FrameIndex, values: NDArray[np.uint16]) -> None:
-        """Let one frame have these values, (H, W), and the others none."""
+    def put(self, frame_index: FrameIndex, values: NDArray[np.uint16]) -> None:
+        """Let one frame have these values, (H, W), and all others zeros."""
         self.clear()
-        self._is_here[place] = True
+        self._is_here[frame_index] = True
         self._values = values
 
     def clear(self) -> None:
@@ -214,15 +214,15 @@ def _outlined(labels: NDArray[np.uint16]) -> NDArray[np.uint16]:
     The contours that napari draws are the same, but it has none in 3-D, and warns of that.
     """
     is_edge = np.zeros(labels.shape, bool)
-    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
-        differs = labels[one] != labels[other]
-        is_edge[one] |= differs
-        is_edge[other] |= differs
+    for here, beside in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differs = labels[here] != labels[beside]
+        is_edge[here] |= differs
+        is_edge[beside] |= differs
     return np.where(is_edge, labels, 0).astype(np.uint16)
 
 
 def _redrawn(plane: LabelPlane, values: NDArray[np.uint16]) -> LabelPlane:
-    """Draw labels, (H, W), in place of others, except where the user has been at work."""
+    """Draw labels, (H, W), instead of earlier ones, except where the user has painted."""
     edited = plane.shown != plane.model
     model = np.where(edited & (values == plane.shown), plane.model, values)
     return replace(plane, shown=np.where(edited, plane.shown, values), model=model)

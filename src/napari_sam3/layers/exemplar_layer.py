@@ -12,9 +12,9 @@ from napari.layers.base import ActionType
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from ..values import FrameIndex, is_large
+from ..values import Corners, FrameIndex, is_large
 from .axes import data_shape, geometry, is_inside
-from .prompt_state import Outline, covers
+from .outlines import Outline, covers
 
 _DONE = (ActionType.ADDED, ActionType.CHANGED, ActionType.REMOVED)
 _GREEN = (0.2, 0.9, 0.3, 1.0)
@@ -27,15 +27,15 @@ _OUTSIDE = "The box covers no pixel of the image: draw it inside the image."
 
 @dataclass(frozen=True, slots=True)
 class DrawnBox:
-    """A box around an object that is meant, or around one that is not."""
+    """A box around an exemplar, or around a counterexample."""
 
-    place: FrameIndex  # of the frame it lies on
-    box: tuple[float, float, float, float]  # row, col, row, col, in pixels of the frame
+    frame_index: FrameIndex  # of the frame it lies on
+    box: Corners  # in pixels of the frame
     is_positive: bool
 
 
 class ExemplarLayer:
-    """The boxes of one concept at a time: green where it is meant, orange where it is not.
+    """The boxes of one concept at a time: green around exemplars, orange around counterexamples.
 
     Parameters
     ----------
@@ -64,12 +64,12 @@ class ExemplarLayer:
 
     @property
     def is_positive(self) -> bool:
-        """Whether the next box is around an object that is meant."""
+        """Whether the next box is around an exemplar."""
         return self._is_positive
 
     @is_positive.setter
-    def is_positive(self, sign: bool) -> None:
-        self._is_positive = sign
+    def is_positive(self, is_positive: bool) -> None:
+        self._is_positive = is_positive
         self._set_next()
 
     def boxes(self) -> tuple[DrawnBox, ...]:
@@ -77,15 +77,15 @@ class ExemplarLayer:
         return tuple(box for _, box in self._read() if not _objection(box, self._shape))
 
     def show(self, boxes: Iterable[DrawnBox]) -> None:
-        """Show these boxes in place of others; nothing is announced."""
+        """Show these boxes instead of the present ones; nothing is announced."""
         wanted = tuple(boxes)
         if wanted == self._known:
             return
         self._is_rewriting = True
         try:
             self.layer.selected_data = set()
-            self.layer.data = [(_corners(one), "rectangle") for one in wanted]
-            self.layer.features = {"positive": [one.is_positive for one in wanted]}
+            self.layer.data = [(_corners(box), "rectangle") for box in wanted]
+            self.layer.features = {"positive": [box.is_positive for box in wanted]}
         finally:
             self._is_rewriting = False
         self._known = wanted
@@ -96,11 +96,11 @@ class ExemplarLayer:
         layer = self.layer
         drawn = layer._moving_value[0] if layer._is_creating else None
         rows = zip(layer.data, layer.shape_type, layer.features["positive"], strict=False)
-        outlines = [(Outline(np.array(data), kind, 0), bool(sign)) for data, kind, sign in rows]
+        outlines = [(Outline(np.array(data), kind, 0), bool(flag)) for data, kind, flag in rows]
         return [
-            (index, DrawnBox(outline.place, outline.extent, sign))
-            for index, (outline, sign) in enumerate(outlines)
-            if index != drawn and outline.place is not None
+            (index, DrawnBox(outline.frame_index, outline.extent, is_positive))
+            for index, (outline, is_positive) in enumerate(outlines)
+            if index != drawn and outline.frame_index is not None
         ]
 
     def _on_data_changed(self, event: Any) -> None:
@@ -128,7 +128,7 @@ class ExemplarLayer:
         self.refused.emit(next(iter(strays.values())))
 
     def _refusal(self, box: DrawnBox) -> str:
-        """Say why a new box does not count; napari makes a little one of a click."""
+        """Return why a new box is refused; napari makes a little box of a click."""
         top, left, bottom, right = box.box
         of_a_click = self.layer._normalized_vertex_radius / 2
         is_click = max(bottom - top, right - left) <= 1.01 * of_a_click
@@ -147,7 +147,7 @@ class ExemplarLayer:
             self.layer.face_color = np.broadcast_to(_CLEAR, (len(signs), 4))
 
     def _set_next(self) -> None:
-        """Say how the next box looks and what it means; napari forgets on any selection."""
+        """Style the next box, and set its sign; napari forgets both on any selection."""
         layer = self.layer
         layer.feature_defaults = {"positive": self._is_positive}
         with layer.block_update_properties():
@@ -157,9 +157,9 @@ class ExemplarLayer:
 
 
 def _objection(box: DrawnBox, shape: tuple[int, ...]) -> str:
-    """Say why a box does not count; nothing where it does."""
+    """Return why a box is refused; an empty text where it is not."""
     outline = Outline(_corners(box), "rectangle", 0)
-    if not is_inside(box.place, shape) or not covers(outline, shape[-2:]):
+    if not is_inside(box.frame_index, shape) or not covers(outline, shape[-2:]):
         return _OUTSIDE
     top, left, bottom, right = box.box
     return _TOO_SMALL if min(bottom - top, right - left) < _SMALLEST else ""
@@ -169,4 +169,4 @@ def _corners(box: DrawnBox) -> NDArray[np.float64]:
     """Return the vertices, (4, ndim), in pixels of the image."""
     top, left, bottom, right = box.box
     corners = [(top, left), (top, right), (bottom, right), (bottom, left)]
-    return np.array([(*box.place, *corner) for corner in corners], np.float64)
+    return np.array([(*box.frame_index, *corner) for corner in corners], np.float64)

@@ -1,8 +1,8 @@
-"""What the user sees of an image: its visible channels as frames with their contrast."""
+"""What is displayed of an image: its visible channels as frames with their contrast."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -11,9 +11,19 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
-from ..engine import SHADES, Blending, Channel, Contrast, FrameLevel, Frames
-from ..values import Box, FramesError, is_large
-from .axes import StackAxes, data_shape, geometry
+from ..engine import (
+    SHADES,
+    Blending,
+    Channel,
+    Contrast,
+    FrameLevel,
+    Frames,
+    describe_contrast,
+    first_frame_digest,
+)
+from ..storage import SessionDescription
+from ..values import Box, FramesError, Geometry, is_large
+from .axes import StackAxes, data_shape, default_stack_axis, geometry
 
 _RGB = np.eye(3)
 
@@ -26,7 +36,10 @@ def visible_channels(layers: Iterable[Layer], image: Image) -> tuple[Image, ...]
     if image.rgb:
         return (image,)
     return tuple(
-        layer for layer in layers if layer is image or (layer.visible and _lies_on(layer, image))
+        layer
+        for layer in layers
+        if isinstance(layer, Image)
+        and (layer is image or (layer.visible and _lies_on(layer, image)))
     ) or (image,)
 
 
@@ -60,8 +73,59 @@ def contrast_of(channels: Sequence[Image]) -> Contrast:
     return Contrast(tuple(_channel(layer) for layer in channels))
 
 
-def _lies_on(layer: Layer, image: Image) -> bool:
-    if not isinstance(layer, Image) or layer.rgb or data_shape(layer) != data_shape(image):
+def session_description(
+    image: Image, channels: Sequence[Image], model: Mapping[str, str]
+) -> SessionDescription:
+    """Describe what masks of an image are made from: its pixels, what is shown of it, a model.
+
+    Parameters
+    ----------
+    image : Image
+        The layer that is segmented; its first frame is read.
+    channels : sequence of Image
+        The layers whose contrast the model sees.
+    model : mapping
+        Name and revision.
+    """
+    shape = data_shape(image)
+    units = [str(unit) for unit in image.units]
+    return SessionDescription(
+        shape,
+        Geometry.of_layer(image.axis_labels, units, image.scale, image.translate),
+        _first_frame(image),
+        model,
+        describe_contrast(contrast_of(channels)),
+    )
+
+
+def _first_frame(image: Image) -> str:
+    """Return the digest of the first frame of an image; empty where it cannot be read."""
+    first = (0,) * (len(data_shape(image)) - 2)
+    try:
+        frames = frames_of((image,), StackAxes.through(image, default_stack_axis(image), first))
+        return first_frame_digest(frames)
+    except FramesError:
+        return ""
+
+
+def contrast_key(channels: Sequence[Image]) -> Hashable:
+    """Return what the contrast of channels is made from, which takes no time to compare."""
+    return tuple(
+        (
+            tuple(layer.contrast_limits),
+            layer.gamma,
+            layer.opacity,
+            layer.blending == "additive",
+            layer.colormap.interpolation,
+            layer.colormap.colors.tobytes(),
+            layer.colormap.controls.tobytes(),
+        )
+        for layer in channels
+    )
+
+
+def _lies_on(layer: Image, image: Image) -> bool:
+    if layer.rgb or data_shape(layer) != data_shape(image):
         return False
     here, there = geometry(layer), geometry(image)
     return all(
@@ -76,11 +140,11 @@ def _common_sizes(channels: Sequence[Image]) -> list[list[Any]]:
     A size with fewer frames, as of volumes that are halved along every axis, is left out.
     """
     pyramids = [_by_size(channel) for channel in channels]
-    places = data_shape(channels[0])[:-2]
+    frame_indices = data_shape(channels[0])[:-2]
     shared = [
         size
         for size in pyramids[0]
-        if size[:-2] == places and all(size in other for other in pyramids)
+        if size[:-2] == frame_indices and all(size in pyramid for pyramid in pyramids)
     ]
     return [[pyramid[size] for pyramid in pyramids] for size in shared]
 
@@ -88,15 +152,15 @@ def _common_sizes(channels: Sequence[Image]) -> list[list[Any]]:
 def _by_size(channel: Image) -> dict[tuple[int, ...], Any]:
     """Return the arrays of a channel by their shapes, without the colour axis."""
     arrays = channel.data if channel.multiscale else [channel.data]
-    return {tuple(int(side) for side in one.shape[: channel.ndim]): one for one in arrays}
+    return {tuple(int(side) for side in array.shape[: channel.ndim]): array for array in arrays}
 
 
 def _level(arrays: Sequence[Any], axes: StackAxes, is_rgb: bool) -> FrameLevel:
     """Return one size of the frames, of which parts are read from the array of each channel."""
 
     def read(frame: int, rows: slice, cols: slice) -> NDArray[Any]:
-        where = (*axes.place(frame), rows, cols)
-        parts = [np.asarray(array[where]) for array in arrays]
+        index = (*axes.frame_index(frame), rows, cols)
+        parts = [np.asarray(array[index]) for array in arrays]
         return parts[0][..., :3] if is_rgb else np.stack(parts, axis=-1)
 
     rows, cols = arrays[0].shape[len(axes.shape) - 2 : len(axes.shape)]

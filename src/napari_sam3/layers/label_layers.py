@@ -19,7 +19,16 @@ from psygnal import Signal
 from zarr.storage import LocalStore
 
 from ..engine import cache_folder
-from ..storage import LabelPlane, LabelStore, LazyStack, StoredLabels, filled
+from ..storage import (
+    SHARED_LABELS,
+    LabelPlane,
+    LabelStore,
+    LazyStack,
+    SessionFolder,
+    StoredLabels,
+    filled,
+    name_of_object,
+)
 from ..values import Box, FrameIndex, Key, Mask, StorageError
 from .axes import data_shape, geometry
 
@@ -35,7 +44,7 @@ _NOT_PAINTED = "napari does not paint on an image this large: correct its masks 
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ObjectStyle:
     """How an object is named and coloured."""
 
     name: str
@@ -50,21 +59,33 @@ class Sheet:
     array: StoredLabels
     layer: Labels
 
-    def write(self, place: FrameIndex, plane: LabelPlane, box: Box) -> None:
+    def write(self, frame_index: FrameIndex, plane: LabelPlane, box: Box) -> None:
         """Write the pixels in a box of a frame; what is in view is drawn again."""
-        self.array.write(place, plane, box)
+        self.array.write(frame_index, plane, box)
+        self._redraw(frame_index)
+
+    def write_mask(self, key: Key[FrameIndex], mask: Mask, keeps_committed: bool) -> None:
+        """Write what the model says an object is on a frame; what is in view is drawn again."""
+        self.array.write_mask(key, mask, keeps_committed)
+        self._redraw(key[0])
+
+    def _redraw(self, frame_index: FrameIndex) -> None:
         in_view = self.layer._get_pt_not_disp()
-        if all(place[axis] == index for axis, index in in_view.items() if axis < len(place)):
+        if all(
+            frame_index[axis] == index for axis, index in in_view.items() if axis < len(frame_index)
+        ):
             if self.layer.multiscale:
                 self.layer._reset_thumbnail_level_data()  # else napari shows it as it was
             self.layer.refresh(extent=False)
 
     def wipe(self, object_ids: Sequence[int]) -> None:
-        """Delete objects from all frames; others stay."""
-        for place in self.array.places():
-            for box in {self.array.box(place, object_id) for object_id in object_ids}:
+        """Delete some objects from all frames."""
+        for frame_index in self.array.frame_indices():
+            for box in {self.array.box(frame_index, object_id) for object_id in object_ids}:
                 if box is not None:
-                    self.write(place, self.array.read(place, box).without(*object_ids), box)
+                    self.write(
+                        frame_index, self.array.read(frame_index, box).without(*object_ids), box
+                    )
 
 
 class LabelSheets:
@@ -78,17 +99,17 @@ class LabelSheets:
         Where their arrays are.
     layout : str
         Whether every object has a sheet of its own, or all share one.
-    looks : mapping
-        How the objects look, by id.
+    styles : mapping
+        Names and colours of the objects, by id.
     """
 
     def __init__(
-        self, image: Image, store: LabelStore, layout: Layout, looks: Mapping[int, Look]
+        self, image: Image, store: LabelStore, layout: Layout, styles: Mapping[int, ObjectStyle]
     ) -> None:
         self.layout: Layout = layout
         self._image = image
         self._store = store
-        self._looks = looks
+        self._styles = styles
         self._by_key: dict[int, Sheet] = {}
 
     def all(self) -> list[Sheet]:
@@ -100,34 +121,34 @@ class LabelSheets:
         return self._by_key.get(self._key(object_id))
 
     def edited(self, object_ids: Set[int]) -> set[tuple[FrameIndex, int]]:
-        """Return which of these objects the user changed by hand, each with the place."""
+        """Return which of these objects were changed by hand, each with its frame."""
         box = Box.whole(data_shape(self._image))  # frames that napari paints on are read whole
         return {
-            (place, value)
+            (frame_index, value)
             for sheet in {self.of(object_id) for object_id in object_ids}
             if sheet is not None
-            for place in sheet.array.edited_frames()
-            for value in sheet.array.read(place, box).edited()
+            for frame_index in sheet.array.edited_frames()
+            for value in sheet.array.read(frame_index, box).edited()
             if value in object_ids and self.of(value) is sheet
         }
 
     def make(self, object_id: int) -> Sheet:
         """Make the sheet for an object."""
         key = self._key(object_id)
-        name = self._store.free_name("objects" if key == _SHARED else f"object-{object_id}")
+        name = self._store.free_name(SHARED_LABELS if key == _SHARED else name_of_object(object_id))
         array = self._store.create(name, data_shape(self._image))
         sheet = Sheet(name, array, self._layer(array.layer_data, object_id))
         self._by_key[key] = sheet
         return sheet
 
     def delete(self, sheet: Sheet) -> None:
-        """Delete one of the sheets."""
+        """Delete a sheet."""
         self.let_go(sheet)
         self._store.delete(sheet.name)
 
     def let_go(self, sheet: Sheet) -> None:
-        """Forget one of the sheets, whose array stays on disk."""
-        self._by_key = {key: one for key, one in self._by_key.items() if one is not sheet}
+        """Forget a sheet, whose array stays on disk."""
+        self._by_key = {key: kept for key, kept in self._by_key.items() if kept is not sheet}
 
     def delete_all(self) -> None:
         """Delete all sheets."""
@@ -135,50 +156,50 @@ class LabelSheets:
             self.delete(sheet)
 
     def restyle(self, object_id: int) -> None:
-        """Show the object as it looks now, if it is shown."""
+        """Show an object in its style, if it is shown."""
         sheet = self.of(object_id)
         if sheet is None:
             return
         sheet.layer.colormap = self._colormap(object_id)
         if self.layout == "layer per object":
-            sheet.layer.name = self._look(object_id).name
+            sheet.layer.name = self._style(object_id).name
 
-    def copy_from(self, others: LabelSheets) -> int:
-        """Copy all labels of other sheets; on failure nothing is left of the copy.
+    def copy_from(self, sheets: LabelSheets) -> int:
+        """Copy all labels of sheets in another layout; on failure nothing is left of the copy.
 
         Returns
         -------
         int
-            How many pixels had no room beside those of other objects.
+            How many pixels were lost, as another object has them already.
         """
         lost = 0
         try:
-            for sheet in others.all():
-                for place in sheet.array.places():
-                    for value, box, plane in sheet.array.parts(place):
-                        lost += self._copy(value, place, box, plane)
+            for sheet in sheets.all():
+                for frame_index in sheet.array.frame_indices():
+                    for value, box, plane in sheet.array.parts(frame_index):
+                        lost += self._copy(value, frame_index, box, plane)
         except StorageError:
             self.delete_all()
             raise
         return lost
 
-    def _copy(self, value: int, place: FrameIndex, box: Box, plane: LabelPlane) -> int:
+    def _copy(self, value: int, frame_index: FrameIndex, box: Box, plane: LabelPlane) -> int:
         sheet = self.of(value) or self.make(value)
-        after = sheet.array.read(place, box).joined(plane, value)
-        sheet.write(place, after, box)
+        after = sheet.array.read(frame_index, box).joined(plane, value)
+        sheet.write(frame_index, after, box)
         return int(np.count_nonzero(plane.mask(value) & ~after.mask(value)))
 
     def _key(self, object_id: int) -> int:
         return _SHARED if self.layout == "one layer" else object_id
 
-    def _look(self, object_id: int) -> Look:
-        return self._looks.get(object_id, Look(f"object {object_id}", _WHITE))
+    def _style(self, object_id: int) -> ObjectStyle:
+        return self._styles.get(object_id, ObjectStyle(f"object {object_id}", _WHITE))
 
     def _layer(self, data: Any, object_id: int) -> Labels:
         is_own = self.layout == "layer per object"
         layer = Labels(
             data,
-            name=self._look(object_id).name if is_own else f"{self._image.name} objects",
+            name=self._style(object_id).name if is_own else f"{self._image.name} objects",
             colormap=self._colormap(object_id),
             multiscale=isinstance(data, list),
             opacity=_OPACITY,
@@ -190,11 +211,11 @@ class LabelSheets:
         return layer
 
     def _colormap(self, object_id: int) -> DirectLabelColormap:
-        looks = {object_id: self._look(object_id)}
+        styles = {object_id: self._style(object_id)}
         if self.layout == "one layer":
-            looks |= self._looks
+            styles |= self._styles
         colors: dict[int | None, Color | NDArray[np.float64]] = {None: _UNKNOWN, 0: np.zeros(4)}
-        colors.update((one, look.color) for one, look in looks.items())
+        colors.update((label, style.color) for label, style in styles.items())
         return DirectLabelColormap(color_dict=colors)
 
 
@@ -206,7 +227,7 @@ def compile_colors() -> None:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """What is said of an object when the mouse is over it."""
+    """What is shown of an object where the mouse points."""
 
     object_id: int
     name: str
@@ -223,8 +244,8 @@ class ResultLayers:
     ----------
     image : Image
         The layer that the results lie on.
-    folder : Path
-        The session folder.
+    folder : SessionFolder
+        Where they are kept.
     layout : str
         Whether every object has a layer of its own, so that objects can overlap, or all share one.
 
@@ -237,18 +258,20 @@ class ResultLayers:
     added = Signal(object)  # a Labels layer, to be shown
     removed = Signal(object)  # a Labels layer, no longer to be shown
 
-    def __init__(self, image: Image, folder: Path, layout: Layout = "layer per object") -> None:
+    def __init__(
+        self, image: Image, folder: SessionFolder, layout: Layout = "layer per object"
+    ) -> None:
         self.image = image
         self.folder = folder
         self.keeps_committed = True
         self._are_many_described = False
-        self._store = LabelStore(folder)
-        self._looks: dict[int, Look] = {}
-        self._sheets = LabelSheets(image, self._store, layout, self._looks)
+        self._store = folder.labels
+        self._styles: dict[int, ObjectStyle] = {}
+        self._sheets = LabelSheets(image, self._store, layout, self._styles)
 
     @property
     def layout(self) -> Layout:
-        """How objects are spread over layers; see `change_layout`."""
+        """How objects are distributed over layers; see `change_layout`."""
         return self._sheets.layout
 
     def layers(self) -> list[Labels]:
@@ -262,7 +285,7 @@ class ResultLayers:
 
     def describe(self, object_id: int, name: str, color: Color) -> None:
         """Name and colour an object."""
-        self._looks[object_id] = Look(name, color)
+        self._styles[object_id] = ObjectStyle(name, color)
         if not self._are_many_described:
             self._sheets.restyle(object_id)
 
@@ -274,20 +297,20 @@ class ResultLayers:
             yield
         finally:
             self._are_many_described = False
-        if self.layout == "one layer" and self._looks:
-            self._sheets.restyle(next(iter(self._looks)))
+        if self.layout == "one layer" and self._styles:
+            self._sheets.restyle(next(iter(self._styles)))
 
     def write(
         self,
-        place: FrameIndex,
+        frame_index: FrameIndex,
         object_id: int,
         mask: Mask,
     ) -> None:
-        """Write what the model says an object is on the frame at a place; hand edits stay.
+        """Write the mask that the model predicted of an object on a frame; hand edits stay.
 
         Parameters
         ----------
-        place : tuple of int
+        frame_index : tuple of int
             Index along every axis before rows and columns.
         object_id : int
             Whose mask it is, 1 to 65535.
@@ -301,12 +324,12 @@ class ResultLayers:
         """
         sheet = self._sheets.of(object_id)
         if sheet is not None:
-            self._write_on(sheet, (place, object_id), mask)
+            sheet.write_mask((frame_index, object_id), mask, self.keeps_committed)
         elif mask.area:
-            self._write_first((place, object_id), mask)
+            self._write_first((frame_index, object_id), mask)
 
-    def write_new(self, place: FrameIndex, masks: Mapping[int, Mask]) -> None:
-        """Write objects that are nowhere yet, all at once where they share a layer.
+    def write_new(self, frame_index: FrameIndex, masks: Mapping[int, Mask]) -> None:
+        """Write objects that have no mask yet, all at once where they share a layer.
 
         Raises
         ------
@@ -314,43 +337,43 @@ class ResultLayers:
             If they cannot be stored; of those that share a layer, none is then.
         """
         for object_id, mask in masks.items():
-            self.write(place, object_id, mask)
+            self.write(frame_index, object_id, mask)
             sheet = self._sheets.of(object_id)
             if sheet is not None and self.layout == "one layer" and not sheet.layer.multiscale:
-                self._write_all(sheet, place, masks)
+                self._write_all(sheet, frame_index, masks)
                 return
 
-    def erase(self, place: FrameIndex, object_id: int) -> None:
+    def erase(self, frame_index: FrameIndex, object_id: int) -> None:
         """Take back what the model wrote of an object on a frame; hand edits stay."""
         sheet = self._sheets.of(object_id)
-        box = None if sheet is None else sheet.array.box(place, object_id)
+        box = None if sheet is None else sheet.array.box(frame_index, object_id)
         if box is not None:
             nothing = np.zeros(box.shape, bool)
-            self.write(place, object_id, Mask(nothing, box, self._plane))
+            self.write(frame_index, object_id, Mask(nothing, box, self._plane))
 
-    def mask(self, place: FrameIndex, object_id: int) -> Mask:
+    def mask(self, frame_index: FrameIndex, object_id: int) -> Mask:
         """Return the pixels of an object on a frame, as they are shown."""
         sheet = self._sheets.of(object_id)
-        box = None if sheet is None else sheet.array.box(place, object_id)
+        box = None if sheet is None else sheet.array.box(frame_index, object_id)
         if sheet is None or box is None:
             return Mask.absent(self._plane, object_id=object_id)
-        return Mask(sheet.array.read(place, box).mask(object_id), box, self._plane)
+        return Mask(sheet.array.read(frame_index, box).mask(object_id), box, self._plane)
 
     @property
     def _plane(self) -> tuple[int, int]:
         """Rows and columns of a frame."""
         return Box.whole(data_shape(self.image)).shape
 
-    def is_edited(self, place: FrameIndex, object_id: int) -> bool:
+    def is_edited(self, frame_index: FrameIndex, object_id: int) -> bool:
         """Whether the user changed an object on a frame by hand."""
         sheet = self._sheets.of(object_id)
-        box = None if sheet is None else sheet.array.box(place, object_id)
+        box = None if sheet is None else sheet.array.box(frame_index, object_id)
         if sheet is None or box is None:
             return False
-        return sheet.array.read(place, box).is_edited(object_id)
+        return sheet.array.read(frame_index, box).is_edited(object_id)
 
     def edited(self, object_ids: Set[int]) -> set[tuple[FrameIndex, int]]:
-        """Return which of these objects the user changed by hand, each with the place."""
+        """Return which of these objects were changed by hand, each with its frame."""
         return self._sheets.edited(object_ids)
 
     def remove_objects(self, object_ids: Iterable[int]) -> None:
@@ -363,7 +386,7 @@ class ResultLayers:
             elif sheet is not None:
                 sheet.wipe(gone)
         for object_id in gone:
-            self._looks.pop(object_id, None)
+            self._styles.pop(object_id, None)
 
     def let_go(self, layer: Labels) -> None:
         """Forget a layer that was taken from the viewer; what is on it stays on disk."""
@@ -372,19 +395,19 @@ class ResultLayers:
                 self._sheets.let_go(sheet)
 
     def show_scores(self, rows: Iterable[ScoreRow]) -> None:
-        """Say where the mouse points how good and how large the objects of this frame are."""
-        said = list(rows)
+        """Show scores and areas of the objects of this frame where the mouse points."""
+        all_rows = list(rows)
         for sheet in self._sheets.all():
-            here = [row for row in said if self._sheets.of(row.object_id) is sheet]
+            here = [row for row in all_rows if self._sheets.of(row.object_id) is sheet]
             sheet.layer.features = _features(here)
 
     def change_layout(self, layout: Layout) -> int:
-        """Move all results to another layout; where objects overlap, the first keeps the pixels.
+        """Move all masks to another layout; where objects overlap, the first keeps the pixels.
 
         Returns
         -------
         int
-            How many pixels the others lost.
+            How many pixels were lost by that.
 
         Raises
         ------
@@ -394,7 +417,7 @@ class ResultLayers:
         if layout == self.layout:
             return 0
         before = self._sheets
-        moved = LabelSheets(self.image, self._store, layout, self._looks)
+        moved = LabelSheets(self.image, self._store, layout, self._styles)
         lost = moved.copy_from(before)
         self._sheets = moved
         for sheet in before.all():
@@ -404,46 +427,19 @@ class ResultLayers:
             self.added.emit(sheet.layer)
         return lost
 
-    def _write_on(self, sheet: Sheet, key: Key[FrameIndex], mask: Mask) -> None:
-        """Write on the box of a mask, and on the one where the object was before."""
-        before = sheet.array.box(*key)
-        if before is None:
-            self._draw(sheet, key, mask, mask.box)
-        elif mask.box.is_far_from(before):
-            self._move(sheet, key, mask, before)
-        else:
-            self._draw(sheet, key, mask, mask.box.union(before))
-
-    def _move(self, sheet: Sheet, key: Key[FrameIndex], mask: Mask, before: Box) -> None:
-        """Write a mask far from where the object was; what lies between is not touched."""
-        place, object_id = key
-        plane = sheet.array.read(place, before)
-        sheet.write(place, plane.without(object_id), before)
-        try:
-            self._draw(sheet, key, mask, mask.box)
-        except StorageError:
-            sheet.write(place, plane, before)
-            raise
-
-    def _draw(self, sheet: Sheet, key: Key[FrameIndex], mask: Mask, box: Box) -> None:
-        place, object_id = key
-        plane, pixels = sheet.array.read(place, box), mask.within(box)
-        allowed = plane.free(object_id) if self.keeps_committed else np.ones_like(pixels)
-        sheet.write(place, plane.written(object_id, pixels, allowed), box)
-
-    def _write_all(self, sheet: Sheet, place: FrameIndex, masks: Mapping[int, Mask]) -> None:
+    def _write_all(self, sheet: Sheet, frame_index: FrameIndex, masks: Mapping[int, Mask]) -> None:
         box = Box.whole(data_shape(self.image))
-        plane = sheet.array.read(place, box)
+        plane = sheet.array.read(frame_index, box)
         try:
-            sheet.write(place, filled(plane, box, masks, self.keeps_committed), box)
+            sheet.write(frame_index, filled(plane, box, masks, self.keeps_committed), box)
         except StorageError:
-            self.erase(place, next(iter(masks)))
+            self.erase(frame_index, next(iter(masks)))
             raise
 
     def _write_first(self, key: Key[FrameIndex], mask: Mask) -> None:
         sheet = self._sheets.make(key[1])
         try:
-            self._write_on(sheet, key, mask)
+            sheet.write_mask(key, mask, self.keeps_committed)
         except StorageError:
             self._sheets.delete(sheet)
             raise
@@ -467,10 +463,10 @@ def _features(rows: list[ScoreRow]) -> dict[str, list[Any]]:
 
 
 def give_own_files(layer: Labels, store: LabelStore) -> None:
-    """Let a layer that shows labels of a store show a copy of them; others are left alone.
+    """Let a layer that shows labels of a store show a copy of them.
 
-    napari copies a layer, but not what lies on disk: what is painted on one of the two, or asked
-    for by a prompt, would be seen on both.
+    napari copies a layer, but not what lies on disk: what is painted or prompted on either of the
+    two would be seen on both. A layer that shows no labels of the store stays as it is.
 
     Raises
     ------
@@ -478,18 +474,18 @@ def give_own_files(layer: Labels, store: LabelStore) -> None:
         If they cannot be copied; the layer shows what it showed then.
     """
     sizes = list(layer.data) if layer.multiscale else [layer.data]
-    arrays = [one.source if isinstance(one, LazyStack) else one for one in sizes]
-    names = {_name(one, store.path) for one in arrays}
+    arrays = [size.source if isinstance(size, LazyStack) else size for size in sizes]
+    names = {_name(array, store.path) for array in arrays}
     if len(names) > 1 or None in names:
         return
     name = store.copy(str(names.pop()))
     copied: Any = zarr.open_group(store.path, mode="r+")[name]
-    copies = [copied[Path(one.path).name] for one in arrays]
-    layer.data = [LazyStack(one) for one in copies] if layer.multiscale else copies[0]
+    copies = [copied[Path(array.path).name] for array in arrays]
+    layer.data = [LazyStack(copy) for copy in copies] if layer.multiscale else copies[0]
 
 
 def _name(array: Any, folder: Path) -> str | None:
-    """Return what labels in a folder are called that an array belongs to, if it does."""
+    """Return the name of the labels in a folder that an array belongs to, if it does."""
     if not isinstance(array, zarr.Array) or not isinstance(array.store, LocalStore):
         return None
     name = Path(array.path).parent.name

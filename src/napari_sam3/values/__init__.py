@@ -24,12 +24,13 @@ from .errors import (
 from .geometry import NO_UNIT, WITHOUT_UNIT, Geometry, default_axes, named_unit
 from .masks import HYPOTHESIS_NAMES, HypothesisName, Mask, named_hypotheses
 from .objects import ObjectList, SegmentedObject
-from .prompts import Prompts
+from .prompts import NOTHING_MARKED, Prompts
 
 __all__ = [
     "DAMAGED",
     "HYPOTHESIS_NAMES",
     "LARGE_FRAME",
+    "NOTHING_MARKED",
     "NO_UNIT",
     "WITHOUT_UNIT",
     "Appearance",

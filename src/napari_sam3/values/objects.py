@@ -18,7 +18,7 @@ _GOLDEN_RATIO = 0.618034
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """What the model says about an object on one frame."""
+    """The mask that the model predicted of an object on one frame."""
 
     score: float  # predicted intersection over union, 0..1
     area: int  # pixels
@@ -26,7 +26,7 @@ class FrameResult:
 
 @dataclass(slots=True, eq=False)
 class SegmentedObject:
-    """One thing in the image that the user wants outlined."""
+    """An object in the image that the user outlines."""
 
     id: int  # 1 or more, never used again in this session
     name: str
@@ -41,7 +41,7 @@ class SegmentedObject:
 
 
 class ObjectList:
-    """All objects of a session in the order they were added."""
+    """All objects of an image in the order they were added."""
 
     added = Signal(SegmentedObject)
     removed = Signal(SegmentedObject)
@@ -72,14 +72,14 @@ class ObjectList:
         return self._current
 
     @current.setter
-    def current(self, chosen: SegmentedObject | None) -> None:
-        if chosen is self._current:
+    def current(self, obj: SegmentedObject | None) -> None:
+        if obj is self._current:
             return
-        self._current = chosen
-        self.current_changed.emit(chosen)
+        self._current = obj
+        self.current_changed.emit(obj)
 
     def add(self) -> SegmentedObject:
-        """Add an object with the next name and colour; the first one becomes the current one."""
+        """Add an object with the next name and colour; the first becomes the current object."""
         self._last_id += 1
         new = SegmentedObject(self._last_id, f"cell {self._last_id}", color_of(self._last_id))
         self._objects[new.id] = new
@@ -89,7 +89,7 @@ class ObjectList:
         return new
 
     def remove(self, object_id: int) -> None:
-        """Remove an object; if it was the current one, the last one left takes its place."""
+        """Remove an object; if it was current, the last object left becomes current."""
         gone = self._objects.pop(object_id)
         if gone is self._current:
             self.current = next(reversed(self._objects.values()), None)
@@ -101,14 +101,14 @@ class ObjectList:
         self.renamed.emit(self._objects[object_id])
         self.changed.emit(self._objects[object_id])
 
-    def record(self, place: FrameIndex, object_id: int, score: float, area: int) -> None:
-        """Note what the model says about an object on the frame at a place."""
-        self._objects[object_id].results[place] = FrameResult(score, area)
+    def record(self, frame_index: FrameIndex, object_id: int, score: float, area: int) -> None:
+        """Record the mask that the model predicted of an object on a frame."""
+        self._objects[object_id].results[frame_index] = FrameResult(score, area)
         self.changed.emit(self._objects[object_id])
 
-    def forget(self, place: FrameIndex, object_id: int) -> None:
-        """Drop what was recorded about an object on the frame at a place, if anything was."""
-        if self._objects[object_id].results.pop(place, None) is not None:
+    def forget(self, frame_index: FrameIndex, object_id: int) -> None:
+        """Drop what was recorded of an object on a frame, if anything was."""
+        if self._objects[object_id].results.pop(frame_index, None) is not None:
             self.changed.emit(self._objects[object_id])
 
 

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from .errors import PromptError
 from .masks import Mask
 
+NOTHING_MARKED = "Nothing marks the object yet: add a positive point, a box or an outline."
+
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
 class Prompts:
@@ -77,6 +79,11 @@ class Prompts:
         return self.mask is not None or self.outline is not None
 
     @property
+    def marks_object(self) -> bool:
+        """Whether anything says where the object is, and not only where it is not."""
+        return bool(self.positive.any() or len(self.boxes) or self.has_mask)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         drawn = self.mask if self.outline is None else self.outline.crop
@@ -85,10 +92,8 @@ class Prompts:
 
     def check(self, shape: tuple[int, int]) -> None:
         """Refuse prompts that do not fit a frame of this shape (H, W)."""
-        if not self.positive.any() and not len(self.boxes) and not self.has_mask:
-            raise PromptError(
-                "Nothing marks the object yet: add a positive point, a box or an outline."
-            )
+        if not self.marks_object:
+            raise PromptError(NOTHING_MARKED)
         _check_points(self.points, shape)
         _check_boxes(self.boxes, shape)
         _check_mask(self.mask if self.outline is None else self.outline, shape)

@@ -200,35 +200,35 @@ class ConceptPanel:
 
 def found_sentence(controller: Controller) -> str:
     """Return in a few words what was found of the current concept on the current frame."""
-    concept, tally = controller.search.current, controller.search.tally
+    concept, candidate_count = controller.search.current, controller.search.candidate_count
     if is_busy(controller):
         return _progress_text(controller)
     if concept is None or concept.description.is_empty:
         return NO_DESCRIPTION
-    if tally is None:
+    if candidate_count is None:
         return NOT_SEARCHED
-    counted = f"{tally.shown} found, {tally.below} below"
-    warnings = _warnings(concept, tally)
+    counted = f"{candidate_count.shown} found, {candidate_count.below} below"
+    warnings = _warnings(concept, candidate_count)
     if warnings:
         return f"{counted}. {warnings[0]}"
     picked = controller.picking.picked
     if picked is not None:
         return f"{counted}; clicked: {picked.score:.2f}, {'in' if picked.is_shown else 'out'}"
-    return f"{counted}, scores {_score_range(tally)}" if tally.scores else counted
+    return f"{counted}, scores {_score_range(candidate_count)}" if candidate_count.scores else counted
 
 
 def found_details(controller: Controller) -> str:
     """Return all there is to say of what was found, a line each."""
-    concept, tally = controller.search.current, controller.search.tally
-    if concept is None or tally is None:
+    concept, candidate_count = controller.search.current, controller.search.candidate_count
+    if concept is None or candidate_count is None:
         return ""
-    lines = [f"{tally.told}."]
-    if tally.scores is not None:
-        lines.append(f"Scores of those found: {_score_range(tally)}.")
-    lines.append(f"Windows searched: {tally.windows}.")
+    lines = [f"{candidate_count.summary}."]
+    if candidate_count.scores is not None:
+        lines.append(f"Scores of those found: {_score_range(candidate_count)}.")
+    lines.append(f"Windows searched: {candidate_count.windows}.")
     if concept.description.text:
         lines.append(TEXT_IS_WEAK)
-    return "\n".join([*lines, *_warnings(concept, tally)])
+    return "\n".join([*lines, *_warnings(concept, candidate_count)])
 
 
 def _progress_text(controller: Controller) -> str:
@@ -240,18 +240,18 @@ def _progress_text(controller: Controller) -> str:
     return f"searching, {progress.done} of {progress.total} frames{left}"
 
 
-def _score_range(tally: CandidateCount) -> str:
-    low, high = tally.scores or (0.0, 0.0)
+def _score_range(candidate_count: CandidateCount) -> str:
+    low, high = candidate_count.scores or (0.0, 0.0)
     return f"{low:.2f} to {high:.2f}"
 
 
-def _warnings(concept: ConceptState, tally: CandidateCount) -> list[str]:
+def _warnings(concept: ConceptState, candidate_count: CandidateCount) -> list[str]:
     """Return what speaks against the count, the most important first."""
     description = concept.description
-    is_text_alone = bool(description.text and not description.boxes and not description.borrowed)
+    is_text_alone = bool(description.text and not description.boxes and not description.library_exemplars)
     warnings = [
-        (not tally.is_current, CHANGED),
-        (tally.is_saturated, MISSING),
+        (not candidate_count.is_current, CHANGED),
+        (candidate_count.is_saturated, MISSING),
         (is_text_alone, BOXES_FIND_MORE),
     ]
     return [warning for applies, warning in warnings if applies]

@@ -97,7 +97,7 @@ class FrameStrip(QWidget):
 
     def _frame_text(self, frame: int) -> str:
         readiness = self._controller.prefetch.readiness
-        if frame in readiness.under_way:
+        if frame in readiness.in_progress:
             return f"Frame {frame} is being encoded."
         if readiness.flags[frame]:
             return f"Frame {frame} is encoded: clicks there are fast."
@@ -135,9 +135,9 @@ class FrameStrip(QWidget):
         empty, ready = (np.array(self._colour(name)) for name in ("foreground", "current"))
         shares = column_shares(readiness.flags, width)[:, None]
         colours = empty * (1 - shares) + ready * shares
-        is_under_way = np.zeros(len(readiness.flags), bool)
-        is_under_way[list(readiness.under_way)] = True
-        colours[column_shares(is_under_way, width) > 0] = self._colour("warning")
+        is_in_progress = np.zeros(len(readiness.flags), bool)
+        is_in_progress[list(readiness.in_progress)] = True
+        colours[column_shares(is_in_progress, width) > 0] = self._colour("warning")
         pixels = colours.astype(np.uint8).tobytes()
         image = QImage(pixels, width, 1, 3 * width, QImage.Format.Format_RGB888)
         return image.copy()  # of its own, since the pixels go

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.layers.prompt_state import Outline, OutlineKind, PromptSnapshot, is_box, rasterized
+from napari_sam3.layers.outlines import Outline, OutlineKind, is_box, rasterized
+from napari_sam3.layers.prompt_layers import PromptSnapshot
 
 SQUARE = [(10, 10), (10, 20), (20, 20), (20, 10)]
 
@@ -73,8 +74,8 @@ def test_an_outline_is_on_the_frame_of_all_its_vertices() -> None:
     flat = outline("polygon", [(2.1, 1, 1), (1.9, 5, 5), (2, 1, 5)])
     tilted = outline("polygon", [(0, 1, 1), (3, 5, 5), (2, 1, 5)])
 
-    assert flat.place == (2,)
-    assert tilted.place is None
+    assert flat.frame_index == (2,)
+    assert tilted.frame_index is None
 
 
 def state(
