@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_sam3.engine import Engine, Library, ModelError, Session
+from napari_sam3.engine import Engine, ExemplarLibrary, ModelError, Session
 from napari_sam3.engine.backends.sam import concepts
 from napari_sam3.engine.loading import load_backend
 
@@ -27,10 +27,12 @@ def test_an_exemplar_is_used_on_another_frame_and_again_in_another_session(
     session, engine, tmp_path
 ):
     exemplar = session.exemplar(0, BOX)
-    Library(tmp_path).save("cell", [exemplar, exemplar.negated()])
+    ExemplarLibrary(tmp_path).save("cell", [exemplar, exemplar.negated()])
 
     found = session.find(1, exemplars=[exemplar])
-    again = engine.open(session.frames).find(1, exemplars=Library(tmp_path).load("cell")[:1])
+    again = engine.open(session.frames).find(
+        1, exemplars=ExemplarLibrary(tmp_path).load("cell")[:1]
+    )
 
     np.testing.assert_array_equal(found.scores, again.scores)
     assert found.scores.tolist() != session.find(1, text="cell").scores.tolist()
