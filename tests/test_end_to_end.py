@@ -87,7 +87,7 @@ def outline_with_clicks(window: Window, pictures: Path) -> None:
     window.click(beside, RIGHT)
     window.until(lambda: is_idle(window))
 
-    prompts = window.dock.controller.annotation.workspace.prompts.snapshot()
+    prompts = window.dock.controller.annotation.workspace.prompts.snapshot
     assert prompts.positive.tolist() == [True, False]
     assert not mask(window, 1, frame=0)[beside]
     assert overlap(window, 1, CELLS[0], frame=0) > 0.5

@@ -126,7 +126,7 @@ def correct_a_frame(window: Window) -> None:
     window.click((5, 5), RIGHT)
     window.until(lambda: not np.array_equal(masks(window)[CORRECTED], first))
 
-    prompts = window.dock.controller.annotation.workspace.prompts.snapshot()
+    prompts = window.dock.controller.annotation.workspace.prompts.snapshot
     assert prompts.positive.tolist() == [True, True, False]
     assert [row[0] for row in rows(window)] == ["cell 1"]
     unprompted = np.arange(FRAMES) != CORRECTED

@@ -77,18 +77,18 @@ def draw_exemplar(window: Window, cell: int) -> None:
     window.press(window.dock.concepts.panel.tools["exemplar"])
     top, left, bottom, right = box_of(cell)
     window.drag([(top, left), ((top + bottom) / 2, (left + right) / 2), (bottom, right)])
-    window.until(lambda: window.dock.controller.search.tally)
+    window.until(lambda: window.dock.controller.search.candidate_count)
 
 
 def move_threshold(window: Window) -> None:
     """Move the slider until a third of the cells no longer count."""
     search = window.dock.controller.search
-    found = search.tally.shown
+    found = search.candidate_count.shown
     slider = window.dock.concepts.panel.sliders.threshold.native.findChild(QAbstractSlider)
-    while search.tally.shown > 2 * found / 3:
+    while search.candidate_count.shown > 2 * found / 3:
         QTest.keyClick(slider, Qt.Key.Key_Right)
         window.qtbot.wait(1)
-    assert f"{search.tally.shown} found" in found_text(window)
+    assert f"{search.candidate_count.shown} found" in found_text(window)
 
 
 def pick_a_candidate(window: Window) -> int:
@@ -102,7 +102,7 @@ def pick_a_candidate(window: Window) -> int:
 
     window.until(lambda: controller.picking.picked)
     assert hidden[0] in cells_shown(window)
-    assert controller.annotation.workspace.prompts.snapshot().keys == frozenset()
+    assert controller.annotation.workspace.prompts.snapshot.keys == frozenset()
     return hidden[0]
 
 

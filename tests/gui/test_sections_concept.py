@@ -29,7 +29,7 @@ def window(open_window: Callable[..., Window], backend: PacedBackend, tmp_path: 
 
 def find_everything(window: Window) -> None:
     window.press(window.dock.concepts.panel.everything)
-    window.until(lambda: window.dock.controller.search.tally)
+    window.until(lambda: window.dock.controller.search.candidate_count)
     window.settle()
 
 
@@ -40,7 +40,7 @@ def shown(window: Window) -> list[int]:
 def box(window: Window, centre: tuple[int, int]) -> None:
     (row, col) = centre
     window.drag([(row - 8, col - 8), (row, col), (row + 8, col + 8)])
-    window.until(lambda: window.dock.controller.search.tally)
+    window.until(lambda: window.dock.controller.search.candidate_count)
 
 
 def test_everything_is_counted(window: Window) -> None:
@@ -191,6 +191,6 @@ def test_exemplars_are_saved_in_the_library(window: Window) -> None:
     section.library.use.native.click()
 
     window.until(lambda: window.dock.controller.search.current.name == "my disks")
-    window.until(lambda: window.dock.controller.search.tally)
+    window.until(lambda: window.dock.controller.search.candidate_count)
     assert not section.library.thumbnails.native.pixmap().isNull()
     section.library.close()

@@ -23,9 +23,9 @@ def encoded(window: Window) -> int:
     return window.dock.controller.prefetch.readiness.count
 
 
-def outlook(window: Window) -> str:
+def forecast(window: Window) -> str:
     window.settle()
-    return str(window.dock.encoding.panel.outlook.value)
+    return str(window.dock.encoding.panel.forecast.value)
 
 
 def click_and_rest(window: Window) -> None:
@@ -118,7 +118,7 @@ def test_whole_stack_is_encoded_by_one_button(window: Window) -> None:
 
     window.until(lambda: encoded(window) == 10)
     window.until(lambda: window.dock.controller.prefetch.stack.state == "idle")
-    assert outlook(window) == "10 of 10, 0 MB"
+    assert forecast(window) == "10 of 10, 0 MB"
     assert not window.dock.encoding.panel.run.native.isEnabled()
 
 
