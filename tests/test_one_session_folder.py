@@ -32,8 +32,7 @@ def labels_of(folder: Path, object_id: int, part: str = "0") -> zarr.Array:
 
 
 def test_the_dock_writes_nothing_before_the_first_mask(bench: Bench) -> None:
-    bench.click(0, 2, 60)  # where the model finds nothing
-
+    bench.controller.begin()
     folder = bench.workspace.folder.path
     assert not folder.exists()
 

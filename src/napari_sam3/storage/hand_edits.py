@@ -58,8 +58,11 @@ class LabelPlane:
 
         The model's earlier pixels of this label go; what was added or erased by hand stays so.
         """
-        added, erased = self.added(value), self.erased(value)
         wanted = mask & allowed
+        if self.shown is self.model:  # nothing was edited
+            labels = _replaced(self.shown, value, wanted)
+            return type(self)(labels, labels)
+        added, erased = self.added(value), self.erased(value)
         return type(self)(
             _replaced(self.shown, value, (wanted & ~erased) | added),
             _replaced(self.model, value, (wanted & ~added) | erased),
@@ -83,7 +86,7 @@ class LabelPlane:
 
 def _replaced(labels: Labels, value: int, mask: Pixels) -> Labels:
     """Return labels, (h, w), in which exactly the pixels of the mask have this value."""
-    replaced = np.where(labels == value, 0, labels).astype(labels.dtype)
+    replaced = labels * (labels != value)
     replaced[mask] = value
     return replaced
 

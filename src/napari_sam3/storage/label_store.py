@@ -85,8 +85,10 @@ class StoredLabels(ABC):
         """Read the pixels in a box of a frame."""
 
     @abstractmethod
-    def write(self, frame_index: FrameIndex, plane: LabelPlane, box: Box) -> None:
-        """Replace the pixels in a box, or leave them as they were and raise a `StorageError`."""
+    def _replace(
+        self, frame_index: FrameIndex, before: LabelPlane, after: LabelPlane, box: Box
+    ) -> None:
+        """Write the pixels in a box, or leave them as they were and raise a `StorageError`."""
 
     @abstractmethod
     def frame_indices(self) -> list[FrameIndex]:
@@ -103,6 +105,10 @@ class StoredLabels(ABC):
     def refresh(self, frame_index: FrameIndex) -> None:
         """Read anew from disk where labels are, since another process may have written them."""
         return
+
+    def write(self, frame_index: FrameIndex, plane: LabelPlane, box: Box) -> None:
+        """Replace the pixels in a box, or leave them as they were and raise a `StorageError`."""
+        self._replace(frame_index, self.read(frame_index, box), plane, box)
 
     def write_mask(self, key: Key[FrameIndex], mask: Mask, keeps_committed: bool = True) -> None:
         """Write what the model says an object is on a frame; what was painted by hand stays.
@@ -133,7 +139,7 @@ class StoredLabels(ABC):
         """Write a mask far from where the object was; what lies between is not touched."""
         frame_index, value = key
         plane = self.read(frame_index, before)
-        self.write(frame_index, plane.without(value), before)
+        self._replace(frame_index, plane, plane.without(value), before)
         try:
             self._write_in(key, mask, mask.box, keeps_committed)
         except StorageError:
@@ -147,7 +153,7 @@ class StoredLabels(ABC):
             return
         plane, pixels = self.read(frame_index, box), mask.within(box)
         allowed = plane.free(value) if keeps_committed else np.ones_like(pixels)
-        self.write(frame_index, plane.written(value, pixels, allowed), box)
+        self._replace(frame_index, plane, plane.written(value, pixels, allowed), box)
 
 
 class LabelArray(StoredLabels):
@@ -188,16 +194,26 @@ class LabelArray(StoredLabels):
 
     def read(self, frame_index: FrameIndex, box: Box | None = None) -> LabelPlane:
         """Read a frame as a whole, which is the only box there is."""
-        return LabelPlane(_plane(self.shown, frame_index), _plane(self.model, frame_index))
+        stored = [self._stored(array, frame_index) for array in (self.shown, self.model)]
+        if not any(stored):
+            empty = np.zeros(self.shown.shape[-2:], self.shown.dtype)
+            return LabelPlane(empty, empty)
+        shown = _plane(self.shown, frame_index)
+        is_edited = stored[0] != stored[1]
+        return LabelPlane(shown, _plane(self.model, frame_index) if is_edited else shown)
 
     def write(self, frame_index: FrameIndex, plane: LabelPlane, box: Box | None = None) -> None:
         """Replace a frame, or leave it as it was and raise a `StorageError`."""
-        before = self.read(frame_index)
-        self._write_array(self.model, frame_index, before.model, plane.model)
+        super().write(frame_index, plane, box or Box.whole(self.shown.shape))
+
+    def _replace(
+        self, frame_index: FrameIndex, before: LabelPlane, after: LabelPlane, box: Box
+    ) -> None:
+        self._write_array(self.model, frame_index, before.model, after.model)
         try:
-            self._write_array(self.shown, frame_index, before.shown, plane.shown)
+            self._write_array(self.shown, frame_index, before.shown, after.shown)
         except StorageError:
-            self._write_array(self.model, frame_index, plane.model, before.model)
+            self._write_array(self.model, frame_index, after.model, before.model)
             raise
 
     def frame_indices(self) -> list[FrameIndex]:
@@ -279,19 +295,19 @@ class TiledLabels(StoredLabels):
         labels = self._pyramid.read(frame_index, box)
         return LabelPlane(labels, labels)
 
-    def write(self, frame_index: FrameIndex, plane: LabelPlane, box: Box) -> None:
-        """Replace the pixels in a box, or leave them as they were and raise a `StorageError`."""
-        boxes = self._boxes_on(frame_index)
-        before = self._pyramid.read(frame_index, box)
-        if np.array_equal(before, plane.shown):
+    def _replace(
+        self, frame_index: FrameIndex, before: LabelPlane, after: LabelPlane, box: Box
+    ) -> None:
+        if np.array_equal(before.shown, after.shown):
             return
+        boxes = self._boxes_on(frame_index)
         try:
-            self._write_pyramid(frame_index, box, plane.shown)
+            self._write_pyramid(frame_index, box, after.shown)
         except StorageError:
             with suppress(StorageError):
-                self._write_pyramid(frame_index, box, before)
+                self._write_pyramid(frame_index, box, before.shown)
             raise
-        _update_boxes(boxes, box, before, plane.shown)
+        _update_boxes(boxes, box, before.shown, after.shown)
 
     def frame_indices(self) -> list[FrameIndex]:
         """Return all frames that have labels, in order."""
