@@ -67,7 +67,7 @@ def test_everything_is_found_on_all_frames_until_it_is_stopped(
     window.dock.concepts.panel.more.native.click()
     take_picture(window, pictures / "everything.png")
 
-    done = len(controller.search.current.store.places())
+    done = len(controller.search.current.store.frame_indices())
     assert 1 <= done < len(TRUTH)
     assert len(cells_shown(window)) >= 0.6 * len(CELLS)
 
