@@ -10,9 +10,9 @@ from napari_sam3.engine.exemplar_library import file_name
 
 
 def exemplar(value: float = 1, is_positive: bool = True) -> Exemplar:
-    appearance = {"look": np.full(3, value, np.float32), "size": np.zeros((1, 2), np.float32)}
-    picture = np.full((7, 9, 3), 50, np.uint8)
-    return Exemplar(appearance, "embedded", "abc-float32", picture, (1, 2, 5.5, 6), is_positive)
+    appearance = {"features": np.full(3, value, np.float32), "size": np.zeros((1, 2), np.float32)}
+    thumbnail = np.full((7, 9, 3), 50, np.uint8)
+    return Exemplar(appearance, "embedded", "abc-float32", thumbnail, (1, 2, 5.5, 6), is_positive)
 
 
 @pytest.fixture
@@ -20,16 +20,20 @@ def library(tmp_path: Path) -> ExemplarLibrary:
     return ExemplarLibrary(tmp_path / "library")
 
 
-def test_exemplars_come_back_with_their_negatives_and_pictures(library):
+def test_exemplars_come_back_with_their_negatives_and_thumbnails(library):
     library.save("my nuclei", [exemplar(1), exemplar(2, is_positive=False)])
 
-    meant, other = ExemplarLibrary(library.folder).load("my nuclei")
+    positive, negative = ExemplarLibrary(library.folder).load("my nuclei")
 
-    assert (meant.is_positive, other.is_positive) == (True, False)
-    assert (meant.model, meant.revision, meant.box) == ("embedded", "abc-float32", (1, 2, 5.5, 6))
-    assert meant.picture.shape == (7, 9, 3)
-    assert other.appearance["look"].tolist() == [2, 2, 2]
-    assert other.appearance["size"].shape == (1, 2)
+    assert (positive.is_positive, negative.is_positive) == (True, False)
+    assert (positive.model, positive.revision, positive.box) == (
+        "embedded",
+        "abc-float32",
+        (1, 2, 5.5, 6),
+    )
+    assert positive.picture.shape == (7, 9, 3)
+    assert negative.appearance["features"].tolist() == [2, 2, 2]
+    assert negative.appearance["size"].shape == (1, 2)
 
 
 def test_a_library_that_is_not_there_yet_is_empty(library):
@@ -45,7 +49,7 @@ def test_any_name_can_be_given(library, name):
     assert [path.parent for path in library.folder.rglob("*")] == [library.folder]
 
 
-def test_names_that_look_alike_are_different():
+def test_similar_names_are_different():
     names = ["cell", "Cell", "cell ", "cell?", "cell!", "κύτταρο", "cella"]
 
     assert len({file_name(name).casefold() for name in names}) == len(names) - 1  # of white space
@@ -63,7 +67,7 @@ def test_a_name_is_used_again(library):
 
     library.save("cell", [exemplar(2), exemplar(3)])
 
-    assert [one.appearance["look"][0] for one in library.load("cell")] == [2, 3]
+    assert [exemplar.appearance["features"][0] for exemplar in library.load("cell")] == [2, 3]
     assert library.names() == ["cell"]
 
 
@@ -122,5 +126,5 @@ def test_no_part_of_a_file_is_left_behind(library, monkeypatch):
     with pytest.raises(StorageError, match="full"):
         library.save("cell", [exemplar(2)])
 
-    assert library.load("cell")[0].appearance["look"][0] == 1
+    assert library.load("cell")[0].appearance["features"][0] == 1
     assert library.names() == ["cell"]

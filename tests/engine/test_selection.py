@@ -8,7 +8,7 @@ from napari_sam3.engine import (
     CandidateFilter,
     Candidates,
     Selection,
-    choose,
+    filter_candidates,
     position_at,
     selection,
 )
@@ -108,14 +108,14 @@ def candidates() -> Candidates:
 
 
 def shown(candidates: Candidates | CandidateFilter, selection: Selection) -> list[int]:
-    return sorted(choose(candidates, selection).positions.tolist())
+    return sorted(filter_candidates(candidates, selection).positions.tolist())
 
 
 def test_what_is_below_the_threshold_is_counted(candidates):
-    chosen = choose(candidates, Selection(threshold=0.5, overlap=1))
+    kept = filter_candidates(candidates, Selection(threshold=0.5, overlap=1))
 
-    assert sorted(chosen.positions) == [0, 1, 2]
-    assert (chosen.found, chosen.below) == (3, 1)
+    assert sorted(kept.positions) == [0, 1, 2]
+    assert (kept.found, kept.below) == (3, 1)
 
 
 def test_a_score_at_the_threshold_is_found(candidates):
@@ -131,31 +131,31 @@ def test_what_touches_the_border_can_be_left_out(candidates):
     assert shown(candidates, Selection(threshold=0, keeps_border=False, overlap=1)) == [0, 1, 2]
 
 
-def test_what_better_ones_cover_is_left_out_whole(candidates):
-    chosen = choose(candidates, Selection(threshold=0, overlap=0.5))
+def test_what_overlaps_with_better_candidates_is_left_out_whole(candidates):
+    kept = filter_candidates(candidates, Selection(threshold=0, overlap=0.5))
 
-    assert 1 not in chosen.positions
-    assert 2 not in np.unique(chosen.labels)
+    assert 1 not in kept.positions
+    assert 2 not in np.unique(kept.labels)
 
 
-def test_what_better_ones_cover_less_is_shown_beneath_them(candidates):
-    labels = choose(candidates, Selection(threshold=0, overlap=0.6)).labels
+def test_what_overlaps_less_is_shown_beneath_better_candidates(candidates):
+    labels = filter_candidates(candidates, Selection(threshold=0, overlap=0.6)).labels
 
     assert labels[30, 30] == labels[30, 39] == 1
     assert labels[30, 40] == 2
 
 
-def test_what_is_not_shown_covers_nothing(candidates):
+def test_what_is_not_shown_suppresses_nothing(candidates):
     assert 1 in shown(candidates, Selection(rejected=frozenset({0})))
 
 
 def test_every_hidden_candidate_is_counted_once(candidates):
     selection = Selection(smallest=20, keeps_border=False)
 
-    chosen = choose(candidates, selection)
+    kept = filter_candidates(candidates, selection)
 
-    assert chosen.told == "1 found, 1 below, 1 too small, 1 covered"
-    assert chosen.found + sum(chosen.counts.values()) == len(candidates)
+    assert kept.summary == "1 found, 1 below, 1 too small, 1 overlapping"
+    assert kept.found + sum(kept.counts.values()) == len(candidates)
 
 
 def test_a_pick_overrides_every_criterion_and_survives_the_next_move(candidates):
@@ -166,13 +166,13 @@ def test_a_pick_overrides_every_criterion_and_survives_the_next_move(candidates)
     assert shown(candidates, moved) == [3]
 
 
-def test_an_accepted_candidate_counts_as_better_than_all_others(candidates):
+def test_an_accepted_candidate_counts_as_better_than_all_that_are_not(candidates):
     selection = ALL.accepting(1)
 
-    chosen = choose(candidates, selection)
+    kept = filter_candidates(candidates, selection)
 
-    assert chosen.labels[30, 35] == 2
-    assert 0 not in chosen.positions
+    assert kept.labels[30, 35] == 2
+    assert 0 not in kept.positions
 
 
 def test_a_click_rejects_what_is_shown_and_accepts_it_again(candidates):
@@ -203,28 +203,30 @@ def test_without_a_selection_the_best_candidate_is_clicked(candidates):
 
 
 def test_part_of_the_labels_is_that_part_of_all_of_them(candidates):
-    chosen = choose(CandidateFilter(candidates), Selection(threshold=0, overlap=1))
+    kept = filter_candidates(CandidateFilter(candidates), Selection(threshold=0, overlap=1))
 
-    part = chosen.labels_in(Box(5, 30, 35, 90))
+    part = kept.labels_in(Box(5, 30, 35, 90))
 
-    np.testing.assert_array_equal(part, chosen.labels[5:35, 30:90])
+    np.testing.assert_array_equal(part, kept.labels[5:35, 30:90])
 
 
 def test_smooth_outlines_change_nothing_but_the_drawn_masks(candidates):
-    raw, smooth = (choose(candidates, Selection(0, smoothness=level)) for level in (0, 5))
+    raw, smooth = (
+        filter_candidates(candidates, Selection(0, smoothness=level)) for level in (0, 5)
+    )
 
     assert raw.positions.tolist() == smooth.positions.tolist()
     assert raw.labels[20, 20] == 1
     assert smooth.labels[20, 20] == 0
 
 
-def test_nothing_to_choose_from_is_nothing_found():
+def test_no_candidates_are_no_kept_candidates():
     nothing = Candidates((8, 8), np.zeros((0, 4), np.int64), (), np.zeros(0))
 
-    chosen = choose(nothing, Selection())
+    kept = filter_candidates(nothing, Selection())
 
-    assert chosen.told == "0 found"
-    assert not chosen.labels.any()
+    assert kept.summary == "0 found"
+    assert not kept.labels.any()
     assert position_at(nothing, Selection(), 4, 4) is None
 
 
@@ -243,7 +245,7 @@ def test_neighbours_are_all_whose_boxes_overlap():
 
     found = neighbours(boxes)
 
-    assert [sorted(others) for others in found] == [np.flatnonzero(row).tolist() for row in overlap]
+    assert [sorted(beside) for beside in found] == [np.flatnonzero(row).tolist() for row in overlap]
 
 
 def test_several_neighbours_overlap_a_candidate_together():
@@ -273,12 +275,12 @@ def test_a_candidate_at_the_border_is_not_rounded_there():
     assert not candidate_filter.mask(1, 5).crop[0, 0]
 
 
-def test_the_best_candidate_that_holds_a_pixel_comes_first():
+def test_the_best_candidate_at_a_pixel_comes_first():
     candidate_filter = CandidateFilter(squares([[0, 0, 10, 10], [5, 5, 20, 20]]))
 
-    assert candidate_filter.holding(7, 7).tolist() == [0, 1]
-    assert candidate_filter.holding(15, 15).tolist() == [1]
-    assert candidate_filter.holding(50, 50).tolist() == []
+    assert candidate_filter.candidates_at(7, 7).tolist() == [0, 1]
+    assert candidate_filter.candidates_at(15, 15).tolist() == [1]
+    assert candidate_filter.candidates_at(50, 50).tolist() == []
 
 
 def test_nothing_has_no_neighbours():

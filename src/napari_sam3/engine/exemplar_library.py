@@ -32,26 +32,26 @@ Facts = dict[str, Any]
 class ExemplarLibrary:
     """A folder with one file for every name.
 
-    A file holds all exemplars of a name, the meant ones and the others, with their pictures. It is
-    written whole and then put in its place.
+    A file holds all exemplars of a name, positive and negative, with their thumbnails. It is
+    written whole, and then it replaces the earlier file.
 
     Parameters
     ----------
     folder : Path, optional
-        By default one for the user in the place where the system keeps such things.
+        By default a folder of the user's own where the system keeps the data of programs.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or Path(platformdirs.user_data_dir("napari-sam3")) / "exemplars"
 
     def names(self) -> list[str]:
-        """Return all names in their order; a file that cannot be read goes by its own."""
+        """Return all names, sorted; a file that cannot be read goes by the name of the file."""
         with self._storing():
             files = sorted(self.folder.glob(f"[!.]*{SUFFIX}")) if self.folder.exists() else []
         return sorted((_name_in(path) for path in files), key=str.casefold)
 
     def save(self, name: str, exemplars: Sequence[Exemplar]) -> None:
-        """Keep exemplars under a name, in the place of earlier ones.
+        """Keep exemplars under a name; earlier ones of this name are replaced.
 
         Raises
         ------
@@ -129,19 +129,19 @@ def _metadata(path: Path) -> dict[str, str]:
 
 def _packed(exemplars: Sequence[Exemplar]) -> tuple[Tensors, list[Facts]]:
     tensors: Tensors = {}
-    for number, one in enumerate(exemplars):
-        tensors[f"{number}/picture"] = np.ascontiguousarray(one.picture)
-        for part, array in one.appearance.items():
+    for number, exemplar in enumerate(exemplars):
+        tensors[f"{number}/picture"] = np.ascontiguousarray(exemplar.picture)
+        for part, array in exemplar.appearance.items():
             tensors[f"{number}/appearance/{part}"] = np.ascontiguousarray(array)
     facts = [
         {
-            "model": one.model,
-            "revision": one.revision,
-            "box": [float(side) for side in one.box],
-            "is_positive": one.is_positive,
-            "appearance": list(one.appearance),
+            "model": exemplar.model,
+            "revision": exemplar.revision,
+            "box": [float(side) for side in exemplar.box],
+            "is_positive": exemplar.is_positive,
+            "appearance": list(exemplar.appearance),
         }
-        for one in exemplars
+        for exemplar in exemplars
     ]
     return tensors, facts
 

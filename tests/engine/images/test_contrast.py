@@ -109,15 +109,15 @@ def test_deep_colour_image_keeps_its_balance() -> None:
 
 
 def test_at_most_three_frames_are_read() -> None:
-    read: list[int] = []
+    frames_read: list[int] = []
 
     def fetch(frame: int) -> np.ndarray:
-        read.append(frame)
+        frames_read.append(frame)
         return noise(16, 16, 1)
 
     estimated_limits(Frames(100, (16, 16), 1, fetch))
 
-    assert sorted(read) == [0, 50, 99]
+    assert sorted(frames_read) == [0, 50, 99]
 
 
 RAMP = np.linspace(0, 1, 256)[:, None]
@@ -174,7 +174,7 @@ def test_channels_add_up_and_are_clipped() -> None:
     np.testing.assert_allclose(image[0], [[1, 0.5, 0], [0.5, 0, 0]])
 
 
-def test_channel_over_another_covers_it_by_its_opacity() -> None:
+def test_channel_over_another_hides_it_by_its_opacity() -> None:
     above = Channel((0, 10), (0, 1, 0), opacity=0.5, blending="over")
 
     image = Contrast((Channel((0, 10), (1, 0, 0)), above)).compose(np.full((1, 1, 2), 10))
@@ -212,7 +212,7 @@ def test_small_differences_of_large_values_are_seen(dtype: str) -> None:
     np.testing.assert_allclose(image[0, 0], 0.25)
 
 
-def test_contrast_for_other_channels_is_refused() -> None:
+def test_contrast_for_another_number_of_channels_is_refused() -> None:
     with pytest.raises(FramesError, match="set for 1 channels, but the frame has 2"):
         Contrast((Channel((0, 1)),)).compose(np.zeros((8, 8, 2)))
 

@@ -51,8 +51,8 @@ def test_all_orders_of_axes_are_read_in_parts(data: np.ndarray, channels: int) -
 def test_coarse_window_averages_the_frame_where_nothing_coarser_is_stored(level: int) -> None:
     part = Frames.from_array(NOISE).read_window(0, Window(level, 8, 4, 30, 40))
 
-    wanted = halved(NOISE[0], level)[8:38, 4:44]
-    np.testing.assert_allclose(part[..., 0], wanted, rtol=1e-5)
+    expected = halved(NOISE[0], level)[8:38, 4:44]
+    np.testing.assert_allclose(part[..., 0], expected, rtol=1e-5)
 
 
 def test_coarse_window_is_read_from_the_level_that_fits() -> None:
@@ -69,9 +69,9 @@ def test_window_coarser_than_all_levels_is_averaged_from_the_coarsest() -> None:
 
     part = Frames.from_levels(coarse).read_window(0, Window(3, 10, 20, 30, 25))
 
-    spots = [np.arange(start * 4, stop * 4) for start, stop in ((10, 40), (20, 45))]
+    indices = [np.arange(start * 4, stop * 4) for start, stop in ((10, 40), (20, 45))]
     tile = coarse[1][0, 0:150, 0:130]
-    wanted = tile[np.ix_(spots[0] % tile.shape[0], spots[1] % tile.shape[1])]
+    wanted = tile[np.ix_(indices[0] % tile.shape[0], indices[1] % tile.shape[1])]
     np.testing.assert_allclose(part[..., 0], halved(wanted, 2), rtol=1e-5)
 
 
@@ -114,7 +114,7 @@ def test_parts_are_finite() -> None:
     assert part[10, 10, 0] == 1
 
 
-def test_part_that_cannot_be_read_is_told_with_its_frame() -> None:
+def test_part_that_cannot_be_read_is_named_by_its_frame() -> None:
     def read(frame: int, rows: slice, cols: slice) -> np.ndarray:
         raise OSError("disk gone")
 
@@ -151,7 +151,7 @@ def test_frame_without_levels_is_cut_from_what_is_read() -> None:
 
 
 @pytest.mark.parametrize(("shape", "is_large"), [((2048, 2048), False), ((1024, 4097), True)])
-def test_frame_of_more_pixels_than_a_picture_is_large(shape, is_large: bool) -> None:
+def test_frame_of_many_pixels_is_large(shape, is_large: bool) -> None:
     assert Frames.from_array(np.broadcast_to(np.uint8(0), shape)).is_large == is_large
 
 
@@ -221,7 +221,7 @@ def test_integers_floats_and_booleans_are_read(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "object", "U3", "datetime64[s]"])
-def test_other_types_are_refused_in_a_sentence(dtype: str) -> None:
+def test_types_that_are_no_numbers_are_refused(dtype: str) -> None:
     with pytest.raises(FramesError, match="convert it to integers or floats"):
         Frames.from_array(np.zeros((2, 8, 9), "i8").astype(dtype))
 
@@ -250,7 +250,7 @@ def test_image_of_one_row_or_few_is_refused(shape) -> None:
 
 
 @pytest.mark.parametrize("shape", [(9,), (), (2, 3, 4, 8, 9)])
-def test_other_numbers_of_axes_are_refused(shape) -> None:
+def test_too_few_or_too_many_axes_are_refused(shape) -> None:
     with pytest.raises(FramesError, match="cannot be read as a stack"):
         Frames.from_array(np.zeros(shape))
 

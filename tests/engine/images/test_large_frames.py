@@ -35,12 +35,12 @@ MEGABYTE = 2**20
 
 
 class RegionBackend(DiskBackend):
-    """Answers with the bright region under the clicks, and with half of it."""
+    """Predicts the bright region under the clicks, and half of it."""
 
     def segment(self, embedding: DiskEmbedding, prompts, previous) -> list[Prediction]:
         self.prompts.extend(prompts)
         self.refined.extend(previous)
-        return [self._region(embedding, one) for one in prompts]
+        return [self._region(embedding, own) for own in prompts]
 
     def _region(self, embedding: DiskEmbedding, prompts: Prompts) -> Prediction:
         regions, _ = ndimage.label(embedding.grey > self.bright)
@@ -58,8 +58,8 @@ def opened(backend: DiskBackend, *levels: object) -> Session:
     return Engine(backend).open(Frames.from_levels(levels), contrast=SEEN)
 
 
-def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.count_nonzero(one & other) / np.count_nonzero(one | other))
+def iou(mask: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth))
 
 
 def by_frame(masks: Iterable[Mask]) -> dict[int, Mask]:
@@ -76,11 +76,11 @@ def stack():
     return disks([[(7000.0, 9000.0)]], 30, HUGE)
 
 
-@pytest.mark.parametrize("place", [(7000, 9000), (0, 0), (19999, 19999), (3, 12345), (1023, 1024)])
-def test_click_is_answered_in_pixels_of_the_frame(backend: DiskBackend, stack, place) -> None:
-    mask = opened(backend, stack).segment(0, click(*place))
+@pytest.mark.parametrize("point", [(7000, 9000), (0, 0), (19999, 19999), (3, 12345), (1023, 1024)])
+def test_mask_of_a_click_is_in_pixels_of_the_frame(backend: DiskBackend, stack, point) -> None:
+    mask = opened(backend, stack).segment(0, click(*point))
 
-    drawn = np.argwhere(ellipse((13, 13), (6, 6), (6, 6))) - 6 + place
+    drawn = np.argwhere(ellipse((13, 13), (6, 6), (6, 6))) - 6 + point
     drawn = drawn[((drawn >= 0) & (drawn < 20000)).all(1)]
     np.testing.assert_array_equal(np.argwhere(mask.crop) + mask.box[:2], drawn)
     assert (mask.shape, mask.area) == (HUGE, len(drawn))
@@ -104,7 +104,7 @@ def test_click_reads_no_more_than_its_window(backend: DiskBackend, stack) -> Non
     assert backend.images == [(WINDOW_SIDE, WINDOW_SIDE, 3)]
 
 
-def test_clicks_near_each_other_are_looked_at_once(backend: DiskBackend, stack) -> None:
+def test_clicks_near_each_other_share_an_embedding(backend: DiskBackend, stack) -> None:
     session = opened(backend, stack)
 
     for object_id, col in enumerate([9000, 9100, 8900, 9120, 8880]):
@@ -113,7 +113,7 @@ def test_clicks_near_each_other_are_looked_at_once(backend: DiskBackend, stack) 
     assert (backend.encoded, backend.segmented) == (1, 5)
 
 
-def test_many_objects_of_a_window_are_asked_in_one_pass(backend: DiskBackend, stack) -> None:
+def test_many_objects_of_a_window_are_segmented_in_one_batch(backend: DiskBackend, stack) -> None:
     prompts = {1: click(7000, 9000), 2: click(500, 500), 3: click(7010, 9010)}
 
     masks = opened(backend, stack).segment_many(0, prompts)
@@ -126,7 +126,7 @@ def test_many_objects_of_a_window_are_asked_in_one_pass(backend: DiskBackend, st
     }
 
 
-def test_repeated_question_is_not_asked_again(backend: DiskBackend, stack) -> None:
+def test_repeated_prompts_are_not_decoded_again(backend: DiskBackend, stack) -> None:
     session = opened(backend, stack)
 
     first, second = (session.segment(0, click(7000, 9000)) for _ in range(2))
@@ -135,7 +135,7 @@ def test_repeated_question_is_not_asked_again(backend: DiskBackend, stack) -> No
     np.testing.assert_array_equal(first.crop, second.crop)
 
 
-def test_next_click_in_the_same_window_refines_the_answer(backend: DiskBackend, stack) -> None:
+def test_next_click_in_the_same_window_refines_the_prediction(backend: DiskBackend, stack) -> None:
     session = opened(backend, stack)
     session.segment(0, click(7000, 9000))
 
@@ -158,7 +158,7 @@ def test_next_click_off_the_window_starts_from_the_mask_so_far(backend: DiskBack
     assert middle(mask) == pytest.approx((7000, 9000), abs=2)
 
 
-def test_what_is_visible_tells_how_closely_a_click_is_looked_at(
+def test_what_is_visible_tells_on_which_level_a_click_is_decoded(
     backend: DiskBackend, stack
 ) -> None:
     mask = opened(backend, stack).segment(0, click(7000, 9000), visible=(0, 0, 8000, 12000))
@@ -168,14 +168,14 @@ def test_what_is_visible_tells_how_closely_a_click_is_looked_at(
     assert middle(mask) == pytest.approx((7000, 9000), abs=8)
 
 
-def test_preferred_reading_is_followed(backend: DiskBackend, stack) -> None:
+def test_preferred_hypothesis_is_propagated(backend: DiskBackend, stack) -> None:
     session = opened(backend, stack)
     part = session.segment(0, click(7000, 9000)).alternatives[1]
 
     session.prefer(0, 1, "part")
 
-    followed = next(session.propagate({(0, 1): click(7000, 9000)}))
-    assert (followed.area, followed.box) == (part.area, part.box)
+    propagated = next(session.propagate({(0, 1): click(7000, 9000)}))
+    assert (propagated.area, propagated.box) == (part.area, part.box)
 
 
 @pytest.mark.parametrize("radius", [700, 1500])
@@ -187,11 +187,11 @@ def test_mask_larger_than_a_window_is_continued(radius: int) -> None:
 
     mask = opened(backend, *levels).segment(0, click(4000, 4000))
 
-    assert overlap(mask.pixels, ellipse((8000, 8000), (4000, 4000), (radius, radius))) > 0.98
+    assert iou(mask.pixels, ellipse((8000, 8000), (4000, 4000), (radius, radius))) > 0.98
     assert max(level.largest for level in levels) <= WINDOW_SIDE**2
 
 
-def test_reading_that_its_window_cuts_is_left_out() -> None:
+def test_hypothesis_that_its_window_cuts_is_left_out() -> None:
     backend = RegionBackend()
     session = opened(backend, disks([[(4000.0, 4000.0)]], 300, (8000, 8000)))
 
@@ -203,7 +203,7 @@ def test_reading_that_its_window_cuts_is_left_out() -> None:
     assert len(everywhere.alternatives) == 1
 
 
-def test_wider_look_at_another_thing_is_not_taken() -> None:
+def test_mask_of_another_object_in_a_wider_window_is_not_taken() -> None:
     class Forgetful(RegionBackend):
         def segment(self, embedding, prompts, previous):
             self.bright = 0.5 if not self.prompts else 2.0
@@ -216,7 +216,7 @@ def test_wider_look_at_another_thing_is_not_taken() -> None:
     assert mask.box[2] - mask.box[0] == WINDOW_SIDE
 
 
-def test_what_is_kept_of_an_answer_is_small() -> None:
+def test_what_is_kept_of_a_prediction_is_small() -> None:
     pixels = ellipse((WINDOW_SIDE, WINDOW_SIDE), (500, 500), (20, 20))
     window = Window(0, 0, 0, WINDOW_SIDE, WINDOW_SIDE)
 
@@ -230,7 +230,7 @@ def test_what_is_kept_of_an_answer_is_small() -> None:
     np.testing.assert_array_equal(state.prediction.pixels, pixels)
 
 
-def test_outline_of_a_patch_is_said_without_the_rest_of_the_frame(
+def test_outline_of_a_patch_is_decoded_without_the_rest_of_the_frame(
     backend: DiskBackend, stack
 ) -> None:
     drawn = ellipse((200, 300), (100, 150), (60, 90))
@@ -246,7 +246,7 @@ def test_outline_of_a_patch_is_said_without_the_rest_of_the_frame(
     assert backend.segmented == 1
 
 
-def test_outline_of_a_patch_may_be_said_of_a_small_frame(backend: DiskBackend) -> None:
+def test_outline_of_a_patch_may_be_a_prompt_on_a_small_frame(backend: DiskBackend) -> None:
     drawn = ellipse((20, 30), (10, 15), (6, 9))
     outline = mask_of(drawn, corner=(7, 9), shape=(64, 64))
 
@@ -267,19 +267,19 @@ def moving(count: int, step: float = 40.0) -> list[list[tuple[float, float]]]:
 
 
 @pytest.mark.parametrize("prompted", [0, 8])
-def test_object_is_followed_from_window_to_window(prompted: int) -> None:
+def test_object_is_propagated_from_window_to_window(prompted: int) -> None:
     backend = DiskBackend(radius=30, reach=60)
     centres = moving(16)
     session = opened(backend, disks(centres, 30, HUGE))
 
     masks = by_frame(session.propagate({(prompted, 1): click(*centres[prompted][0])}))
 
-    assert [middle(masks[frame]) for frame in range(16)] == [own[0] for own in centres]
+    assert [middle(masks[frame]) for frame in range(16)] == [points[0] for points in centres]
     new_windows = 15 * 40 // (WINDOW_SIDE // 2 - WINDOW_MARGIN // 2 - WINDOW_SIDE // 8) + 1
     assert 16 < backend.encoded <= 16 + new_windows
 
 
-def test_object_that_stays_is_followed_in_one_window(backend: DiskBackend) -> None:
+def test_object_that_stays_is_propagated_in_one_window(backend: DiskBackend) -> None:
     stack = disks(moving(8, 2.0), 30, HUGE)
 
     list(opened(backend, stack).propagate({(0, 1): click(7000, 9000)}))
@@ -298,7 +298,7 @@ def test_objects_in_one_window_share_its_embedding(backend: DiskBackend) -> None
     assert (backend.encoded, backend.propagated) == (8, 6)
 
 
-def test_object_that_is_gone_is_not_looked_for_any_further(backend: DiskBackend) -> None:
+def test_object_that_is_gone_is_not_propagated_any_further(backend: DiskBackend) -> None:
     centres = [*moving(3, 2.0), *[[(100.0, 100.0)]] * 5]
 
     masks = by_frame(
@@ -309,14 +309,14 @@ def test_object_that_is_gone_is_not_looked_for_any_further(backend: DiskBackend)
     assert (backend.encoded, masks[7].shape) == (5, HUGE)
 
 
-def test_painted_mask_of_a_large_frame_is_followed(backend: DiskBackend) -> None:
+def test_painted_mask_of_a_large_frame_is_propagated(backend: DiskBackend) -> None:
     shape = (3000, 2500)
     centres = [[(1200.0, 1000.0 + 3 * frame)] for frame in range(3)]
     painted = mask_of(ellipse(shape, (1200, 1000), (30, 30)))
 
     masks = by_frame(opened(backend, disks(centres, 30, shape)).propagate({(0, 1): painted}))
 
-    assert [middle(masks[frame]) for frame in range(3)] == [own[0] for own in centres]
+    assert [middle(masks[frame]) for frame in range(3)] == [points[0] for points in centres]
     assert masks[0].crop.shape < shape
 
 
@@ -330,7 +330,7 @@ def test_empty_mask_of_a_large_frame_ends_an_object(backend: DiskBackend) -> Non
 
 
 @pytest.mark.parametrize("levels", [1, 6])
-def test_huge_stack_is_opened_clicked_and_followed_in_little_memory(levels: int) -> None:
+def test_huge_stack_is_opened_clicked_and_propagated_in_little_memory(levels: int) -> None:
     sample = dividing_cells()
     stored = pyramid(sample.image[:3], HUGE, levels)
     row, col = np.array(ndimage.center_of_mass(sample.labels[0] == 5)) + 256 * 40
@@ -357,21 +357,21 @@ def embedded() -> Engine:
 @pytest.mark.parametrize("shift", [(64, 192), (128, 448)])
 def test_mask_is_the_same_wherever_the_window_begins(embedded: Engine, shift) -> None:
     sample = dividing_cells()
-    place = np.array(ndimage.center_of_mass(sample.labels[0] == 8))
+    point = np.array(ndimage.center_of_mass(sample.labels[0] == 8))
     contrast = Contrast.estimate(Frames.from_array(sample.image[:1]))
 
     patches = []
     for offset in (np.zeros(2, int), np.array(shift)):
         tile = np.roll(sample.image[:1], offset, (1, 2))
         frames = Frames.from_levels([repeated(tile, (6000, 6000))])
-        row, col = place + offset + 2560
+        row, col = point + offset + 2560
         mask = embedded.open(frames, contrast=contrast).segment(0, click(row, col))
         patches.append((mask, np.array(mask.box[:2]) - offset))
 
-    (one, first), (other, second) = patches
+    (unmoved, first), (moved, second) = patches
     canvas = [np.zeros((512, 512), bool) for _ in patches]
-    for drawn, mask, corner in zip(canvas, (one, other), (first, second), strict=True):
+    for drawn, mask, corner in zip(canvas, (unmoved, moved), (first, second), strict=True):
         top, left = corner - 2560 + 64
         drawn[top : top + mask.crop.shape[0], left : left + mask.crop.shape[1]] = mask.crop
-    assert overlap(*canvas) > 0.98
-    assert one.area > 100
+    assert iou(*canvas) > 0.98
+    assert unmoved.area > 100

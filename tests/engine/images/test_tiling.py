@@ -38,11 +38,11 @@ def mask_in_box(*box: int) -> Mask:
     return mask_of(crop, corner=(box[0], box[1]), shape=SHAPE)
 
 
-@pytest.mark.parametrize("place", [(10007, 9991), (1023, 1025), (500, 12345), (19990, 19999)])
-def test_click_is_far_from_every_side_that_cuts_the_frame(place) -> None:
-    window = window_for(click(*place), SHAPE)
+@pytest.mark.parametrize("point", [(10007, 9991), (1023, 1025), (500, 12345), (19990, 19999)])
+def test_click_is_far_from_every_side_that_cuts_the_frame(point) -> None:
+    window = window_for(click(*point), SHAPE)
 
-    row, col = place
+    row, col = point
     assert (window.level, window.top % 64, window.left % 64) == (0, 0, 0)
     assert window.contains((row, col, row + 1, col + 1), SHAPE, WINDOW_MARGIN)
 
@@ -81,7 +81,9 @@ def test_everything_is_seen_on_the_coarsest_level() -> None:
 @pytest.mark.parametrize(
     ("visible", "level"), [(None, 0), (900, 0), (2000, 0), (4000, 1), (12000, 3), (90000, 4)]
 )
-def test_lone_click_is_seen_as_closely_as_the_user_does(visible: float | None, level: int) -> None:
+def test_lone_click_is_decoded_on_the_level_that_is_visible(
+    visible: float | None, level: int
+) -> None:
     seen = None if visible is None else (100.0, 100.0, 100 + visible, 100 + visible / 2)
 
     assert window_for(click(1000, 1000), SHAPE, seen).level == level
@@ -137,7 +139,7 @@ def test_masks_are_continued_as_far_as_reading_is_cheap() -> None:
     assert [window.level if window else None for window in levels] == [1, 2, None]
 
 
-def test_object_is_followed_in_its_window_until_it_comes_near_a_side() -> None:
+def test_object_is_propagated_in_its_window_until_it_comes_near_a_side() -> None:
     window = propagation_windows([mask_in_box(5000, 5000, 5050, 5050)], {})[1]
 
     near = propagation_windows([mask_in_box(5000, 5100, 5050, 5150)], {1: window})[1]
@@ -148,7 +150,7 @@ def test_object_is_followed_in_its_window_until_it_comes_near_a_side() -> None:
     assert far.contains((5000, 5500, 5050, 5550), SHAPE, WINDOW_MARGIN)
 
 
-def test_objects_near_each_other_are_followed_in_one_window() -> None:
+def test_objects_near_each_other_are_propagated_in_one_window() -> None:
     masks = [
         replace(mask_in_box(5000, 5000 + 5 * i, 5050, 5050 + 5 * i), object_id=i) for i in range(20)
     ]
@@ -168,8 +170,8 @@ def test_object_too_large_for_a_known_window_gets_its_own() -> None:
 SHAPE_WINDOW_MASKS = (501, 403)
 
 
-def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.count_nonzero(one & other) / np.count_nonzero(one | other))
+def iou(mask: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth))
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
@@ -181,16 +183,16 @@ def test_mask_comes_back_from_a_window_as_it_was(level: int) -> None:
     back = mask_on_frame(mask_of(seen), window, SHAPE_WINDOW_MASKS)
 
     assert back.shape == SHAPE_WINDOW_MASKS
-    assert overlap(back.pixels, drawn) > (1 if level == 0 else 0.95) - 1e-9
+    assert iou(back.pixels, drawn) > (1 if level == 0 else 0.95) - 1e-9
 
 
 def test_mask_at_the_far_corner_of_a_coarse_level_stays_on_the_frame() -> None:
     window = Window(2, 100, 80, 26, 21)
     hypothesis = mask_of(np.ones((26, 21), bool))
 
-    placed = mask_on_frame(hypothesis, window, SHAPE_WINDOW_MASKS)
+    mask = mask_on_frame(hypothesis, window, SHAPE_WINDOW_MASKS)
 
-    assert placed.box == (400, 320, *SHAPE_WINDOW_MASKS)
+    assert mask.box == (400, 320, *SHAPE_WINDOW_MASKS)
 
 
 def test_patch_is_seen_like_the_mask_it_is_of() -> None:
@@ -221,29 +223,29 @@ def test_enlarged_outline_is_smooth() -> None:
 
     drawn = enlarged(disk, 8)
 
-    assert overlap(drawn, ellipse((320, 320), (159.5, 159.5), (122, 122))) > 0.97
+    assert iou(drawn, ellipse((320, 320), (159.5, 159.5), (122, 122))) > 0.97
 
 
 def test_nothing_enlarged_is_nothing() -> None:
     assert enlarged(np.zeros((0, 0), bool), 4).shape == (0, 0)
 
 
-def test_prompts_are_said_in_pixels_of_the_window() -> None:
+def test_prompts_are_in_pixels_of_the_window() -> None:
     outline = ellipse(SHAPE_WINDOW_MASKS, (230, 200), (90, 60))
     prompts = Prompts([(101.5, 203.5)], [True], [(99.5, 199.5, 139.5, 239.5)], outline)
 
-    said = prompts_on_window(prompts, Window(2, 10, 20, 90, 80))
+    on_window = prompts_on_window(prompts, Window(2, 10, 20, 90, 80))
 
-    np.testing.assert_allclose(said.points, [[15, 30.5]])
-    np.testing.assert_allclose(said.boxes, [[14.5, 29.5, 24.5, 39.5]])
-    assert said.mask is not None
-    assert said.mask.shape == (90, 80)
+    np.testing.assert_allclose(on_window.points, [[15, 30.5]])
+    np.testing.assert_allclose(on_window.boxes, [[14.5, 29.5, 24.5, 39.5]])
+    assert on_window.mask is not None
+    assert on_window.mask.shape == (90, 80)
 
 
-def test_points_off_the_window_are_not_said() -> None:
+def test_points_off_the_window_are_left_out() -> None:
     prompts = Prompts([(50, 50), (300, 300)], [True, False])
 
-    said = prompts_on_window(prompts, Window(0, 0, 0, 100, 100))
+    on_window = prompts_on_window(prompts, Window(0, 0, 0, 100, 100))
 
-    assert said.points.tolist() == [[50, 50]]
-    assert said.positive.tolist() == [True]
+    assert on_window.points.tolist() == [[50, 50]]
+    assert on_window.positive.tolist() == [True]

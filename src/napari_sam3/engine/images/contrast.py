@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -91,6 +91,10 @@ class Contrast:
     """How the channels of a stack are shown together, the lowest first."""
 
     channels: tuple[Channel, ...]
+    token: str = field(init=False)  # names this setting; two that show the same have the same
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "token", _token(self.channels))
 
     @classmethod
     def estimate(cls, frames: Frames) -> Self:
@@ -98,16 +102,6 @@ class Contrast:
         limits = estimated_limits(frames)
         colors = default_colors(frames)
         return cls(tuple(map(Channel, limits, colors)))
-
-    @property
-    def token(self) -> str:
-        """Name this setting; two that show the same have the same."""
-        digest = hashlib.sha256()
-        for channel in self.channels:
-            numbers = (channel.limits, channel.gamma, channel.opacity, channel.blending)
-            digest.update(repr(numbers).encode())
-            digest.update(channel.colors.tobytes())
-        return digest.hexdigest()[:16]
 
     def compose(self, frame: NDArray[Any]) -> NDArray[np.float32]:
         """Show a frame (H, W, C) as an image (H, W, 3) in 0..1.
@@ -178,6 +172,15 @@ def describe_contrast(contrast: Contrast) -> list[dict[str, Any]]:
         }
         for channel in contrast.channels
     ]
+
+
+def _token(channels: tuple[Channel, ...]) -> str:
+    digest = hashlib.sha256()
+    for channel in channels:
+        numbers = (channel.limits, channel.gamma, channel.opacity, channel.blending)
+        digest.update(repr(numbers).encode())
+        digest.update(channel.colors.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _table(colors: ArrayLike) -> NDArray[np.float32]:

@@ -145,9 +145,7 @@ def test_the_first_frame_tells_an_object_from_what_surrounds_it():
     mask = memory_of(1).mask
     frame = inside * mask + outside * (1 - mask)
 
-    carried, object_similarity, ground_similarity = MemoryAttention(64).compare(
-        frame, Memory(frame, mask)
-    )[0]
+    attended = MemoryAttention(64).compare(frame, Memory(frame, mask))[0]
 
     carried, object_similarity, ground_similarity = attended
     there = mask[0, 0] > 0
