@@ -15,6 +15,7 @@ from napari.layers._layer_actions import _duplicate_layer
 
 from napari_sam3.layers.label_layers import give_own_files
 from napari_sam3.storage.label_store import LabelStore
+from napari_sam3.values import Box
 from tests.controller.bench import Bench
 
 
@@ -97,7 +98,7 @@ def test_layers_of_others_are_left_alone(bench: Bench) -> None:
 def test_copy_of_large_frames(cache: Path) -> None:
     store = LabelStore(cache / "work.sam3")
     labels = store.create("object-1", (2, 2100, 2100))
-    box = (0, 0, 4, 4)
+    box = Box(0, 0, 4, 4)
     labels.write(
         (0,), labels.read((0,), box).written(1, np.ones((4, 4), bool), np.ones((4, 4), bool)), box
     )

@@ -130,6 +130,8 @@ class StoredLabels(ABC):
         before = self.box(*key)
         if before is None:
             self._write_in(key, mask, mask.box, keeps_committed)
+        elif before.contains(mask.box):
+            self._write_in(key, mask, before, keeps_committed)
         elif mask.box.is_far_from(before):
             self._move(key, mask, before, keeps_committed)
         else:

@@ -52,8 +52,8 @@ class LazyStack:
     def __getitem__(self, index: Any) -> LazyStack | NDArray[Any]:
         """Return pixels of one frame, or a part of several frames that is yet to be read."""
         part = self._part(index)
-        is_one_frame = not any(isinstance(axis, range) for axis in part._index[:-2])
-        return part._read() if is_one_frame else part
+        is_frame = not any(isinstance(axis, range) for axis in part._index[:-2])
+        return part._read() if is_frame else part
 
     def __array__(
         self, dtype: DTypeLike | None = None, copy: bool | None = None

@@ -199,7 +199,7 @@ class SessionFolder:
             )
 
 
-def _check_object(object_id: int) -> None:
+def _check_object(object_id: object) -> None:
     """Refuse an id that is no label."""
     if not isinstance(object_id, int | np.integer) or not 0 < object_id <= HIGHEST_ID:
         raise StorageError(
