@@ -50,7 +50,7 @@ def why_disabled(controller: Controller, action: Action) -> str:
         case "prompt":
             return _why_no_prompt(controller)
         case "next_hypothesis":
-            return _why_no_other_hypothesis(controller)
+            return _why_no_next_hypothesis(controller)
         case "undo" | "redo":
             return _why_no_history(controller, action)
         case "run":
@@ -126,7 +126,7 @@ def _why_no_prompt(controller: Controller) -> str:
     return ""
 
 
-def _why_no_other_hypothesis(controller: Controller) -> str:
+def _why_no_next_hypothesis(controller: Controller) -> str:
     if controller.hypothesis is not None and controller.hypothesis.count > 1:
         return ""
     return "Click an object first; then choose among its masks."

@@ -214,7 +214,9 @@ def found_sentence(controller: Controller) -> str:
     picked = controller.picking.picked
     if picked is not None:
         return f"{counted}; clicked: {picked.score:.2f}, {'in' if picked.is_shown else 'out'}"
-    return f"{counted}, scores {_score_range(candidate_count)}" if candidate_count.scores else counted
+    return (
+        f"{counted}, scores {_score_range(candidate_count)}" if candidate_count.scores else counted
+    )
 
 
 def found_details(controller: Controller) -> str:
@@ -248,7 +250,9 @@ def _score_range(candidate_count: CandidateCount) -> str:
 def _warnings(concept: ConceptState, candidate_count: CandidateCount) -> list[str]:
     """Return what speaks against the count, the most important first."""
     description = concept.description
-    is_text_alone = bool(description.text and not description.boxes and not description.library_exemplars)
+    is_text_alone = bool(
+        description.text and not description.boxes and not description.library_exemplars
+    )
     warnings = [
         (not candidate_count.is_current, CHANGED),
         (candidate_count.is_saturated, MISSING),

@@ -17,7 +17,7 @@ BUTTON_TEXTS: dict[State, str] = {
 BUTTON_WIDTH = 104  # screen pixels; the longest text fits
 ENCODE_TIP = "Run the slow part of the model on all frames now, so that clicks on any are fast."
 PAUSE_TIP = "Pause after the frame that is being encoded; what is done is kept."
-FORECAST_TIP = "Frames that are encoded, the time that is left, and the memory that all frames take."
+FORECAST_TIP = "Frames that are encoded, the time left, and the memory that all frames take."
 
 
 class EncodePanel:

@@ -49,6 +49,7 @@ class ModelPanel:
         known = [(_entry(model, models.on_this_computer), model.id) for model in CATALOG]
         opened = [(title, path) for path, title in models.opened.items()]
         with self.model.changed.blocked():
+            self.model.choices = []  # or else entries whose text has changed would go to the end
             self.model.choices = [*known, *opened]
             self.model.value = models.model
         devices = dict.fromkeys(["auto", models.device, *models.devices])

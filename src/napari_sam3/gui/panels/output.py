@@ -33,8 +33,8 @@ class OutputPanel:
             self.layout.value = controller.annotations.layout
             self.overwrite.value = not controller.annotations.keeps_committed
         allow(self.layout, LAYOUT_TIP, why_disabled(controller, "change_layout"))
-        is_one_layer = controller.annotations.layout == "one layer"
-        reason = "" if is_one_layer else "Every object has a layer of its own."
+        is_shared = controller.annotations.layout == "one layer"
+        reason = "" if is_shared else "Every object has a layer of its own."
         allow(self.overwrite, OVERWRITE_TIP, reason)
 
     def _on_layout_changed(self, layout: str) -> None:
