@@ -7,7 +7,7 @@ OME-Zarr, and no ``session.json``. A folder may hold both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
@@ -43,6 +43,14 @@ def earlier_shape(folder: Path) -> tuple[int, ...] | None:
     if not arrays:
         return None
     return tuple(int(length) for length in zarr.open_array(arrays[0], mode="r").shape)
+
+
+def image_of_version_1(session: Mapping[str, Any]) -> tuple[tuple[int, ...], str]:
+    """Return the shape of the labels and the digest of the first frame in a ``session.json``.
+
+    The first folders of version 1 had no digest, which is empty then.
+    """
+    return (session["frames"], *session["shape"]), str(session.get("first", ""))
 
 
 def bring_over(folder: Path, shape: tuple[int, ...], geometry: Geometry) -> None:

@@ -27,7 +27,7 @@ import numpy as np
 
 from ..values import FrameIndex, Geometry, Mask, StorageError, default_axes
 from .disk import CHOOSE_FOLDER, UNREADABLE, shared_group, storing_in, write_whole
-from .earlier_layouts import bring_over, earlier_shape
+from .earlier_layouts import bring_over, earlier_shape, image_of_version_1
 from .label_pyramid import NARROW, type_of_labels
 from .label_store import (
     HIGHEST_ID,
@@ -212,7 +212,7 @@ def _image_in(session: Mapping[str, Any]) -> tuple[tuple[int, ...], str]:
     """Return the shape of the labels, and the digest of the first frame where there is one."""
     match session["version"]:
         case 1:
-            shape, first_frame = (session["frames"], *session["shape"]), session.get("first", "")
+            shape, first_frame = image_of_version_1(session)
         case 2:
             shape, first_frame = tuple(session["image"]["shape"]), session["image"]["first_frame"]
         case version:
