@@ -28,7 +28,7 @@ def test_exemplars_are_kept_with_their_signs_and_pictures(colony: Colony) -> Non
     kept = keeping.exemplars("my disks")
     assert keeping.names() == ["my disks"]
     assert [one.is_positive for one in kept] == [True, False]
-    assert all(np.any(one.picture) for one in kept)
+    assert all(np.any(one.thumbnail) for one in kept)
     assert colony.messages == []
 
 

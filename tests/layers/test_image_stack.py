@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_sam3.engine import FramesError
-from napari_sam3.engine.images.windows import Window
+from napari_sam3.engine.images.frames import Window
 from napari_sam3.layers.axes import StackAxes
 from napari_sam3.layers.image_stack import contrast_of, frames_of, visible_box, visible_channels
 from tests.large import SIDE, VirtualImage, pyramid

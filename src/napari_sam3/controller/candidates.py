@@ -299,7 +299,9 @@ def _as_painted(
 
 MANY = 12
 """More objects than this promoted at once share one layer, to keep the list of layers short."""
-ONE_LAYER = "So many objects share one layer, so that the list stays short; Output has the choice."
+SHARED_LAYER = (
+    "So many objects share one layer, so that the list stays short; Output has the choice."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -371,7 +373,7 @@ class Picking:
             return
         if len(kept.positions) > MANY and self._annotations.layout != "one layer":
             self._annotations.choose_layout("one layer")
-            self.told.emit(ONE_LAYER)
+            self.told.emit(SHARED_LAYER)
         self._promote(concept, frame_index, kept.positions.tolist())
 
     def use_as_exemplar(self) -> None:

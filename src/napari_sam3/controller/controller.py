@@ -318,8 +318,9 @@ class Controller(Situation):
         self.changed.emit()
 
     def _on_focus_moved(self) -> None:
-        if self.annotation is not None and self.focus.frame_index is not None:
-            self.annotation.workspace.show_scores(self.focus.frame_index)
+        annotation, frame_index = self.annotation, self.focus.frame_index
+        if annotation is not None and frame_index is not None:
+            annotation.workspace.show_scores(frame_index)
         self.changed.emit()
 
     def _on_prompt_layer_added(self, layer: Layer) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from psygnal import Signal
@@ -84,10 +85,8 @@ class Focus:
             return None
         point = self.image.world_to_data(self._viewer.dims.point)
         (nearest,), _ = split_coordinates([point])
-        lengths = data_shape(self.image)[:-2]
-        return tuple(
-            min(max(index, 0), length - 1) for index, length in zip(nearest, lengths, strict=True)
-        )
+        last = np.subtract(data_shape(self.image)[:-2], 1)
+        return tuple(np.clip(np.array(nearest, int), 0, last).tolist())
 
     @property
     def axes(self) -> StackAxes | None:
@@ -146,7 +145,8 @@ class Views:
     def of(self, layers: Iterable[Layer], image: Image, axes: StackAxes) -> View:
         """Return the stack of an image as it is displayed now, with its visible channels."""
         channels = visible_channels(layers, image)
-        stack = (tuple(id(channel.data) for channel in channels), axes.frame_axis, axes.position)
+        pixels = [id(channel.data) for channel in channels]
+        stack = (tuple(pixels), axes.frame_axis, axes.position)
         frames = _known(self._frames, stack, lambda: frames_of(channels, axes))
         return _known(
             self._views,

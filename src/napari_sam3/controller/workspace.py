@@ -163,12 +163,11 @@ class Workspace:
 
     def show_scores(self, frame_index: FrameIndex) -> None:
         """Show scores and areas of a frame where the mouse points."""
-        results = {obj: obj.results.get(frame_index) for obj in self.objects}
         self.results.show_scores(
             [
                 ScoreRow(obj.id, obj.name, result.score, result.area)
-                for obj, result in results.items()
-                if result is not None
+                for obj in self.objects
+                if (result := obj.results.get(frame_index)) is not None
             ]
         )
 

@@ -30,6 +30,7 @@ class BoundedCache(Generic[Key, Value]):
         self.max_bytes = max_bytes
         self._lock = Lock()
         self._values: OrderedDict[Key, Value] = OrderedDict()
+        self._sizes: dict[Key, int] = {}  # bytes of each value
         self._nbytes = 0
 
     def __len__(self) -> int:
@@ -58,6 +59,7 @@ class BoundedCache(Generic[Key, Value]):
             if nbytes > self.max_bytes:
                 return [(key, value)]
             self._values[key] = value
+            self._sizes[key] = nbytes
             self._nbytes += nbytes
             evicted = []
             while self._nbytes > self.max_bytes:
@@ -76,8 +78,9 @@ class BoundedCache(Generic[Key, Value]):
         """Drop all values."""
         with self._lock:
             self._values.clear()
+            self._sizes.clear()
             self._nbytes = 0
 
     def _drop(self, key: Key) -> None:
-        value = self._values.pop(key, None)
-        self._nbytes -= 0 if value is None else value.nbytes
+        self._values.pop(key, None)
+        self._nbytes -= self._sizes.pop(key, 0)

@@ -21,7 +21,7 @@ from ..values import (
 )
 from .detection import Detection
 from .images.contrast import Contrast
-from .images.frames import Frames
+from .images.frames import Frames, no_frame
 from .images.model_input import ModelInput
 from .interactive import InteractiveSegmentation
 from .model import Model
@@ -303,7 +303,8 @@ class Session:
             plain = int(index(frame))
         except TypeError as error:
             raise FramesError(f"A frame is a whole number, not {frame!r}: count from 0.") from error
-        self.frames.check(plain)
+        if not 0 <= plain < self.frames.count:
+            raise no_frame(plain, self.frames.count)
         return plain
 
     def _concept(

@@ -47,7 +47,9 @@ class StackAxes:
     @classmethod
     def through(cls, layer: Layer, frame_axis: int | None, frame_index: FrameIndex) -> Self:
         """Take the stack along an axis of a layer that holds a frame."""
-        position = tuple(index for axis, index in enumerate(frame_index) if axis != frame_axis)
+        position = frame_index
+        if frame_axis is not None:
+            position = frame_index[:frame_axis] + frame_index[frame_axis + 1 :]
         return cls(data_shape(layer), frame_axis, position)
 
     @property
@@ -95,7 +97,7 @@ def split_coordinates(coordinates: ArrayLike) -> tuple[list[FrameIndex], NDArray
     """
     array = np.asarray(coordinates, np.float64)
     nearest = np.nan_to_num(np.rint(array[:, :-2]), nan=-1, posinf=-1, neginf=-1).astype(int)
-    return [tuple(row) for row in nearest.tolist()], array[:, -2:].copy()
+    return list(map(tuple, nearest.tolist())), array[:, -2:].copy()
 
 
 def is_inside(frame_index: FrameIndex, shape: Sequence[int]) -> bool:
@@ -112,7 +114,7 @@ def are_inside(coordinates: ArrayLike, shape: Sequence[int]) -> NDArray[np.bool_
 def data_shape(layer: Layer) -> tuple[int, ...]:
     """Return the shape of a layer's data: full resolution, without its colour axis."""
     data = layer.data[0] if layer.multiscale else layer.data
-    return tuple(int(length) for length in data.shape[: layer.ndim])
+    return tuple(map(int, data.shape[: layer.ndim]))
 
 
 def stack_axis_choices(layer: Layer) -> list[tuple[str, int]]:

@@ -110,7 +110,7 @@ def _first_frame(image: Image) -> str:
 
 def contrast_key(channels: Sequence[Image]) -> Hashable:
     """Return what the contrast of channels is made from, which takes no time to compare."""
-    return tuple(
+    displayed = [
         (
             tuple(layer.contrast_limits),
             layer.gamma,
@@ -121,7 +121,8 @@ def contrast_key(channels: Sequence[Image]) -> Hashable:
             layer.colormap.controls.tobytes(),
         )
         for layer in channels
-    )
+    ]
+    return tuple(displayed)
 
 
 def _lies_on(layer: Image, image: Image) -> bool:

@@ -454,12 +454,13 @@ def default_folder(image_name: str) -> Path:
 
 
 def _features(rows: list[ScoreRow]) -> dict[str, list[Any]]:
-    return {
-        "index": [row.object_id for row in rows],
-        "name": [row.name for row in rows],
-        "score": [round(row.score, 3) for row in rows],
-        "area": [row.area for row in rows],
-    }
+    features: dict[str, list[Any]] = {"index": [], "name": [], "score": [], "area": []}
+    for row in rows:
+        features["index"].append(row.object_id)
+        features["name"].append(row.name)
+        features["score"].append(round(row.score, 3))
+        features["area"].append(row.area)
+    return features
 
 
 def give_own_files(layer: Labels, store: LabelStore) -> None:

@@ -110,14 +110,12 @@ class PromptLayers:
         point = np.asarray(coordinates, np.float64)
         if not are_inside(point[None], self._shape)[0]:
             raise PromptError(_OUTSIDE)
-        if positive == self._is_positive:
-            self.points.add(point)
-            return
-        self.is_positive = positive
+        before, self._is_positive = self._is_positive, positive
         try:
             self.points.add(point)
         finally:
-            self.is_positive = not positive
+            if positive != before:
+                self.is_positive = before
 
     def restore(self, snapshot: PromptSnapshot) -> None:
         """Replace all prompts by those of a snapshot."""
@@ -169,11 +167,12 @@ class PromptLayers:
             self._announce()
 
     def _on_points_selected(self) -> None:
-        self._assign_pasted(self.points, len(self.snapshot.points))
+        if len(self.points.data) > len(self.snapshot.points):
+            self._assign_pasted(self.points, len(self.snapshot.points))
         self._deselect_hidden(self.points)
 
     def _on_shapes_selected(self) -> None:
-        if not self.shapes._is_creating:
+        if not self.shapes._is_creating and self.shapes.nshapes > len(self.snapshot.outlines):
             self._assign_pasted(self.shapes, len(self.snapshot.outlines))
         self._deselect_hidden(self.shapes)
 
@@ -263,7 +262,7 @@ class PromptLayers:
 
     def _assign_pasted(self, layer: Points | Shapes, count: int) -> None:
         """Give pasted rows to the current object: napari adds them without an event of data."""
-        if self._is_rewriting or len(layer.data) <= count:
+        if self._is_rewriting:
             return
         features = layer.features.copy()
         features.loc[count:, "object"] = self._current
@@ -386,9 +385,8 @@ class PromptSnapshot:
     def keys_that_differ(self, before: PromptSnapshot) -> frozenset[Key[FrameIndex]]:
         """Return the frames and objects that have other prompts than before."""
         mine, theirs = self._content, before._content
-        return frozenset(
-            key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)
-        )
+        differing = {key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
+        return frozenset(differing)
 
     def of_objects(self, object_ids: Collection[int]) -> Self:
         """Return the prompts of some objects alone."""

@@ -89,7 +89,14 @@ class Box(NamedTuple):
 
     def contains(self, box: Box) -> bool:
         """Tell whether another box lies inside."""
-        return self.union(box) == self
+        if box.top >= box.bottom or box.left >= box.right:
+            return True
+        return (
+            self.top <= box.top
+            and self.left <= box.left
+            and self.bottom >= box.bottom
+            and self.right >= box.right
+        )
 
     def is_far_from(self, box: Box) -> bool:
         """Tell whether the box around both is mostly made of what lies between them."""

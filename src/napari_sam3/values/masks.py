@@ -74,11 +74,17 @@ class Mask:
         if box == self.box:
             return self.crop
         pixels = np.zeros(box.shape, bool)
-        shared = self.box.intersection(box)
-        if not shared.is_empty:
-            own = shared.shifted(-self.box.top, -self.box.left)
-            pixels[shared.shifted(-box.top, -box.left).slices] = self.crop[own.slices]
+        top, left, bottom, right = self.box.intersection(box)
+        if top < bottom and left < right:
+            rows = slice(top - box.top, bottom - box.top)
+            cols = slice(left - box.left, right - box.left)
+            pixels[rows, cols] = self._part(top, left, bottom, right)
         return pixels
+
+    def _part(self, top: int, left: int, bottom: int, right: int) -> NDArray[np.bool_]:
+        """Cut pixels out of the crop, by rows and columns of the frame."""
+        rows = slice(top - self.box.top, bottom - self.box.top)
+        return self.crop[rows, left - self.box.left : right - self.box.left]
 
     def contains(self, points: NDArray[np.float64]) -> bool:
         """Tell whether all points, (N, 2) as row and column, are on its pixels."""
@@ -90,12 +96,9 @@ class Mask:
     def shared_area(self, mask: Mask) -> int:
         """Count the pixels that two masks of one frame share."""
         shared = self.box.intersection(mask.box)
-        if shared.is_empty:
+        if shared.top >= shared.bottom or shared.left >= shared.right:
             return 0
-        own, its = (
-            part.crop[shared.shifted(-part.box.top, -part.box.left).slices] for part in (self, mask)
-        )
-        return int(np.count_nonzero(own & its))
+        return int(np.count_nonzero(self._part(*shared) & mask._part(*shared)))
 
     def iou(self, mask: Mask) -> float:
         """Intersection over union of two masks of one frame; 0 of two empty ones."""

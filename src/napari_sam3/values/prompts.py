@@ -27,9 +27,9 @@ class Prompts:
         Whether each click is inside the object. All are, when left out.
     boxes : (M, 4) array
         Boxes as (row, col, row, col) of two opposite corners, in pixels.
-    mask : (H, W) array of bool, Reading or ObjectMask, optional
-        A rough outline, filled. A reading or mask of a large frame, which holds but a patch of
-        it, is kept as ``outline``; ``mask`` is None then.
+    mask : (H, W) array of bool or Mask, optional
+        A rough outline, filled. A `Mask` that holds only a crop of its frame is kept as
+        ``outline``; ``mask`` is None then.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class Prompts:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was said."""
+        """Whether there is no prompt at all."""
         return not len(self.points) and not len(self.boxes) and not self.has_mask
 
     @property
@@ -86,9 +86,9 @@ class Prompts:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        drawn = self.mask if self.outline is None else self.outline.crop
-        said = self.points.nbytes + self.positive.nbytes + self.boxes.nbytes
-        return said if drawn is None else said + drawn.nbytes
+        outline = self.mask if self.outline is None else self.outline.crop
+        arrays = (self.points, self.positive, self.boxes, outline)
+        return sum([array.nbytes for array in arrays if array is not None])
 
     def check(self, shape: tuple[int, int]) -> None:
         """Refuse prompts that do not fit a frame of this shape (H, W)."""
@@ -106,7 +106,7 @@ class Prompts:
             and np.array_equal(self.points[:count], earlier.points)
             and np.array_equal(self.positive[:count], earlier.positive)
             and np.array_equal(self.boxes, earlier.boxes)
-            and _same_mask(self.mask, earlier.mask)
+            and _same_pixels(self.mask, earlier.mask)
             and _same_outline(self.outline, earlier.outline)
         )
 
@@ -135,20 +135,20 @@ def cut_off(boxes: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
     return np.clip(np.asarray(boxes, np.float64), -0.5, np.tile(shape, 2) - 0.5)
 
 
-def _array(values: ArrayLike, dtype: DTypeLike, meaning: str) -> NDArray[Any]:
-    """Copy values into an array."""
+def _array(values: ArrayLike, dtype: DTypeLike, rule: str) -> NDArray[Any]:
+    """Copy values into an array; an error tells the rule that they break."""
     try:
         return np.array(values, dtype)
     except (TypeError, ValueError) as error:
-        raise PromptError(f"{meaning}; these values make up no array.") from error
+        raise PromptError(f"{rule}; these values make up no array.") from error
 
 
-def _rows(values: ArrayLike, width: int, meaning: str) -> NDArray[np.float64]:
-    rows = _array(values, np.float64, meaning)
+def _rows(values: ArrayLike, width: int, rule: str) -> NDArray[np.float64]:
+    rows = _array(values, np.float64, rule)
     if rows.size == 0:
         return np.zeros((0, width))
     if rows.ndim != 2 or rows.shape[1] != width:
-        raise PromptError(f"{meaning}; got an array of shape {rows.shape}.")
+        raise PromptError(f"{rule}; got an array of shape {rows.shape}.")
     return rows
 
 
@@ -193,13 +193,13 @@ def _check_mask(mask: NDArray[np.bool_] | Mask | None, shape: tuple[int, int]) -
         raise PromptError("The outline encloses no pixel: draw it larger, inside the image.")
 
 
-def _same_mask(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return np.array_equal(one, other)
+def _same_pixels(mask: NDArray[np.bool_] | None, earlier: NDArray[np.bool_] | None) -> bool:
+    if mask is None or earlier is None or mask is earlier:
+        return mask is earlier
+    return np.array_equal(mask, earlier)
 
 
-def _same_outline(one: Mask | None, other: Mask | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return one.box == other.box and np.array_equal(one.crop, other.crop)
+def _same_outline(outline: Mask | None, earlier: Mask | None) -> bool:
+    if outline is None or earlier is None or outline is earlier:
+        return outline is earlier
+    return outline.box == earlier.box and np.array_equal(outline.crop, earlier.crop)

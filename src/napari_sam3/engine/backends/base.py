@@ -62,8 +62,8 @@ class Prediction:
     def nbytes(self) -> int:
         """Bytes of the masks, and of what the model needs to refine them."""
         logits = self.memory.values() if isinstance(self.memory, Mapping) else ()
-        masks = sum(hypothesis.crop.nbytes for hypothesis in self.hypotheses)
-        return masks + sum(array.nbytes for array in logits)
+        masks = sum([hypothesis.crop.nbytes for hypothesis in self.hypotheses])
+        return masks + sum([array.nbytes for array in logits])
 
 
 class Backend(ABC):

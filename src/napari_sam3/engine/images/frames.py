@@ -11,8 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ...values import LARGE_FRAME, FramesError
-from .windows import Window
+from ...values import LARGE_FRAME, Box, FramesError, is_large
 
 BLOCK = 2048
 """Side of what is read at once where a level has to be downsampled, in pixels."""
@@ -32,6 +31,11 @@ class FrameLevel:
 
     shape: tuple[int, int]  # (H, W)
     read: Callable[[int, slice, slice], NDArray[Any]]  # frame, rows, columns -> (h, w, C)
+
+
+def no_frame(frame: int, count: int) -> FramesError:
+    """Return the error that a stack of so many frames does not have this one."""
+    return FramesError(f"There is no frame {frame}: the stack has frames 0 to {count - 1}.")
 
 
 class Frames:
@@ -57,6 +61,8 @@ class Frames:
     ----------
     token : str
         Names the opened data; no other frames have it.
+    is_large : bool
+        Whether a frame has too many pixels to be encoded as a whole.
     """
 
     def __init__(
@@ -73,6 +79,7 @@ class Frames:
         self.shape = shape
         self.channels = channels
         self.is_rgb = is_rgb
+        self.is_large = is_large(shape)
         self.token = uuid.uuid4().hex
         self._read = read
         self._stored = tuple(levels or [_cut_out(shape, read)])
@@ -109,11 +116,6 @@ class Frames:
         return self.count
 
     @property
-    def is_large(self) -> bool:
-        """Whether a frame has too many pixels to be encoded as a whole."""
-        return self.shape[0] * self.shape[1] > LARGE_FRAME
-
-    @property
     def levels(self) -> tuple[tuple[int, int], ...]:
         """Rows and columns of every stored size, finest first."""
         return tuple(level.shape for level in self._stored)
@@ -121,9 +123,7 @@ class Frames:
     def check(self, frame: int) -> None:
         """Refuse a frame that is not in the stack."""
         if not 0 <= frame < self.count:
-            raise FramesError(
-                f"There is no frame {frame}: the stack has frames 0 to {self.count - 1}."
-            )
+            raise no_frame(frame, self.count)
 
     def read(self, frame: int) -> NDArray[Any]:
         """Read one frame, (H, W, C), in the type it is stored in.
@@ -427,3 +427,59 @@ def _runs(edges: Edges) -> list[slice]:
 def _source(edges: Edges) -> slice:
     start, stop = int(edges[0]), int(edges[-1])
     return slice(start, stop) if stop > start else slice(start - 1, start)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of a frame, on one of its levels.
+
+    Level 0 is the frame itself; every further level has half the rows and columns, rounded up.
+    """
+
+    level: int
+    top: int  # first row, in pixels of the level
+    left: int  # first column
+    height: int  # rows
+    width: int  # columns
+
+    @property
+    def scale(self) -> int:
+        """Pixels of the frame per pixel of the level."""
+        return 1 << self.level
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.height, self.width
+
+    def box(self, shape: tuple[int, int]) -> Box:
+        """Return the part of a frame (H, W) that it shows, in pixels of the frame."""
+        bottom, right = self.top + self.height, self.left + self.width
+        return Box(
+            self.top * self.scale,
+            self.left * self.scale,
+            min(bottom * self.scale, shape[0]),
+            min(right * self.scale, shape[1]),
+        )
+
+    def points(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn points of the frame, (N, 2) as row and column, into points of the window."""
+        return (points + 0.5) / self.scale - 0.5 - np.array([self.top, self.left])
+
+    def contains(self, box: Sequence[float], shape: tuple[int, int], margin: int) -> bool:
+        """Tell whether a box of a frame (H, W) is inside, so far from the sides that cut the frame.
+
+        The margin is counted in pixels of the level.
+        """
+        own = self.box(shape)
+        distances = (box[0] - own.top, box[1] - own.left, own.bottom - box[2], own.right - box[3])
+        cuts = (own.top > 0, own.left > 0, own.bottom < shape[0], own.right < shape[1])
+        return all(
+            distance >= (margin * self.scale if cut else 0)
+            for distance, cut in zip(distances, cuts, strict=True)
+        )
+
+
+def level_shape(shape: tuple[int, int], level: int) -> tuple[int, int]:
+    """Return rows and columns of a level of a frame (H, W)."""
+    return -(-shape[0] >> level), -(-shape[1] >> level)
