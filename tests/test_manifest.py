@@ -10,7 +10,7 @@ from napari.utils.shortcuts import default_shortcuts
 from npe2 import PluginManifest
 
 from napari_sam3.gui.dock import KeptDock
-from napari_sam3.samples import sample_data
+from napari_sam3.samples import timelapse, zstack
 
 ROOT = Path(__file__).parents[1]
 MANIFEST = ROOT / "src" / "napari_sam3" / "napari.yaml"
@@ -46,8 +46,9 @@ def test_samples_are_those_of_the_module(manifest):
     commands = {command.id: command for command in manifest.contributions.commands}
 
     assert set(samples) == {"zstack", "timelapse"}
-    for key, sample in samples.items():
-        assert commands[sample.command].python_name == f"{sample_data.__name__}:{key}"
+    for provider in (zstack, timelapse):
+        command = commands[samples[provider.__name__].command]
+        assert command.python_name == f"{provider.__module__}:{provider.__name__}"
 
 
 def test_keys_are_not_those_of_napari(manifest):

@@ -1,3 +1,3 @@
-"""napari-sam3: outline, follow and measure cells in napari by clicking on them."""
+"""napari-sam3: outline, track and measure cells in napari by clicking on them."""
 
 __version__ = "0.1.0"

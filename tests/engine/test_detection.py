@@ -20,7 +20,7 @@ from napari_sam3.engine import (
 from napari_sam3.engine.backends.clip.clip import Clip
 from napari_sam3.engine.backends.clip.enhanced_phrases import EnhancedPhrases
 from napari_sam3.engine.detection import MIN_SPLIT_SIDE, penalised, region_window, split_window
-from napari_sam3.engine.images.windows import Window
+from napari_sam3.engine.images.frames import Window
 from napari_sam3.values.candidates import Concept
 from napari_sam3.values.errors import ModelError
 from tests.backends import DiskBackend, DiskEmbedding, disk_frames, ellipse
@@ -70,7 +70,7 @@ def test_an_exemplar_of_one_frame_is_shown_on_another(session, backend):
 
     assert backend.concepts[0].shown == [exemplar]
     assert exemplar.appearance["grey"].mean() > 0.5
-    assert exemplar.picture.shape == (25, 25, 3)
+    assert exemplar.thumbnail.shape == (25, 25, 3)
 
 
 def test_further_exemplars_of_a_frame_do_not_read_it_again(backend):
@@ -84,7 +84,7 @@ def test_further_exemplars_of_a_frame_do_not_read_it_again(backend):
     list(session.find_all(exemplars=[BOX, SECOND_BOX], frame=1))
 
     assert read == [0]
-    np.testing.assert_array_equal(again.picture, first.picture)
+    np.testing.assert_array_equal(again.thumbnail, first.thumbnail)
 
 
 def test_an_exemplar_that_is_not_meant_counts_as_a_negative(session, backend):
@@ -315,7 +315,7 @@ PHRASES = EnhancedPhrases({}, ("{}",), ("background",))
 
 @dataclass
 class TextBackend(DiskBackend):
-    """Gives the disks on the side that a text names a high score, and all disks else a low score."""
+    """Scores the disks on the side that a text names high, and all others low."""
 
     reads_text: bool = True
     sure: float = 0.9

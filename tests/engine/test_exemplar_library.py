@@ -31,7 +31,7 @@ def test_exemplars_come_back_with_their_negatives_and_thumbnails(library):
         "abc-float32",
         (1, 2, 5.5, 6),
     )
-    assert positive.picture.shape == (7, 9, 3)
+    assert positive.thumbnail.shape == (7, 9, 3)
     assert negative.appearance["features"].tolist() == [2, 2, 2]
     assert negative.appearance["size"].shape == (1, 2)
 

@@ -11,7 +11,7 @@ import torch
 from napari_sam3.engine.backends.embedded.network import MultimaskOutput, Network
 from napari_sam3.engine.backends.embedded.prompt_encoder import halved
 from napari_sam3.training import propagation_rounds
-from napari_sam3.training.metrics import RunningMetrics
+from napari_sam3.training.prompt_rounds import RunningMetrics
 from napari_sam3.training.propagation_rounds import PropagationRound, PropagationRounds
 from napari_sam3.training.propagation_samples import (
     PropagationBatch,

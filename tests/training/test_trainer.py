@@ -14,8 +14,7 @@ from napari_sam3.training.__main__ import main
 from napari_sam3.training.config import Config
 from napari_sam3.training.data_preparation import make_shards, pairs_folder, triplets_folder
 from napari_sam3.training.losses import PromptLoss
-from napari_sam3.training.metrics import RunningMetrics
-from napari_sam3.training.prompt_rounds import PromptRound
+from napari_sam3.training.prompt_rounds import PromptRound, RunningMetrics
 from napari_sam3.training.prompt_samples import Mixture, PromptBatches, PromptSample
 from napari_sam3.training.propagation_samples import PropagationBatches
 from napari_sam3.training.stages import PromptStage, PropagationStage

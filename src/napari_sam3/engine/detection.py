@@ -22,10 +22,10 @@ from ..values import (
 from .backends.base import Backend, Embedding, reads_no_exemplars, reads_no_text
 from .backends.clip.clip import Clip, Phrase, ranked_on_frame, suggested_on_frame
 from .backends.clip.enhanced_phrases import check_english, is_foreign
+from .images.frames import Window
 from .images.model_input import ModelInput
 from .images.stitching import SAME_OBJECT_IOU, fragment_pairs, fragments_of, stitched
 from .images.tiling import TILE_OVERLAP, WINDOW_SIDE, tiles_of, window_around
-from .images.windows import Window
 from .model import Model
 from .scheduling import Turn
 

@@ -130,7 +130,7 @@ def _metadata(path: Path) -> dict[str, str]:
 def _packed(exemplars: Sequence[Exemplar]) -> tuple[Tensors, list[Facts]]:
     tensors: Tensors = {}
     for number, exemplar in enumerate(exemplars):
-        tensors[f"{number}/picture"] = np.ascontiguousarray(exemplar.picture)
+        tensors[f"{number}/picture"] = np.ascontiguousarray(exemplar.thumbnail)
         for part, array in exemplar.appearance.items():
             tensors[f"{number}/appearance/{part}"] = np.ascontiguousarray(array)
     facts = [

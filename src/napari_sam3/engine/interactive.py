@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..values import Corners, HypothesisName, Key, Mask, Prompts
 from .backends.base import Prediction
 from .bounded_cache import BoundedCache
-from .images.frames import Frames
+from .images.frames import Frames, Window
 from .images.model_input import ModelInput
 from .images.tiling import (
     CLICK_MARGIN,
@@ -27,7 +27,6 @@ from .images.tiling import (
     window_around,
     window_for,
 )
-from .images.windows import Window
 from .model import Model
 from .scheduling import Turn
 

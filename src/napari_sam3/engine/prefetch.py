@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
+from .images.frames import Window
 from .images.model_input import EmbeddingKey, ModelInput
-from .images.windows import Window
 from .model import Model
 from .scheduling import Cost
 
@@ -206,7 +206,7 @@ class FrameReader:
 
     def expect(self, *model_inputs: ModelInput) -> None:
         """Begin to read the model inputs that are needed next, in this order."""
-        wanted = {_input_key(each): each for each in model_inputs if self._is_worth_reading(each)}
+        wanted = {_input_key(each): each for each in model_inputs if self._may_be_on_disk(each)}
         pending = self._pending
         self._pending = {
             key: pending[key] if key in pending else self._thread.submit(ModelInput.read, each)
@@ -221,7 +221,7 @@ class FrameReader:
         pending = self._pending.pop(_input_key(model_input), None)
         return ModelInput.read(model_input) if pending is None else pending.result()
 
-    def _is_worth_reading(self, model_input: ModelInput) -> bool:
+    def _may_be_on_disk(self, model_input: ModelInput) -> bool:
         is_too_large = model_input.frames.is_large and model_input.window is None
         return not is_too_large and not self._is_ready(model_input)
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from ..values import Key, Mask, PromptError, Prompts
 from .backends.base import Embedding, Prediction
+from .images.frames import Window
 from .images.model_input import ModelInput
 from .images.tiling import mask_on_window, masks_on_frame, propagation_windows
-from .images.windows import Window
 from .interactive import InteractiveSegmentation
 from .model import Model
 from .prefetch import FrameReader, encode_together

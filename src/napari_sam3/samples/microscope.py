@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from scipy import ndimage
 OFFSET = 100  # counts the camera adds to every pixel
 GAIN = 2.2  # counts per photon
 READ_NOISE = 3.0  # counts, standard deviation
+
+LayerData = tuple[Any, dict[str, Any], str]
+"""Pixels, settings and kind of a layer, as napari takes them from File > Open Sample."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

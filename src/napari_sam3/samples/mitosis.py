@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .microscope import Sample, haze, illumination, photograph
+from .microscope import LayerData, Sample, haze, illumination, photograph
 
 FRAMES = 30
 SHAPE = (256, 256)
@@ -38,6 +38,18 @@ def dividing_cells() -> Sample:
     image.setflags(write=False)
     labels.setflags(write=False)
     return Sample(image, labels)
+
+
+def timelapse() -> list[LayerData]:
+    """Return dividing cells, (30, 256, 256), as an image layer in minutes and micrometers."""
+    settings = {
+        "name": "mitosis",
+        "scale": (5.0, 0.4, 0.4),
+        "axis_labels": ("t", "y", "x"),
+        "units": ("minute", "micrometer", "micrometer"),
+        "contrast_limits": (100, 420),
+    }
+    return [(dividing_cells().image, settings, "image")]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

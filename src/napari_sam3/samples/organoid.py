@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from .microscope import Sample, haze, photograph
+from .microscope import LayerData, Sample, haze, photograph
 
 SHAPE = (24, 256, 256)
 VOXEL = np.array([2.0, 0.5, 0.5])  # micrometers along z, row, col
@@ -45,6 +45,18 @@ def organoid() -> Sample:
     image.setflags(write=False)
     labels.setflags(write=False)
     return Sample(image, labels)
+
+
+def zstack() -> list[LayerData]:
+    """Return nuclei of an organoid, (24, 256, 256), as an image layer in micrometers."""
+    settings = {
+        "name": "organoid",
+        "scale": (2.0, 0.5, 0.5),
+        "axis_labels": ("z", "y", "x"),
+        "units": ("micrometer", "micrometer", "micrometer"),
+        "contrast_limits": (100, 380),
+    }
+    return [(organoid().image, settings, "image")]
 
 
 def _packed_centres(rng: np.random.Generator) -> NDArray[np.float64]:

@@ -21,8 +21,7 @@ from ..engine.backends.embedded.network import (
     Network,
 )
 from .losses import PromptLoss, prompt_loss
-from .metrics import RunningMetrics
-from .prompt_rounds import as_tensor, cut_crops, first_masks, mixed_precision
+from .prompt_rounds import RunningMetrics, as_tensor, cut_crops, first_masks, mixed_precision
 from .propagation_samples import PropagationBatch
 
 OWN_MASK_SHARE = 0.6

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from ..engine.backends.embedded.network import Network
 from .config import Config
 from .data_preparation import pairs_folder, triplets_folder
-from .metrics import RunningMetrics
-from .prompt_rounds import PromptRounds
+from .prompt_rounds import PromptRounds, RunningMetrics
 from .prompt_samples import Mixture, PromptBatch, PromptBatches, validation_batches
 from .propagation_rounds import PropagationRounds
 from .propagation_samples import (

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ..engine.backends.embedded.network import Network
 from .config import Config
-from .metrics import RunningMetrics
+from .prompt_rounds import RunningMetrics
 
 LOG = logging.getLogger(__name__)
 FORMAT = "napari-sam3 embedded 2"

@@ -15,31 +15,31 @@ from .masks import Mask
 from .prompts import cut_off
 
 Appearance = Mapping[str, NDArray[np.float32]]
-"""What a model keeps of an object that was shown to it; named arrays that it alone can read."""
+"""Appearance descriptor of an object: named arrays that only the model that made them reads."""
 
 MARGIN = 0.5
-"""How much of its surroundings is on the picture of an object, relative to its longer side."""
+"""How much of its surroundings is on the thumbnail of an object, relative to its longer side."""
 THUMBNAIL_SIDE = 256
-"""Longest side of a picture, in pixels; a larger one is thinned out."""
+"""Longest side of a thumbnail, in pixels; larger cut-outs are subsampled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exemplar:
-    """One object that is meant, or one that is not, as a model saw it."""
+    """An object to find more of, or one to leave out, as a model saw it."""
 
     appearance: Appearance
-    model: str  # name of what saw it
-    revision: str  # of that model; no other one can read the appearance
-    picture: NDArray[np.uint8]  # (h, w, 3) of the object and its surroundings, as the user saw it
-    box: Corners  # around the object, in pixels of the picture
-    is_positive: bool = True  # whether such objects are meant; those that are not are left out
+    model: str  # name of the model that saw it
+    revision: str  # of that model; no other model can read the appearance
+    thumbnail: NDArray[np.uint8]  # (h, w, 3), the object and its surroundings as they were shown
+    box: Corners  # around the object, in pixels of the thumbnail
+    is_positive: bool = True  # whether such objects are to be found; if not, they are left out
 
     def negated(self) -> Self:
-        """Return the same object as one that is not meant."""
+        """Return the same object as one to leave out."""
         return replace(self, is_positive=False)
 
     def check(self, model: str, revision: str) -> None:
-        """Refuse to be shown to another model than the one that saw it."""
+        """Refuse another model than the one that saw it."""
         if weights_of(self.revision) != weights_of(revision):
             raise ModelError(
                 f"The exemplar was drawn with the model {self.model}, which {model} cannot read: "
@@ -54,7 +54,7 @@ def clipped(box: Corners, shape: tuple[int, int]) -> Corners:
 
 
 def weights_of(revision: str) -> str:
-    """Name the weights of a model, in whatever numbers it calculates with them."""
+    """Name the weights of a model, whatever dtype it computes in."""
     return revision.removesuffix("-bfloat16").removesuffix("-float32")
 
 
@@ -63,9 +63,9 @@ def cut_thumbnail(image: NDArray[np.float32], box: Corners) -> tuple[NDArray[np.
 
     Returns
     -------
-    picture : (h, w, 3) uint8
-    box : Box
-        The box in pixels of the picture.
+    thumbnail : (h, w, 3) uint8
+    box : Corners
+        The box in pixels of the thumbnail.
     """
     corners = np.sort(np.reshape(box, (2, 2)), axis=0)
     margin = MARGIN * float((corners[1] - corners[0]).max())
@@ -79,14 +79,14 @@ def cut_thumbnail(image: NDArray[np.float32], box: Corners) -> tuple[NDArray[np.
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Concept:
-    """What all objects to be found have in common: a text, exemplars, or both.
+    """What describes all objects to find: a text, exemplars, or both.
 
-    A box lies around an object of the image that is searched; an `Exemplar` may come from any.
+    A box lies on the image that is searched; an `Exemplar` may come from any image.
     """
 
     text: str | None = None
-    exemplars: Sequence[Corners | Exemplar] = field(default=())  # objects that are meant
-    negatives: Sequence[Corners | Exemplar] = field(default=())  # objects that are not
+    exemplars: Sequence[Corners | Exemplar] = field(default=())  # objects to find
+    negatives: Sequence[Corners | Exemplar] = field(default=())  # objects to leave out
 
     @classmethod
     def of(
@@ -95,22 +95,25 @@ class Concept:
         exemplars: Sequence[Corners | Exemplar],
         negatives: Sequence[Corners | Exemplar],
     ) -> Self:
-        """Put exemplars that say themselves that they are not meant with the negatives."""
-        unwanted = [one for one in exemplars if _is_unwanted(one)]
-        wanted = [one for one in exemplars if not _is_unwanted(one)]
-        return cls(text, tuple(wanted), (*unwanted, *negatives))
+        """Put exemplars that are not positive with the negatives."""
+        negated = [exemplar for exemplar in exemplars if _is_negative(exemplar)]
+        positive = [exemplar for exemplar in exemplars if not _is_negative(exemplar)]
+        return cls(text, tuple(positive), (*negated, *negatives))
 
     def clipped(self, shape: tuple[int, int]) -> Self:
         """Return the same concept, with the boxes cut off where an image (H, W) ends."""
         exemplars, negatives = (
-            tuple(one if isinstance(one, Exemplar) else clipped(one, shape) for one in kind)
+            tuple(
+                exemplar if isinstance(exemplar, Exemplar) else clipped(exemplar, shape)
+                for exemplar in kind
+            )
             for kind in (self.exemplars, self.negatives)
         )
         return replace(self, exemplars=exemplars, negatives=negatives)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing says what is meant."""
+        """Whether neither a text nor an exemplar describes it."""
         return not self.has_text and not len(self.exemplars)
 
     @property
@@ -125,21 +128,21 @@ class Concept:
 
     @property
     def shown(self) -> list[Exemplar]:
-        """All exemplars that may come from another image, the meant ones first."""
+        """All exemplars that may come from another image, the positive ones first."""
         return exemplars_of([*self.exemplars, *self.negatives])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """All that may be an object on one image, kept so that a threshold can be moved afterwards."""
+    """Masks of one image that may be objects, kept so that a threshold can be moved afterwards."""
 
     shape: tuple[int, int]  # (H, W) of the image
     boxes: NDArray[np.int64]  # (N, 4): first row, first col, last row + 1, last col + 1
     masks: tuple[NDArray[np.bool_], ...]  # N crops of the size of their boxes
     scores: NDArray[np.float64]  # (N,) in 0..1
     frame: int = 0
-    is_saturated: bool = False  # whether the model could name no more, so that some may be missing
-    tiles_searched: int = 1  # pictures that the model was asked about to find them
+    is_saturated: bool = False  # whether the model had no queries left, so that some may be missing
+    tiles_searched: int = 1  # tiles that the model decoded to find them
 
     @classmethod
     def of(cls, masks: Sequence[Mask], shape: tuple[int, int]) -> Self:
@@ -212,15 +215,15 @@ class Candidates:
         return labels
 
 
-def boxes_of(shown: Sequence[Corners | Exemplar]) -> list[Corners]:
-    """Return what lies on the image that is searched."""
-    return [one for one in shown if not isinstance(one, Exemplar)]
+def boxes_of(exemplars: Sequence[Corners | Exemplar]) -> list[Corners]:
+    """Return the boxes, which lie on the image that is searched."""
+    return [exemplar for exemplar in exemplars if not isinstance(exemplar, Exemplar)]
 
 
-def exemplars_of(shown: Sequence[Corners | Exemplar]) -> list[Exemplar]:
-    """Return what may come from any image."""
-    return [one for one in shown if isinstance(one, Exemplar)]
+def exemplars_of(exemplars: Sequence[Corners | Exemplar]) -> list[Exemplar]:
+    """Return the exemplars that may come from any image."""
+    return [exemplar for exemplar in exemplars if isinstance(exemplar, Exemplar)]
 
 
-def _is_unwanted(exemplar: Corners | Exemplar) -> bool:
+def _is_negative(exemplar: Corners | Exemplar) -> bool:
     return isinstance(exemplar, Exemplar) and not exemplar.is_positive

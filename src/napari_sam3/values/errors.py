@@ -12,7 +12,7 @@ class FramesError(Sam3Error):
 
 
 class PromptError(Sam3Error, ValueError):
-    """What was prompted does not fit the frame."""
+    """Prompts do not fit the frame, or mark no object."""
 
 
 class WeightsError(Sam3Error):
@@ -20,15 +20,15 @@ class WeightsError(Sam3Error):
 
 
 class ModelError(Sam3Error):
-    """The model cannot do what was asked of it."""
+    """The model cannot do this."""
 
 
 class DeviceMemoryError(ModelError):
-    """The memory of the device is too small for what was asked of the model at once."""
+    """The memory of the device is too small for so much at once."""
 
 
 class CancelledError(Sam3Error):
-    """What was asked was ended by the user before there was an answer."""
+    """The user ended the work before there was a result."""
 
 
 class StorageError(Sam3Error, OSError):

@@ -114,4 +114,4 @@ def named_unit(told: str) -> str | None:
     if text in _SHORT:
         return _SHORT[text]
     name = text.lower().replace("metre", "meter").replace("micron", "micrometer")
-    return next((one for one in (name, name.removesuffix("s")) if one in _LONG), None)
+    return next((unit for unit in (name, name.removesuffix("s")) if unit in _LONG), None)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_sam3.engine.cache.content_hash import pixels_digest, window_text
-from napari_sam3.engine.images.windows import Window
+from napari_sam3.engine.images.frames import Window
 
 
 def test_values_types_shapes_and_windows_have_different_hashes() -> None:

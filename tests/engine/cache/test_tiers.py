@@ -10,8 +10,8 @@ import pytest
 
 from napari_sam3.engine import Budgets, Channel, Contrast, Engine, Frames, Prompts
 from napari_sam3.engine.cache.tiers import Writer
+from napari_sam3.engine.images.frames import Window
 from napari_sam3.engine.images.model_input import ModelInput
-from napari_sam3.engine.images.windows import Window
 from napari_sam3.engine.model import Model
 from napari_sam3.engine.scheduling import BatchEncoder
 from tests.backends import DiskBackend, DiskEmbedding

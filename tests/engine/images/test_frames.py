@@ -6,8 +6,7 @@ import pytest
 import zarr
 
 from napari_sam3.engine import Contrast, Frames, FramesError
-from napari_sam3.engine.images.frames import BLOCK, FrameLevel
-from napari_sam3.engine.images.windows import Window
+from napari_sam3.engine.images.frames import BLOCK, FrameLevel, Window
 from tests.large_images import pyramid, repeated
 
 NOISE = np.random.default_rng(0).integers(0, 4000, (2, 300, 260)).astype(np.uint16)

@@ -20,8 +20,8 @@ from napari_sam3.engine import (
 )
 from napari_sam3.engine.backends.base import Prediction
 from napari_sam3.engine.cache.budgets import Budgets
+from napari_sam3.engine.images.frames import Window
 from napari_sam3.engine.images.tiling import WINDOW_MARGIN, WINDOW_SIDE
-from napari_sam3.engine.images.windows import Window
 from napari_sam3.engine.interactive import PromptQuery, PromptState
 from napari_sam3.samples import dividing_cells
 from napari_sam3.values.masks import named_hypotheses

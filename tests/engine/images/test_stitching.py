@@ -8,9 +8,9 @@ import pytest
 from scipy import ndimage
 
 from napari_sam3.engine import Candidates, Frames
+from napari_sam3.engine.images.frames import Window
 from napari_sam3.engine.images.stitching import stitched
 from napari_sam3.engine.images.tiling import TILE_OVERLAP, tiles_of
-from napari_sam3.engine.images.windows import Window
 from tests.backends import ellipse
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.engine import Frames, Mask, Prompts
+from napari_sam3.engine.images.frames import Window
 from napari_sam3.engine.images.tiling import (
     LARGEST_EXTENT,
     WINDOW_MARGIN,
@@ -20,7 +21,6 @@ from napari_sam3.engine.images.tiling import (
     wider_window,
     window_for,
 )
-from napari_sam3.engine.images.windows import Window
 from tests.backends import ellipse
 from tests.large_images import pyramid
 from tests.masks import mask_of

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images.frames import Frames
-from ..images.windows import Window
+from ..images.frames import Frames, Window
 
 DIGEST_BYTES = 16
 

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from ...storage import DISK_FULL, SPARE_BYTES, UNREADABLE, free_bytes, shared_group
 from ..backends.base import Packed
-from ..images.frames import Frames
+from ..images.frames import Frames, Window
 from ..images.model_input import ModelInput
-from ..images.windows import Window
 from .content_hash import ContentHash, Origin, pixels_digest, window_text
 from .entries import DamagedError, measure_entry, read_entry, read_origin, write_entry
 from .quota import Quota, folder_bytes, folder_names, mark_used, remove_folder

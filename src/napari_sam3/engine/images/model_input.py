@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .contrast import Contrast
-from .frames import Frames
-from .windows import Window
+from .frames import Frames, Window
 
 
 class EmbeddingKey(NamedTuple):

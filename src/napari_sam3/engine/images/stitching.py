@@ -12,8 +12,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ...values import Box, Candidates, Mask
+from .frames import Window
 from .tiling import mask_on_frame
-from .windows import Window
 
 FRAGMENT_MARGIN = 2
 """A fragment that ends so near to a side that cuts the frame is cut, in pixels of the level."""

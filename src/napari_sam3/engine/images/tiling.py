@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...values import Box, Corners, Mask, Prompts
-from .frames import Frames
-from .windows import Window, level_shape
+from .frames import Frames, Window, level_shape
 
 WINDOW_SIDE = 1024
 """Rows and columns of a window, with its surroundings, in pixels of its level."""

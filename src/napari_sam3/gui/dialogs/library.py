@@ -107,7 +107,7 @@ class LibraryDialog(QDialog):
 
 def _thumbnail(exemplar: Exemplar) -> QPixmap:
     """Draw an exemplar with its box, as large as it fits."""
-    pixels: NDArray[np.uint8] = np.ascontiguousarray(exemplar.picture)
+    pixels: NDArray[np.uint8] = np.ascontiguousarray(exemplar.thumbnail)
     rows, cols = pixels.shape[:2]
     image = QImage(pixels.tobytes(), cols, rows, 3 * cols, QImage.Format.Format_RGB888)
     scale = (THUMBNAIL_SIDE - 4) / max(rows, cols)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....values import Candidates, PromptError
+from ...images.frames import Window
 from ...images.model_input import ModelInput
 from ...images.tiling import tiles_of
-from ...images.windows import Window
 from .embeddings import ClipEmbeddings
 from .enhanced_phrases import EnhancedPhrases, english_remark
 

@@ -5,10 +5,9 @@ import pytest
 from napari.layers import Image
 from scipy import ndimage
 
-from napari_sam3.samples import dividing_cells
+from napari_sam3.samples import dividing_cells, timelapse, zstack
 from napari_sam3.samples.mitosis import advance, scatter
 from napari_sam3.samples.organoid import organoid
-from napari_sam3.samples.sample_data import timelapse, zstack
 
 
 @pytest.mark.parametrize("provider", [zstack, timelapse])
