@@ -10,7 +10,7 @@ from skimage.io import imsave
 from tifffile import TiffWriter, imwrite
 
 from napari_sam3.engine import FramesError
-from napari_sam3.engine.images.windows import Window
+from napari_sam3.engine.images.frames import Window
 from napari_sam3.io import OpenedImage, open_image, read_image
 
 
