@@ -23,7 +23,7 @@ from .errors import (
 )
 from .geometry import NO_UNIT, WITHOUT_UNIT, Geometry, default_axes, named_unit
 from .masks import HYPOTHESIS_NAMES, HypothesisName, Mask, named_hypotheses
-from .objects import ObjectList, SegmentedObject
+from .objects import ObjectList, SegmentedObject, Track
 from .prompts import NOTHING_MARKED, Prompts
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "Sam3Error",
     "SegmentedObject",
     "StorageError",
+    "Track",
     "WeightsError",
     "boxes_of",
     "cut_thumbnail",

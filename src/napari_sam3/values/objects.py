@@ -40,6 +40,15 @@ class SegmentedObject:
         return sum(scores) / len(scores) if scores else None
 
 
+@dataclass(frozen=True, slots=True)
+class Track:
+    """An object through the frames of a stack, and the object that it was born from."""
+
+    id: int  # 1 or more; the label of its masks on every frame
+    frames: tuple[int, ...]  # on which it has a mask, in order
+    parent: int | None = None  # id of the track that divided into this and others
+
+
 class ObjectList:
     """All objects of an image in the order they were added."""
 
