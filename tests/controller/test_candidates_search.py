@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from napari.layers import Labels, Shapes
 
-from napari_sam3.controller import candidates as finder_module
+from napari_sam3.controller import candidates as candidates_module
 from napari_sam3.controller.concept import CandidateStore
 from napari_sam3.engine import Selection
 from tests.controller.colonies import CENTRES, COLONY, SURE, Colony, seen_on
@@ -284,7 +284,7 @@ def look(colony: Colony, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     """Move the view to a box of the image, and find everything in it."""
 
     def find(*box: int) -> None:
-        monkeypatch.setattr(finder_module, "visible_box", lambda *_: box)
+        monkeypatch.setattr(candidates_module, "visible_box", lambda *_: box)
         colony.search.find_everything()
 
     colony.search.choose_extent("what is visible")
