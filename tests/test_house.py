@@ -80,7 +80,8 @@ DISTRIBUTIONS = {
     "qtpy": "napari",
 }
 
-MOST_FILES = 192
+MOST_FILES = 200
+"""A new model, format, command or panel may be a file more; all else joins a module."""
 MOST_LINES = 600
 MOST_TEST_LINES = 800
 MOST_FUNCTION_LINES = 40
@@ -345,7 +346,7 @@ def test_every_import_is_declared():
 
 
 def test_there_are_few_files():
-    assert len(FILES) <= MOST_FILES
+    assert len(FILES) <= MOST_FILES, "join two modules, or see MOST_FILES"
 
 
 def test_no_file_grows_too_large():

@@ -14,7 +14,7 @@ COLUMNS = ("object", "frame", "score", "area", "row", "col")
 
 
 class Measurements:
-    """A table with a row for every mask, written as the masks come.
+    """A table with a row for every mask, written as the masks come: a stopped run keeps its rows.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class Mask:
     """
 
     crop: NDArray[np.bool_]  # (h, w), read-only, the pixels in the box
-    box: Box  # where the crop lies on the frame
+    box: Box  # where the crop lies on the frame; that of `trimmed()` bounds the object
     shape: tuple[int, int]  # (H, W) of the frame
     score: float = 1.0  # predicted intersection over union with what was meant, 0..1
     name: HypothesisName = "whole"
