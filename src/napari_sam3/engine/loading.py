@@ -12,10 +12,10 @@ from ..values import WeightsError
 from .backends.base import Backend
 from .weights.catalog import (
     EMBEDDED,
-    EMBEDDED_KIND,
     OPEN_CLIP_FILES,
     TRANSFORMERS_FILES,
     Recommendation,
+    kind_in_package,
     known_clip,
     known_model,
     recommended,
@@ -42,8 +42,9 @@ def load_backend(model: str | Path = EMBEDDED.id, device: str = "auto") -> Backe
     WeightsError
         If its weights cannot be used.
     """
-    if model == EMBEDDED.id:
-        return _load(EMBEDDED_KIND.loader, None, device)
+    packaged = kind_in_package(model)
+    if packaged is not None:
+        return _load(packaged.loader, None, device)
     backend = _load_checkpoint(recognise(local_path(model)), device)
     if known_model(str(model)) is not None:
         backend.name = str(model)  # the hub's cache names folders by revisions

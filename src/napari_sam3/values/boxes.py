@@ -48,7 +48,7 @@ class Box(NamedTuple):
     @classmethod
     def around(cls, mask: NDArray[np.bool_]) -> Self:
         """Return the smallest box around the pixels of a mask (H, W); empty where it has none."""
-        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
             return cls(0, 0, 0, 0)
         return cls(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)

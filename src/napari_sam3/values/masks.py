@@ -103,7 +103,8 @@ class Mask:
     def iou(self, mask: Mask) -> float:
         """Intersection over union of two masks of one frame; 0 of two empty ones."""
         shared = self.shared_area(mask)
-        return shared / max(self.area + mask.area - shared, 1)
+        areas = int(np.count_nonzero(self.crop)) + int(np.count_nonzero(mask.crop))
+        return shared / max(areas - shared, 1)
 
     def __array__(
         self, dtype: DTypeLike | None = None, copy: bool | None = None
@@ -114,7 +115,7 @@ class Mask:
 
 def named_hypotheses(masks: Sequence[Mask]) -> tuple[Mask, ...]:
     """Name mask hypotheses by their size, the largest first, and order them by score."""
-    by_area = sorted(range(len(masks)), key=lambda index: -masks[index].area)
-    names = dict(zip(by_area, HYPOTHESIS_NAMES, strict=False))
+    by_area = np.argsort([-np.count_nonzero(mask.crop) for mask in masks], kind="stable")
+    names = dict(zip(by_area.tolist(), HYPOTHESIS_NAMES, strict=False))
     named = [replace(mask, name=names[index]) for index, mask in enumerate(masks)]
     return tuple(sorted(named, key=lambda mask: -mask.score))

@@ -6,6 +6,7 @@ A new model adds its record here; its files are recognised by it, and its class 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 HUB = "https://huggingface.co"
@@ -35,7 +36,7 @@ class CatalogModel:
     @property
     def page(self) -> str:
         """Where it is described, and access is requested."""
-        return HUB if self.id == "embedded" else f"{HUB}/{self.id}"
+        return f"{HUB}/{self.id}" if "/" in self.id else HUB
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class ModelKind:
     loader: str = ""  # "module:class", whose `load` takes a path and a device
     converter: str = ""  # "module:function" of a path, a folder and a progress callback
     why_not_loaded: str = ""  # ends a sentence that begins with the path
+    is_in_package: bool = False  # loaded by the id of its model, without a download
     models: tuple[CatalogModel, ...] = ()  # all published ones in the catalogue
 
     @property
@@ -135,6 +137,7 @@ EMBEDDED_KIND = ModelKind(
     abilities=CLICKS_EVERYTHING | {"exemplars"},
     file_format="napari-sam3 embedded",
     loader=f"{BACKENDS}.embedded.model:EmbeddedBackend",
+    is_in_package=True,
     models=(EMBEDDED,),
 )
 
@@ -354,6 +357,12 @@ def models_with(ability: Ability) -> list[str]:
 def known_model(name: str) -> CatalogModel | None:
     """Return the model of this id, if it is in the catalogue."""
     return next((model for model in CATALOG if model.id == name), None)
+
+
+def kind_in_package(model: str | Path) -> ModelKind | None:
+    """Return the kind of a model that comes with the package, by the id of the model."""
+    kinds = [kind for kind in KINDS if kind.is_in_package]
+    return next((kind for kind in kinds if kind.models[0].id == model), None)
 
 
 def known_clip(name: str) -> CatalogModel | None:

@@ -13,6 +13,7 @@ from .catalog import (
     SAM3,
     TRANSFORMERS_FILES,
     ModelFiles,
+    kind_in_package,
     known_clip,
     known_model,
 )
@@ -75,7 +76,8 @@ def local_clip_path(model: str | Path) -> Path:
 
 def is_here(model: str) -> bool:
     """Whether a model can be loaded without a download."""
-    return model == EMBEDDED.id or Path(model).exists() or cached_folder(model) is not None
+    is_packaged = kind_in_package(model) is not None
+    return is_packaged or Path(model).exists() or cached_folder(model) is not None
 
 
 def is_clip_here(model: str) -> bool:
