@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..engine import CandidateFilter, KeptCandidates, Selection, filter_candidates, position_at
 from ..layers import ConceptSheet, DrawnBox
-from ..values import LARGE_FRAME, Box, Candidates, Corners, Exemplar, FrameIndex, Mask
+from ..values import Box, Candidates, Corners, Exemplar, FrameIndex, Mask, is_large
 
 SAME_BOX_IOU = 0.7
 """Boxes that overlap at least so much are around the same object."""
@@ -414,14 +414,14 @@ class Drawing:
 
 def drawn(selection: Selection, kept: KeptCandidates) -> Drawing:
     """Draw the kept candidates, unless the frame is so large that it is drawn in parts."""
-    is_large = len(boxes_of(kept.candidate_filter.candidates.shape)) > 1
-    return Drawing(selection, kept, None if is_large else kept.labels)
+    is_split = len(boxes_of(kept.candidate_filter.candidates.shape)) > 1
+    return Drawing(selection, kept, None if is_split else kept.labels)
 
 
 def boxes_of(shape: tuple[int, int]) -> list[Box]:
     """Divide a frame of this shape into the boxes that it is drawn in."""
     rows, cols = shape
-    if rows * cols <= LARGE_FRAME:
+    if not is_large(shape):
         return [Box.whole(shape)]
     corners = product(range(0, rows, BLOCK), range(0, cols, BLOCK))
     return [

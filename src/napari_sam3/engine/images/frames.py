@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ...values import LARGE_FRAME, Box, FramesError, is_large
+from ...values import Box, FramesError, is_large
 
 BLOCK = 2048
 """Side of what is read at once where a level has to be downsampled, in pixels."""
@@ -185,7 +185,7 @@ class Frames:
     def _sample_large(self, frame: int) -> NDArray[Any]:
         """Read what tells how bright a large frame is, (h, w, C)."""
         coarsest = self._stored[-1]
-        if coarsest.shape[0] * coarsest.shape[1] <= LARGE_FRAME:
+        if not is_large(coarsest.shape):
             rows, cols = (slice(0, side) for side in coarsest.shape)
             return self._part(frame, coarsest, (rows, cols))
         tops, lefts = (_sampled_spans(side) for side in self.shape)

@@ -18,7 +18,6 @@ from napari_sam3.engine.backends.clip.clip import (
     suggested_on_frame,
 )
 from napari_sam3.engine.backends.clip.enhanced_phrases import EnhancedPhrases
-from napari_sam3.engine.images import frames as engine_frames
 from napari_sam3.engine.images.contrast import Contrast
 from napari_sam3.engine.images.frames import Frames
 from napari_sam3.engine.images.model_input import ModelInput
@@ -258,7 +257,7 @@ def test_a_large_frame_gives_the_scores_of_a_whole_one(
     model_input, candidates_of_frames, clip_of_frames, monkeypatch
 ):
     whole = ranked_on_frame(clip_of_frames, model_input, candidates_of_frames, RED_FRAMES)
-    monkeypatch.setattr(engine_frames, "LARGE_FRAME", 1000 * 1000)
+    monkeypatch.setattr(model_input.frames, "is_large", True)
 
     tiled = ranked_on_frame(clip_of_frames, model_input, candidates_of_frames, RED_FRAMES)
 
@@ -270,7 +269,7 @@ def test_a_large_frame_gives_the_scores_of_a_whole_one(
 def test_only_tiles_with_candidates_are_read(
     model_input, candidates_of_frames, clip_of_frames, monkeypatch
 ):
-    monkeypatch.setattr(engine_frames, "LARGE_FRAME", 1000 * 1000)
+    monkeypatch.setattr(model_input.frames, "is_large", True)
     read = []
     window_of = Frames.read_window
     monkeypatch.setattr(
@@ -287,7 +286,7 @@ def test_only_tiles_with_candidates_are_read(
 def test_a_candidate_larger_than_a_tile_is_cropped_to_its_tile(
     model_input, candidates_of_frames, clip_of_frames, monkeypatch
 ):
-    monkeypatch.setattr(engine_frames, "LARGE_FRAME", 1000 * 1000)
+    monkeypatch.setattr(model_input.frames, "is_large", True)
     huge = Candidates(
         (SIDE, SIDE), np.array([[0, 0, SIDE, SIDE]]), (np.ones((SIDE, SIDE), bool),), np.ones(1)
     )
@@ -308,7 +307,7 @@ def test_no_candidates_read_nothing(model_input, candidates_of_frames, clip_of_f
 def test_phrases_are_suggested_from_one_tile_of_a_large_frame(
     model_input, candidates_of_frames, monkeypatch
 ):
-    monkeypatch.setattr(engine_frames, "LARGE_FRAME", 1000 * 1000)
+    monkeypatch.setattr(model_input.frames, "is_large", True)
     monkeypatch.setattr(Frames, "read", None)
     phrases = EnhancedPhrases({"red": ("red",), "blue": ("blue",)}, ("{}",), ("background",))
     clip_of_frames = Clip(ColourModel(), phrases)
