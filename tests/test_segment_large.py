@@ -65,7 +65,7 @@ def test_an_image_of_two_gigabytes_is_segmented_in_little_memory(tmp_path: Path,
     corner = np.array([70, 90]) * 256
     row, col = np.argwhere(cell).mean(axis=0).round().astype(int) + corner
 
-    command = "import sys; from napari_sam3.cli import main; main(sys.argv[1:])"
+    command = "import sys; from napari_sam3.commands import main; main(sys.argv[1:])"
     prompt = ["segment", str(path), "--points", f"{row},{col}"]
     subprocess.run([sys.executable, "-c", command, *prompt], check=True)
 
