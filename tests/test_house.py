@@ -417,20 +417,6 @@ def test_nothing_is_printed_or_asserted():
     assert asserting == []
 
 
-def test_no_signal_is_connected_to_a_bound_emit():
-    """psygnal calls the emit of another signal once when it is connected."""
-    wrong = [
-        (path.name, node.lineno)
-        for path in [*FILES, *TESTS]
-        for node in ast.walk(parsed(path))
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "connect"
-        for argument in [*node.args, *(keyword.value for keyword in node.keywords)]
-        if getattr(argument, "attr", "") == "emit"
-    ]
-
-    assert wrong == []
-
-
 @pytest.mark.parametrize("word", WORDS)
 def test_identifiers_use_the_words_of_the_field(word):
     wrong = [name for name in by_word()[word] if name.split()[-1] not in FOREIGN]

@@ -95,7 +95,7 @@ def test_wheel_carries_all_that_is_not_code(wheel):
     wanted = (
         "napari.yaml",
         "py.typed",
-        "engine/embedded/embedded.safetensors",
+        "engine/backends/embedded/embedded.safetensors",
         "training/default.toml",
     )
 
@@ -111,7 +111,7 @@ def test_wheel_carries_nothing_else(wheel):
 
 def test_weights_in_the_wheel_are_small(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        weights = archive.getinfo("napari_sam3/engine/embedded/embedded.safetensors")
+        weights = archive.getinfo("napari_sam3/engine/backends/embedded/embedded.safetensors")
 
     assert 0 < weights.file_size <= MAX_WEIGHTS
 
