@@ -50,7 +50,7 @@ def test_model_of_exemplars_alone_refuses_a_text_with_another_advice() -> None:
 @pytest.mark.parametrize(("use", "message"), [
     (lambda model: model.segment(EMBEDDING, [Prompts()], [None]), "takes no points.*embedded"),
     (lambda model: model.everything(EMBEDDING), "without prompts.*embedded or facebook/sam3"),
-    (lambda model: model.find(EMBEDDING, Concept("cell")), "reads no text.*facebook/sam3"),
+    (lambda model: model.find(EMBEDDING, Concept("cell")), "click on the objects.*embedded"),
     (lambda model: model.find(EMBEDDING, Concept(exemplars=[BOX])), "like an exemplar.*embedded"),
     (lambda model: model.appearance(EMBEDDING, BOX), "embedded or facebook/sam3, which can"),
     (lambda model: model.propagate(EMBEDDING, []), "single images.*embedded"),

@@ -123,7 +123,7 @@ class Backend(ABC):
 
     def find(self, embedding: Embedding, concept: Concept) -> Candidates:
         """Detect all objects of the image that a text or exemplars describe."""
-        if concept.has_text and not self.reads_text:
+        if concept.has_text and self.reads_exemplars:
             raise reads_no_text(self.name)
         raise reads_no_exemplars(self.name)
 
